@@ -1,0 +1,14 @@
+//! The campaign: who is a member, and who gets a code.
+//!
+//! The domain and nothing else: no file, thread, argument or clock. [`decide`] is the only place where the rule lives;
+//! [`LoyaltyCustomers`] is one partition's state, which takes events in and gives decisions out.
+
+mod customers;
+mod email_index;
+mod roster;
+mod rows;
+mod rule;
+
+pub use customers::{Event, EventKind, Keep, LoyaltyCustomers};
+pub use roster::roster;
+pub use rule::{Decision, decide};

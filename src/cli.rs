@@ -1,0 +1,230 @@
+//! The command line: what a user can type, and the help that teaches it.
+//!
+//! No work is done here and nothing of the crate is imported, so that the man pages can be made from these types alone.
+//! What the arguments mean together is checked in [`crate::commands`].
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
+                     loyalty list";
+
+const LONG_ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
+                          loyalty list.\n\nWhen a loyalty member clicks the ad, adseg says to send them a code. When \
+                          somebody who is not a member buys, they become one, and their next click gets a code. There \
+                          is one line of answer for every conversion, in the order of the input.";
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(name = "adseg", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
+#[command(propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  adseg run --loyalty loyalty.txt --conversions conversions.txt
+  adseg help run";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    bad data, or a read or a write that failed
+  2    wrong usage
+  130  interrupted";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer every conversion: send an additional promo code, or not
+    Run(RunArgs),
+}
+
+const RUN_LONG_ABOUT: &str = "\
+Answer every conversion: send an additional promo code, or not.
+
+The loyalty list is loaded first, then the conversions are replayed. For each of them one line is written:
+
+  Send additional promo code to: playfulwally@fakeemail.com, True
+
+True for a member's click; False for everything else. A purchase by somebody who is not a member makes them one, from \
+the next record on.
+
+INPUTS. A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is one of
+  promo, ClickConversion, email, where
+  promo, BasketConversion, email, [item;item]
+  promo, PurchaseConversion, email, [item;item], total cost
+one a line, or each behind a 4-byte big-endian length. A file named `-` is the standard input. When both sources are \
+`-`, the standard input is one stream of loyalty rows and conversions in the order in which they happened.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  Answer a log of conversions:
+    adseg run --loyalty loyalty.txt --conversions conversions.txt
+
+  Several files, in this order; only the emails that get a code; into a file that appears when it is whole:
+    adseg run --loyalty loyalty.txt --conversions mon.txt tue.txt --send-only -o codes.txt
+
+  Answer events as they arrive:
+    tail -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
+
+  Put bad records aside, and keep tonight's list for tomorrow:
+    adseg run --loyalty loyalty.txt --conversions conversions.txt \\
+      --on-error skip --rejects rejects --save-loyalty loyalty.txt -o codes.txt --summary";
+
+/// The arguments of `adseg run`.
+#[derive(Debug, Args)]
+#[command(long_about = RUN_LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct RunArgs {
+    /// The loyalty list; `-` is the standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub loyalty: Vec<PathBuf>,
+
+    /// The conversions, read in this order as if they were one file; `-` is the standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub conversions: Vec<PathBuf>,
+
+    /// How the inputs mark their records
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
+    pub input_format: InputFormatArg,
+
+    /// The longest record that is taken; a longer one is a bad record and costs no memory
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, help_heading = "Inputs")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    pub max_record_bytes: u32,
+
+    /// Write to FILE, which is left alone until the run is done; `-` is the standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Outputs")]
+    pub output: Option<PathBuf>,
+
+    /// Write only the conversions that get a code
+    #[arg(long, help_heading = "Outputs")]
+    pub send_only: bool,
+
+    /// Write the loyalty list as it stands at the end; FILE may be the list that was read
+    #[arg(long, value_name = "FILE", help_heading = "Outputs")]
+    pub save_loyalty: Option<PathBuf>,
+
+    /// What a bad record does
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t, help_heading = "Bad records")]
+    pub on_error: OnError,
+
+    /// Keep the bad records and what is wrong with them in this folder
+    ///
+    /// Every bad record is kept verbatim and in input order, in one file for each source and framing (`loyalty.txt`,
+    /// `conversions.frames` …), so that it can be mended and fed in again. Beside them `errors.jsonl` tells file, line
+    /// or frame, byte and reason of each. The folder must be new, empty, or an earlier run's, whose files are replaced.
+    #[arg(long, value_name = "DIR", help_heading = "Bad records")]
+    pub rejects: Option<PathBuf>,
+
+    /// Fail when there are more than N bad records
+    #[arg(long, value_name = "N", help_heading = "Bad records")]
+    pub max_rejects: Option<u64>,
+
+    /// When to show a progress bar on the standard error
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
+    pub progress: ProgressWhen,
+
+    /// Say nothing but errors and how many records were bad
+    #[arg(short, long, help_heading = "Messages")]
+    pub quiet: bool,
+
+    /// Tell on the standard error what was read, decided and enrolled
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Messages")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub summary: Option<SummaryFormat>,
+
+    /// How many partitions the customers are sharded into; the answers do not depend on it
+    #[arg(long, value_name = "N", default_value = "10", help_heading = "Speed")]
+    #[arg(value_parser = parse_partitions)]
+    pub partitions: NonZeroU32,
+
+    /// How many threads work side by side [default: one for each core]
+    #[arg(long, value_name = "N", help_heading = "Speed")]
+    #[arg(value_parser = parse_threads)]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How inputs mark their records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum InputFormatArg {
+    /// Look at the first byte of each input: text does not begin with 0x00, a frame of under 16 MiB does
+    #[default]
+    Auto,
+    /// One record a line
+    Text,
+    /// Each record behind its length, 4 bytes, big-endian
+    Framed,
+}
+
+/// What a bad record does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OnError {
+    /// End the run
+    #[default]
+    Stop,
+    /// Put it aside and go on
+    Skip,
+}
+
+/// When progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ProgressWhen {
+    /// When the standard error is a terminal, and the answers do not go to one
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How the summary is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SummaryFormat {
+    /// A table for people
+    Text,
+    /// One line of JSON
+    Json,
+}
+
+/// More partitions than this only cost: each of them has a table and lists of its own.
+const MAX_PARTITIONS: u32 = 10_000;
+
+/// More threads than this are surely a slip.
+const MAX_THREADS: usize = 1_024;
+
+fn parse_partitions(text: &str) -> Result<NonZeroU32, String> {
+    let partitions: NonZeroU32 = text.parse().map_err(|error| format!("{error}"))?;
+    if partitions.get() > MAX_PARTITIONS {
+        return Err(format!("more than {MAX_PARTITIONS} partitions only cost memory"));
+    }
+    Ok(partitions)
+}
+
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads: NonZeroUsize = text.parse().map_err(|error| format!("{error}"))?;
+    if threads.get() > MAX_THREADS {
+        return Err(format!("more than {MAX_THREADS} threads cannot help"));
+    }
+    Ok(threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,52 @@
+//! Which names stand for the same file, so that nothing is read and written at once.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file that could be harmed by being used twice: a regular file or a FIFO, but not a device or a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileId(Id);
+
+#[cfg(unix)]
+type Id = (u64, u64);
+#[cfg(not(unix))]
+type Id = PathBuf;
+
+impl FileId {
+    /// The file behind `path`; `None` when there is none or it cannot be harmed.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        Self::of(&path.metadata().ok()?, || path.canonicalize())
+    }
+
+    /// The file behind an open one, such as the standard input.
+    pub fn of_open(file: &File) -> Option<Self> {
+        Self::of(&file.metadata().ok()?, || Err(io::ErrorKind::NotFound.into()))
+    }
+
+    #[cfg(unix)]
+    fn of(metadata: &Metadata, _path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
+        let harmed = metadata.is_file() || metadata.file_type().is_fifo();
+        harmed.then(|| Self((metadata.dev(), metadata.ino())))
+    }
+
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata, path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
+        metadata.is_file().then(path)?.ok().map(Self)
+    }
+}
+
+/// The standard output without the line buffer that the standard library puts before it.
+#[cfg(unix)]
+pub fn stdout_file() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// The standard output without the line buffer that the standard library puts before it.
+#[cfg(windows)]
+pub fn stdout_file() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
+}

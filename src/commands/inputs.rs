@@ -1,0 +1,128 @@
+//! The two sources as the user named them, checked before anything is read.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::files::FileId;
+use super::usage::wrong;
+use crate::cli::InputFormatArg;
+use crate::record::Expected;
+use crate::source::{Input, InputFormat, Origin, stdin_file};
+
+/// The inputs of a run, in the order in which they are read.
+#[derive(Debug)]
+pub struct Inputs(Vec<Named>);
+
+/// One input.
+#[derive(Debug)]
+struct Named {
+    expected: Expected,
+    /// `None` is the standard input.
+    path: Option<PathBuf>,
+    id: Option<FileId>,
+    /// In bytes, where it is known.
+    size: Option<u64>,
+}
+
+const STDIN: &str = "stdin";
+
+impl Inputs {
+    /// The loyalty list, then the conversions; or, when both are the standard input, the one stream of both.
+    ///
+    /// # Errors
+    /// When an input is not there, or one file is named for two purposes.
+    pub fn new(loyalty: &[PathBuf], conversions: &[PathBuf]) -> anyhow::Result<Self> {
+        let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
+        let stdins = [loyalty, conversions].map(|source| source.iter().filter(is_stdin).count());
+        let sources: Vec<(Expected, &PathBuf)> = match (stdins, loyalty, conversions) {
+            ([1, 1], [both], [_]) => vec![(Expected::Either, both)],
+            ([1, 1], ..) => {
+                return wrong(
+                    "'-' is named for both sources beside files; name it for one of them, or alone for both to read \
+                     one stream of members and conversions",
+                );
+            }
+            ([0..=1, 0..=1], ..) => {
+                let loyalty = loyalty.iter().map(|path| (Expected::Customers, path));
+                loyalty.chain(conversions.iter().map(|path| (Expected::Conversions, path))).collect()
+            }
+            _ => return wrong("'-' is named twice, and the standard input can be read only once"),
+        };
+        let inputs = sources.into_iter().map(|(expected, path)| Named::new(expected, path));
+        let inputs = Self(inputs.collect::<anyhow::Result<_>>()?);
+        inputs.check_sources_differ()?;
+        Ok(inputs)
+    }
+
+    fn check_sources_differ(&self) -> anyhow::Result<()> {
+        let of = |expected| self.0.iter().filter(move |input| input.expected == expected);
+        for customers in of(Expected::Customers) {
+            if let Some(same) = of(Expected::Conversions).find(|input| input.id.is_some() && input.id == customers.id) {
+                return wrong(format!(
+                    "{} and {} are the same file; it cannot be both the loyalty list and the conversions",
+                    customers.name(),
+                    same.name()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The name of the input that is this file, if one is.
+    pub fn find(&self, id: &FileId) -> Option<String> {
+        self.0.iter().find(|input| input.id.as_ref() == Some(id)).map(Named::name)
+    }
+
+    /// The name of the input that is this file, if one is and it is not a loyalty list.
+    pub fn find_conversions(&self, id: &FileId) -> Option<String> {
+        let mut inputs = self.0.iter().filter(|input| input.expected != Expected::Customers);
+        inputs.find(|input| input.id.as_ref() == Some(id)).map(Named::name)
+    }
+
+    /// The bytes of all inputs together, where all of them have a size.
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.0.iter().map(|input| input.size).sum()
+    }
+
+    /// The inputs for the library.
+    pub fn into_inputs(self, format: InputFormatArg) -> Vec<Input> {
+        let format = match format {
+            InputFormatArg::Auto => InputFormat::Auto,
+            InputFormatArg::Text => InputFormat::Text,
+            InputFormatArg::Framed => InputFormat::Framed,
+        };
+        let input = |named: Named| Input {
+            name: named.name(),
+            expected: named.expected,
+            format,
+            origin: named.path.map_or(Origin::Stdin, Origin::Path),
+        };
+        self.0.into_iter().map(input).collect()
+    }
+}
+
+impl Named {
+    fn new(expected: Expected, path: &Path) -> anyhow::Result<Self> {
+        if path.as_os_str() == "-" {
+            let stdin = stdin_file().context(STDIN)?;
+            let size = stdin.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+            return Ok(Self { expected, path: None, id: FileId::of_open(&stdin), size });
+        }
+        // A missing file is told now, not after a million loyalty rows. A FIFO must not be opened twice.
+        let cannot_read = || format!("{}: cannot read", path.display());
+        let metadata = path.metadata().with_context(cannot_read)?;
+        if metadata.is_dir() {
+            anyhow::bail!("{}: cannot read a folder; name the files in it", path.display());
+        }
+        if metadata.is_file() {
+            std::fs::File::open(path).with_context(cannot_read)?;
+        }
+        let size = metadata.is_file().then_some(metadata.len());
+        Ok(Self { expected, path: Some(path.to_owned()), id: FileId::of_path(path), size })
+    }
+
+    fn name(&self) -> String {
+        self.path.as_ref().map_or_else(|| STDIN.to_owned(), |path| path.display().to_string())
+    }
+}

@@ -1,0 +1,32 @@
+//! What the subcommands do: check what was typed, open things, call the library, report.
+//!
+//! One file a subcommand; what they share stands beside them. [`dispatch`] is the way in.
+
+mod files;
+mod inputs;
+mod outputs;
+mod run;
+mod usage;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use usage::UsageError;
+
+/// Bad data, or a read or a write that failed.
+const FAILED: u8 = 1;
+/// Wrong usage; clap's own errors end like this too.
+const WRONG_USAGE: u8 = 2;
+/// As a shell tells that a program was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// Does what was typed, tells what went wrong on the standard error, and gives the exit code.
+pub fn dispatch(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Run(args) => run::run(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("adseg: {error:#}");
+        ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
+    })
+}

@@ -1,0 +1,34 @@
+//! What is computed over the partitions' states.
+//!
+//! The engine knows how to bring every record to its partition in order, and how to bring the answers back; what a
+//! partition does with its events is a [`Computation`]. [`Deciding`] is the one that `adseg run` uses. A computation
+//! knows neither threads nor files: it takes a run of events and answers with plain values.
+
+mod batch;
+mod deciding;
+
+pub use batch::{Entry, EventBatch, Route, Span};
+pub use deciding::Deciding;
+
+use crate::campaign::EventKind;
+use crate::partition::EmailHasher;
+
+/// A state computation: one state a partition, and a step that events go through in the order of their records.
+pub trait Computation: Sync {
+    /// One partition's state.
+    type State: Send;
+
+    /// What a partition answers to an event. The default answer is the one that need not be given: events that do not
+    /// concern the state have it.
+    type Answer: Copy + Default + Send + Sync;
+
+    /// A state for a partition that has seen nothing yet. Events' hashes come from `hasher`.
+    fn new_state(&self, hasher: &EmailHasher) -> Self::State;
+
+    /// Whether events of this kind have to reach their partition.
+    fn concerns(&self, kind: EventKind) -> bool;
+
+    /// Applies a partition's events of one slice, in order, and puts the answers that are not the default into
+    /// `answers`, each with the number of its entry.
+    fn apply(&self, state: &mut Self::State, events: EventBatch<'_>, answers: &mut Vec<(u32, Self::Answer)>);
+}

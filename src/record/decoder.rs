@@ -1,0 +1,84 @@
+//! Which of the record kinds a record is, and the checks that hold for all of them.
+
+use super::field::Fields;
+use super::{Conversion, ConversionKind, Customer, RecordError};
+
+/// A decoded record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// A row of the loyalty list.
+    Customer(Customer<'a>),
+    /// A click, a basket or a purchase.
+    Conversion(Conversion<'a>),
+}
+
+/// What the records of a source are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Loyalty customers.
+    Customers,
+    /// Conversions.
+    Conversions,
+    /// Both, in arrival order. A record whose second field is a conversion type is a conversion, every other one is a
+    /// loyalty customer.
+    Either,
+}
+
+/// Decodes the records of one source.
+#[derive(Debug, Clone, Copy)]
+pub struct Decoder {
+    /// What the source holds.
+    pub expected: Expected,
+    /// The longest record that is taken, in bytes, without line feed or frame header.
+    pub max_record_bytes: usize,
+}
+
+impl Decoder {
+    /// Decodes one record, which is not a blank line.
+    ///
+    /// # Errors
+    /// When the record is bad; see [`RecordError`].
+    #[inline]
+    pub fn decode<'a>(&self, record: &'a [u8]) -> Result<Record<'a>, RecordError<'a>> {
+        if record.is_empty() {
+            return Err(RecordError::Empty);
+        }
+        if record.len() > self.max_record_bytes {
+            return Err(RecordError::TooLong { limit: self.max_record_bytes });
+        }
+        let conversion = match self.expected {
+            Expected::Conversions => true,
+            Expected::Customers => false,
+            Expected::Either => looks_like_a_conversion(record),
+        };
+        if conversion {
+            Conversion::decode(record).map(Record::Conversion)
+        } else {
+            Customer::decode(record).map(Record::Customer)
+        }
+    }
+}
+
+fn looks_like_a_conversion(record: &[u8]) -> bool {
+    Fields::of(record).nth(1).and_then(ConversionKind::from_name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_mixed_stream_the_second_field_tells_what_a_record_is() {
+        let decoder = Decoder { expected: Expected::Either, max_record_bytes: 100 };
+        assert!(matches!(decoder.decode(b"P, ClickConversion, a@x, w"), Ok(Record::Conversion(_))));
+        assert!(matches!(decoder.decode(b"a@x, ClikConversion, , M"), Ok(Record::Customer(_))));
+        assert!(matches!(decoder.decode(b"P, PurchaseConversion"), Err(RecordError::TooFewFields { found: 2, .. })));
+    }
+
+    #[test]
+    fn the_limit_counts_the_bytes_of_the_record() {
+        let decoder = Decoder { expected: Expected::Customers, max_record_bytes: 6 };
+        assert!(decoder.decode(b"a,b,,c").is_ok());
+        assert_eq!(decoder.decode(b"a,b,,cd"), Err(RecordError::TooLong { limit: 6 }));
+    }
+}

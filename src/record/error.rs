@@ -1,0 +1,143 @@
+//! Why a record is bad, in words a person can act on.
+//!
+//! Where the record stood (file, line, byte) is not known here: [`crate::source::Position`] tells that.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// What is wrong with one record.
+///
+/// An error borrows the offending bytes, so refusing a record costs no allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RecordError<'a> {
+    /// A frame of length 0. A blank line of text never gets this far.
+    #[error("the frame is empty")]
+    Empty,
+    /// Longer than `--max-record-bytes`.
+    #[error("the record is longer than {limit} bytes (--max-record-bytes sets the limit)")]
+    TooLong {
+        /// The longest record that is taken, in bytes.
+        limit: usize,
+    },
+    /// Fewer fields than the record's kind needs.
+    #[error("expected {what} with {} fields ({}), found {found}", fields.len(), fields.join(", "))]
+    TooFewFields {
+        /// The kind of the record, with its article.
+        what: &'static str,
+        /// The names of the fields that the kind needs.
+        fields: &'static [&'static str],
+        /// How many fields the record has.
+        found: usize,
+    },
+    /// The second field of a conversion is none of the three types.
+    #[error(
+        "unknown conversion type {} (expected ClickConversion, BasketConversion or PurchaseConversion)",
+        Quoted(name)
+    )]
+    UnknownConversion {
+        /// What stands where the type should.
+        name: &'a [u8],
+    },
+    /// No email.
+    #[error("the email is empty")]
+    EmptyEmail,
+    /// A byte that could forge output, or that no mailer takes.
+    #[error("the email {} holds a control byte (0x{byte:02x})", Quoted(email))]
+    ControlInEmail {
+        /// The email, stripped.
+        email: &'a [u8],
+        /// The first control byte in it.
+        byte: u8,
+    },
+    /// A loyalty row that would become two rows once the list is saved as text. Only a frame can carry one.
+    #[error("a field of the loyalty row holds a line feed: {}", Quoted(field))]
+    LineFeedInRow {
+        /// The first field that holds one.
+        field: &'a [u8],
+    },
+    /// Items that are not `[…]`.
+    #[error("the items {} are not in brackets (expected something like [6;14])", Quoted(items))]
+    ItemsWithoutBrackets {
+        /// The whole field.
+        items: &'a [u8],
+    },
+    /// Items with nothing between two separators.
+    #[error("the items {} hold an empty id (expected something like [6;14])", Quoted(items))]
+    EmptyItem {
+        /// The whole field.
+        items: &'a [u8],
+    },
+    /// An id with a bracket or a control byte in it.
+    #[error("the item id {} holds a bracket or a control byte", Quoted(id))]
+    BadItem {
+        /// The id, stripped.
+        id: &'a [u8],
+    },
+    /// A total cost that is not a decimal number.
+    #[error("the total cost {} is not a decimal number (expected something like 18.64)", Quoted(cost))]
+    BadTotalCost {
+        /// The whole field.
+        cost: &'a [u8],
+    },
+}
+
+impl RecordError<'_> {
+    /// Whether the record is beyond the limit, so that its content was not looked at.
+    pub const fn is_too_long(&self) -> bool {
+        matches!(self, Self::TooLong { .. })
+    }
+}
+
+/// How many characters of a value an error message shows.
+const SHOWN_CHARS: usize = 60;
+
+/// Shows bytes from the input inside a message: in quotes, on one line, nothing that could steer a terminal, and not
+/// more than a glance can take in.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a>(pub &'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = SHOWN_CHARS;
+        out.write_str("\"")?;
+        for chunk in self.0.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                if left == 0 {
+                    return out.write_str("…\"");
+                }
+                left -= 1;
+                match char {
+                    '\'' => out.write_str("'")?,
+                    _ => write!(out, "{}", char.escape_debug())?,
+                }
+            }
+            for byte in chunk.invalid() {
+                if left == 0 {
+                    return out.write_str("…\"");
+                }
+                left -= 1;
+                write!(out, "\\x{byte:02x}")?;
+            }
+        }
+        out.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_bytes_cannot_steer_a_terminal_or_break_a_line() {
+        let shown = Quoted(b"caf\xc3\xa9 \x1b[2J\n\"it's\" \xff").to_string();
+        assert_eq!(shown, r#""café \u{1b}[2J\n\"it's\" \xff""#);
+    }
+
+    #[test]
+    fn quoted_bytes_are_cut_to_what_a_line_holds() {
+        assert_eq!(Quoted(&[b'x'; 60]).to_string(), format!("\"{}\"", "x".repeat(60)));
+        assert_eq!(Quoted(&[b'x'; 61]).to_string(), format!("\"{}…\"", "x".repeat(60)));
+        assert_eq!(Quoted(&[0xff; 61]).to_string(), format!("\"{}…\"", "\\xff".repeat(60)));
+    }
+}

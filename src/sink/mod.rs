@@ -1,0 +1,12 @@
+//! The sink: where bytes go.
+//!
+//! [`Writer`] writes what the engine encoded, on a thread of its own and in order. [`Staging`] puts files in place
+//! whole or not at all. [`Rejects`] keeps bad records.
+
+mod rejects;
+mod staging;
+mod writer;
+
+pub use rejects::Rejects;
+pub use staging::{Rank, Staging};
+pub use writer::{Closed, Writer};

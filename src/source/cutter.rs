@@ -1,0 +1,447 @@
+//! The cutter: fills buffers from one feed and cuts them where a record ends.
+//!
+//! Three rules meet here. A block is handed over when its buffer is full, and also when nothing more is waiting, so
+//! that an event on a live pipe never waits for the next one. A buffer grows only with bytes that really came, never
+//! with what a header announces. And a record beyond the limit is handed over in pieces of a buffer's size.
+
+use std::io;
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use super::framing::{HEADER_BYTES, announced, last_line_end};
+use super::{Block, Content, Feed, Framing, InputFormat, InputLabel, Place, Position, ReaderSettings, SourceError};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The smallest buffer: it holds a header, and the byte-order mark that is looked for first.
+const MIN_BUFFER_BYTES: usize = HEADER_BYTES;
+
+type NextBlock = Option<Result<Block, SourceError>>;
+
+/// Cuts one input.
+pub(super) struct Cutter<'a> {
+    feed: &'a mut dyn Feed,
+    format: InputFormat,
+    settings: ReaderSettings,
+    input: Arc<InputLabel>,
+    /// Known as soon as the first byte is there.
+    framing: Option<Framing>,
+    /// What came behind the last block's end.
+    carry: Vec<u8>,
+    /// Where in the input `carry` begins.
+    offset: u64,
+    /// Frames handed over so far.
+    frames: u64,
+    /// Set while an oversized record is handed over in pieces.
+    oversized: Option<Oversized>,
+    end: End,
+}
+
+/// How the feed came to its end.
+enum End {
+    NotYet,
+    Clean,
+    Failed(io::Error),
+    /// The failure was told; nothing more comes.
+    Told,
+}
+
+/// How far an oversized record reaches.
+enum Oversized {
+    /// To the next line feed.
+    Line,
+    /// To the end of the frame that began at `start`.
+    Frame { start: u64, whole: u64, left: u64 },
+}
+
+/// A buffer that is being filled.
+struct Fill {
+    buffer: Vec<u8>,
+    filled: usize,
+    /// Everything before this is whole records.
+    whole: usize,
+}
+
+impl Fill {
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.filled).unwrap_or_default()
+    }
+
+    /// What follows the whole records.
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.whole..self.filled).unwrap_or_default()
+    }
+
+    const fn is_full(&self) -> bool {
+        self.filled == self.buffer.len()
+    }
+
+    /// Makes room for a record of up to `limit` bytes, doubling, so that memory follows the bytes that really came.
+    fn grow(&mut self, limit: usize) {
+        let doubled = self.buffer.len().saturating_mul(2);
+        let len = doubled.min(limit).max(self.buffer.len().saturating_add(1));
+        self.buffer.resize(len, 0);
+    }
+}
+
+impl<'a> Cutter<'a> {
+    /// Cuts what `feed` gives.
+    pub(super) const fn new(
+        feed: &'a mut dyn Feed,
+        format: InputFormat,
+        settings: ReaderSettings,
+        input: Arc<InputLabel>,
+    ) -> Self {
+        Self {
+            feed,
+            format,
+            settings,
+            input,
+            framing: None,
+            carry: Vec::new(),
+            offset: 0,
+            frames: 0,
+            oversized: None,
+            end: End::NotYet,
+        }
+    }
+
+    /// The next block, built in `buffer`; `None` at the end of the input.
+    pub(super) fn next_block(&mut self, mut buffer: Vec<u8>) -> NextBlock {
+        let len = self.settings.block_bytes.max(MIN_BUFFER_BYTES).max(self.carry.len().saturating_add(1));
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let filled = self.carry.len();
+        if let Some(start) = buffer.get_mut(..filled) {
+            start.copy_from_slice(&self.carry);
+        }
+        self.carry.clear();
+        let mut fill = Fill { buffer, filled, whole: 0 };
+        let framing = self.framing(&mut fill);
+        match self.oversized.take() {
+            Some(oversized) => self.next_piece(fill, oversized),
+            None => self.next_records(fill, framing),
+        }
+    }
+
+    /// The framing of the input, found out from its first bytes; passes over a text's byte-order mark.
+    fn framing(&mut self, fill: &mut Fill) -> Framing {
+        if let Some(framing) = self.framing {
+            return framing;
+        }
+        while self.reading() && fill.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(fill.bytes()) {
+            self.read(fill);
+        }
+        let framing = self.format.framing(fill.bytes().first().copied());
+        if framing == Framing::Text && fill.bytes().starts_with(BYTE_ORDER_MARK) {
+            let mark = BYTE_ORDER_MARK.len();
+            fill.buffer.copy_within(mark..fill.filled, 0);
+            fill.filled -= mark;
+            self.offset = mark as u64;
+        }
+        *self.framing.insert(framing)
+    }
+
+    const fn reading(&self) -> bool {
+        matches!(self.end, End::NotYet)
+    }
+
+    /// Reads once into the free part of `fill`.
+    fn read(&mut self, fill: &mut Fill) {
+        let free = fill.buffer.get_mut(fill.filled..).unwrap_or_default();
+        match self.feed.read(free) {
+            Ok(0) => self.end = End::Clean,
+            Ok(count) => fill.filled = fill.filled.saturating_add(count).min(fill.buffer.len()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.end = End::Failed(error),
+        }
+    }
+
+    /// A block of whole records, or what there is to say when there are none left.
+    fn next_records(&mut self, mut fill: Fill, framing: Framing) -> NextBlock {
+        let mut scanned = 0;
+        loop {
+            let too_long = self.scan(&mut fill, framing, scanned);
+            scanned = fill.filled;
+            if too_long && fill.whole == 0 {
+                return self.first_piece(fill, framing);
+            }
+            let done = too_long || fill.is_full() || !self.reading();
+            if fill.whole > 0 && (done || !self.feed.more_is_waiting()) {
+                let len = fill.whole;
+                return self.hand_over(fill, len, framing, Content::Records);
+            }
+            if !self.reading() {
+                return self.finish(&fill, framing);
+            }
+            if fill.is_full() {
+                match self.longest(&fill, framing) {
+                    Some(limit) => fill.grow(limit),
+                    None => return self.first_piece(fill, framing),
+                }
+            }
+            self.read(&mut fill);
+        }
+    }
+
+    /// Moves `fill.whole` behind the last whole record. Says whether the frame behind it is beyond the limit.
+    fn scan(&mut self, fill: &mut Fill, framing: Framing, scanned: usize) -> bool {
+        match framing {
+            Framing::Text if matches!(self.end, End::Clean) => fill.whole = fill.filled,
+            Framing::Text => {
+                if let Some(end) = last_line_end(fill.bytes().get(scanned..).unwrap_or_default()) {
+                    fill.whole = scanned + end;
+                }
+            }
+            Framing::Framed => {
+                while let Some(payload) = announced(fill.rest()) {
+                    if payload > self.settings.max_record_bytes {
+                        return true;
+                    }
+                    if fill.rest().len() - HEADER_BYTES < payload {
+                        break;
+                    }
+                    fill.whole += HEADER_BYTES + payload;
+                    self.frames += 1;
+                }
+            }
+        }
+        false
+    }
+
+    /// How long a buffer may become for the one record that fills it; `None` when the record is beyond the limit.
+    fn longest(&self, fill: &Fill, framing: Framing) -> Option<usize> {
+        let limit = self.settings.max_record_bytes;
+        match framing {
+            Framing::Text => (fill.filled <= limit).then(|| limit.saturating_add(1)),
+            Framing::Framed => Some(announced(fill.bytes()).unwrap_or(0).saturating_add(HEADER_BYTES)),
+        }
+    }
+
+    /// The first piece of a record beyond the limit, which begins the buffer.
+    fn first_piece(&mut self, fill: Fill, framing: Framing) -> NextBlock {
+        let len = match framing {
+            Framing::Text => {
+                self.oversized = Some(Oversized::Line);
+                fill.filled
+            }
+            Framing::Framed => {
+                let whole = (announced(fill.bytes()).unwrap_or(0) as u64).saturating_add(HEADER_BYTES as u64);
+                self.frames += 1;
+                self.frame_piece(&fill, Oversized::Frame { start: self.offset, whole, left: whole })
+            }
+        };
+        self.hand_over(fill, len, framing, Content::OversizedStart)
+    }
+
+    /// The next piece of a record beyond the limit.
+    fn next_piece(&mut self, mut fill: Fill, oversized: Oversized) -> NextBlock {
+        while fill.filled == 0 && self.reading() {
+            self.read(&mut fill);
+        }
+        let framing = match oversized {
+            Oversized::Line => Framing::Text,
+            Oversized::Frame { .. } => Framing::Framed,
+        };
+        if fill.filled == 0 {
+            self.oversized = Some(oversized);
+            return self.finish(&fill, framing);
+        }
+        let len = match oversized {
+            Oversized::Line => match memchr(b'\n', fill.bytes()) {
+                Some(at) => at + 1,
+                None => {
+                    self.oversized = Some(Oversized::Line);
+                    fill.filled
+                }
+            },
+            Oversized::Frame { .. } => self.frame_piece(&fill, oversized),
+        };
+        self.hand_over(fill, len, framing, Content::OversizedRest)
+    }
+
+    /// How much of `fill` belongs to an oversized frame; remembers what is left of the frame.
+    fn frame_piece(&mut self, fill: &Fill, oversized: Oversized) -> usize {
+        let Oversized::Frame { start, whole, left } = oversized else { return 0 };
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(fill.filled);
+        let left = left.saturating_sub(len as u64);
+        self.oversized = (left > 0).then_some(Oversized::Frame { start, whole, left });
+        len
+    }
+
+    /// Gives away the first `len` bytes of `fill` and keeps the others for the next block.
+    fn hand_over(&mut self, fill: Fill, len: usize, framing: Framing, content: Content) -> NextBlock {
+        self.carry.extend_from_slice(fill.bytes().get(len..).unwrap_or_default());
+        let offset = self.offset;
+        self.offset = offset.saturating_add(len as u64);
+        Some(Ok(Block::new(fill.buffer, len, Arc::clone(&self.input), offset, framing, content)))
+    }
+
+    /// What is to be told when no whole record is left: nothing, or how the input is damaged.
+    fn finish(&mut self, fill: &Fill, framing: Framing) -> NextBlock {
+        let input = self.input.name.clone();
+        let came = self.offset.saturating_add(fill.filled as u64);
+        match std::mem::replace(&mut self.end, End::Told) {
+            End::Failed(source) => Some(Err(SourceError::Read { input, byte: came, source })),
+            End::Clean if framing == Framing::Framed => {
+                let (record, start, whole) = match self.oversized.take() {
+                    Some(Oversized::Frame { start, whole, .. }) => (self.frames, start, whole),
+                    _ if fill.filled == 0 => return None,
+                    _ => {
+                        let payload = announced(fill.bytes()).unwrap_or(0) as u64;
+                        (self.frames.saturating_add(1), self.offset, payload.saturating_add(HEADER_BYTES as u64))
+                    }
+                };
+                let at = Position { input, place: Place { framing, record, byte: start } };
+                Some(Err(SourceError::CutFrame { at, present: came.saturating_sub(start), whole }))
+            }
+            End::Clean | End::NotYet | End::Told => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use super::*;
+    use crate::record::Expected;
+
+    /// Everything that comes out of `bytes`: the blocks, and how it ended.
+    fn cut(bytes: &[u8], block_bytes: usize, max_record_bytes: usize) -> (Vec<Block>, Option<String>) {
+        cut_feed(&mut Cursor::new(bytes.to_vec()), block_bytes, max_record_bytes)
+    }
+
+    fn cut_feed(feed: &mut dyn Feed, block_bytes: usize, max_record_bytes: usize) -> (Vec<Block>, Option<String>) {
+        let settings = ReaderSettings { block_bytes, max_record_bytes };
+        let label = Arc::new(InputLabel { index: 0, name: "in".to_owned(), expected: Expected::Either });
+        let mut cutter = Cutter::new(feed, InputFormat::Auto, settings, label);
+        let mut blocks = Vec::new();
+        while let Some(next) = cutter.next_block(Vec::new()) {
+            match next {
+                Ok(block) => blocks.push(block),
+                Err(error) => {
+                    assert!(cutter.next_block(Vec::new()).is_none(), "nothing comes behind an error");
+                    return (blocks, Some(error.to_string()));
+                }
+            }
+        }
+        (blocks, None)
+    }
+
+    fn texts(blocks: &[Block]) -> Vec<&[u8]> {
+        blocks.iter().map(Block::bytes).collect()
+    }
+
+    #[test]
+    fn a_block_ends_at_the_last_line_feed_it_holds() {
+        let (blocks, end) = cut(b"a\nbb\nccc\ndd", 6, 100);
+        assert_eq!(texts(&blocks), [&b"a\nbb\n"[..], b"ccc\n", b"dd"]);
+        assert_eq!(blocks.iter().map(|block| block.offset).collect::<Vec<_>>(), [0, 5, 9]);
+        assert_eq!(end, None);
+    }
+
+    #[test]
+    fn a_buffer_grows_for_a_longer_record_up_to_the_limit() {
+        let (blocks, _) = cut(b"0123456789\nx\n", 4, 10);
+        assert_eq!(texts(&blocks), [&b"0123456789\n"[..], b"x\n"]);
+        assert!(blocks.iter().all(|block| block.content == Content::Records));
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_comes_in_pieces_and_the_next_line_whole() {
+        let (blocks, end) = cut(b"0123456789\nx\n", 4, 4);
+        let contents: Vec<_> = blocks.iter().map(|block| block.content).collect();
+        assert_eq!(texts(&blocks), [&b"01234"[..], b"5678", b"9\n", b"x\n"]);
+        use Content::{OversizedRest, OversizedStart, Records};
+        assert_eq!(contents, [OversizedStart, OversizedRest, OversizedRest, Records]);
+        assert_eq!(end, None);
+    }
+
+    #[test]
+    fn a_frame_beyond_the_limit_comes_in_pieces_and_the_next_frame_whole() {
+        let (blocks, end) = cut(b"\0\0\0\x01a\0\0\0\x09123456789\0\0\0\x01b", 8, 4);
+        let joined: Vec<u8> = texts(&blocks).concat();
+        assert_eq!(joined, b"\0\0\0\x01a\0\0\0\x09123456789\0\0\0\x01b");
+        assert_eq!(blocks[1].content, Content::OversizedStart);
+        assert_eq!(blocks.last().unwrap().bytes(), b"\0\0\0\x01b");
+        assert_eq!(blocks.last().unwrap().content, Content::Records);
+        assert_eq!(end, None);
+    }
+
+    #[test]
+    fn a_header_that_announces_gigabytes_costs_a_buffer() {
+        let (blocks, end) = cut(b"\0\0\0\x01a\xff\xff\xff\xffxyz", 64, 1 << 20);
+        assert_eq!(texts(&blocks), [&b"\0\0\0\x01a"[..], b"\xff\xff\xff\xffxyz"]);
+        assert!(blocks.iter().all(|block| block.bytes().len() <= 64));
+        assert_eq!(
+            end.unwrap(),
+            "in: record 2 at byte 5: the input ends inside this frame, after 7 of its 4294967299 bytes (was it cut short?)"
+        );
+    }
+
+    #[test]
+    fn a_frame_cut_at_any_byte_is_told_with_its_place() {
+        let whole = b"\0\0\0\x01a\0\0\0\x03bcd";
+        for len in 1..whole.len() {
+            let (blocks, end) = cut(&whole[..len], 64, 100);
+            let (frames, byte) = if len < 5 { (0, 0) } else { (1, 5) };
+            assert_eq!(blocks.len(), frames, "{len}");
+            match end {
+                None => assert_eq!(len, 5),
+                Some(message) => {
+                    assert!(message.starts_with(&format!("in: record {} at byte {byte}: ", frames + 1)), "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_once_and_only_at_the_beginning_of_text() {
+        let mark = "\u{feff}";
+        let (blocks, _) = cut(format!("{mark}{mark}a\n{mark}b").as_bytes(), 64, 100);
+        assert_eq!(texts(&blocks), [format!("{mark}a\n{mark}b").as_bytes()]);
+        assert_eq!(blocks[0].offset, 3);
+        assert_eq!(texts(&cut(b"\xef\xbb", 64, 100).0), [b"\xef\xbb"]);
+        assert_eq!(texts(&cut(mark.as_bytes(), 64, 100).0), [] as [&[u8]; 0]);
+    }
+
+    #[test]
+    fn an_empty_input_has_no_blocks() {
+        assert_eq!(texts(&cut(b"", 64, 100).0), [] as [&[u8]; 0]);
+    }
+
+    /// Gives `pieces`, never with more waiting, then fails.
+    struct Broken<'a>(std::slice::Iter<'a, &'static [u8]>);
+
+    impl Read for Broken<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let mut piece = *self.0.next().ok_or_else(|| io::Error::other("unplugged"))?;
+            piece.read(buffer)
+        }
+    }
+
+    impl Feed for Broken<'_> {
+        fn more_is_waiting(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn whole_records_are_handed_over_as_soon_as_nothing_more_is_waiting() {
+        let pieces: [&[u8]; 4] = [b"a\n", b"b", b"\nc", b"d\n"];
+        let (blocks, end) = cut_feed(&mut Broken(pieces.iter()), 64, 100);
+        assert_eq!(texts(&blocks), [&b"a\n"[..], b"b\n", b"cd\n"]);
+        assert_eq!(end.unwrap(), "in: cannot read at byte 7: unplugged");
+    }
+
+    #[test]
+    fn what_came_before_a_failed_read_is_handed_over_but_no_half_record() {
+        let pieces: [&[u8]; 1] = [b"a\nhalf"];
+        let (blocks, end) = cut_feed(&mut Broken(pieces.iter()), 64, 100);
+        assert_eq!(texts(&blocks), [b"a\n"]);
+        assert_eq!(end.unwrap(), "in: cannot read at byte 6: unplugged");
+    }
+}

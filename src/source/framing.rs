@@ -1,0 +1,157 @@
+//! How records are told apart: one a line, or one behind each length.
+//!
+//! Pure functions on bytes. Incomplete, complete and blank are told apart here; what a record means is not.
+
+use std::ops::Range;
+
+use memchr::{memchr, memrchr};
+
+use crate::record::field::trim;
+
+/// Bytes of a frame's header: the length of the payload, big-endian.
+pub const HEADER_BYTES: usize = 4;
+
+/// What the user says of an input's framing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InputFormat {
+    /// Look at the first byte: a frame of under 16 MiB begins with 0x00, and no text does.
+    #[default]
+    Auto,
+    /// One record a line.
+    Text,
+    /// Length-framed records.
+    Framed,
+}
+
+/// How the records of an input are marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// One record a line; the last line feed may be missing.
+    Text,
+    /// A 4-byte big-endian length, then that many bytes.
+    Framed,
+}
+
+/// Where a record stands in a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRecord {
+    /// The record itself, without line feed or header.
+    pub payload: Range<usize>,
+    /// Where the next record begins.
+    pub end: usize,
+}
+
+impl InputFormat {
+    /// The framing of an input that begins with `first`.
+    pub const fn framing(self, first: Option<u8>) -> Framing {
+        match (self, first) {
+            (Self::Framed, _) | (Self::Auto, Some(0)) => Framing::Framed,
+            (Self::Text | Self::Auto, _) => Framing::Text,
+        }
+    }
+}
+
+impl Framing {
+    /// The record that begins at `start` in `bytes`, a run of whole records. `start` must lie inside `bytes`.
+    #[inline]
+    pub fn record_at(self, bytes: &[u8], start: usize) -> RawRecord {
+        let rest = bytes.get(start..).unwrap_or_default();
+        match self {
+            Self::Text => match memchr(b'\n', rest) {
+                Some(len) => RawRecord { payload: start..start + len, end: start + len + 1 },
+                None => RawRecord { payload: start..bytes.len(), end: bytes.len() },
+            },
+            Self::Framed => {
+                let payload = start.saturating_add(HEADER_BYTES).min(bytes.len());
+                let len = announced(rest).unwrap_or(0);
+                let end = payload.saturating_add(len).min(bytes.len());
+                RawRecord { payload: payload..end, end }
+            }
+        }
+    }
+
+    /// Whether a record is to be passed over: a line with nothing but white space. A frame never is.
+    #[inline]
+    pub fn is_blank(self, payload: &[u8]) -> bool {
+        match self {
+            Self::Text => trim(payload).is_empty(),
+            Self::Framed => false,
+        }
+    }
+
+    /// The first record boundary at or behind `goal`, for a record that begins at `start`; at most the end of `bytes`,
+    /// which are whole records.
+    pub fn boundary_after(self, bytes: &[u8], start: usize, goal: usize) -> usize {
+        match self {
+            // The byte before `goal` may be the line feed that makes it a boundary.
+            Self::Text => match bytes.get(goal.saturating_sub(1).max(start)..) {
+                Some(rest) => memchr(b'\n', rest).map_or(bytes.len(), |at| goal.saturating_sub(1).max(start) + at + 1),
+                None => bytes.len(),
+            },
+            Self::Framed => {
+                let mut at = start;
+                while at < goal && at < bytes.len() {
+                    at = self.record_at(bytes, at).end;
+                }
+                at
+            }
+        }
+    }
+}
+
+/// The end of the last whole line of `bytes`, if a line ends in them.
+pub fn last_line_end(bytes: &[u8]) -> Option<usize> {
+    memrchr(b'\n', bytes).map(|at| at + 1)
+}
+
+/// The payload length that the header at the beginning of `bytes` announces, if the header is there whole.
+#[inline]
+pub fn announced(bytes: &[u8]) -> Option<usize> {
+    let header = bytes.first_chunk::<HEADER_BYTES>()?;
+    usize::try_from(u32::from_be_bytes(*header)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(framing: Framing, bytes: &[u8]) -> Vec<&[u8]> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let raw = framing.record_at(bytes, at);
+            found.push(&bytes[raw.payload]);
+            at = raw.end;
+        }
+        found
+    }
+
+    #[test]
+    fn the_first_byte_tells_frames_from_text() {
+        assert_eq!(InputFormat::Auto.framing(Some(0)), Framing::Framed);
+        assert_eq!(InputFormat::Auto.framing(Some(b'M')), Framing::Text);
+        assert_eq!(InputFormat::Auto.framing(None), Framing::Text);
+        assert_eq!(InputFormat::Text.framing(Some(0)), Framing::Text);
+        assert_eq!(InputFormat::Framed.framing(Some(b'M')), Framing::Framed);
+    }
+
+    #[test]
+    fn the_last_line_needs_no_line_feed() {
+        assert_eq!(records(Framing::Text, b"a\n\nb"), [&b"a"[..], b"", b"b"]);
+    }
+
+    #[test]
+    fn frames_may_hold_line_feeds_and_nothing() {
+        assert_eq!(records(Framing::Framed, b"\0\0\0\x03a\nb\0\0\0\0\0\0\0\x01c"), [&b"a\nb"[..], b"", b"c"]);
+    }
+
+    #[test]
+    fn a_boundary_is_never_inside_a_record() {
+        let text = b"aa\nbb\ncc";
+        let ends = |goal| Framing::Text.boundary_after(text, 0, goal);
+        assert_eq!([0, 1, 2, 3, 4, 6, 7, 8, 99].map(ends), [3, 3, 3, 3, 6, 6, 8, 8, 8]);
+        let frames = b"\0\0\0\x01a\0\0\0\x01b";
+        let ends = |goal| Framing::Framed.boundary_after(frames, 0, goal);
+        assert_eq!([1, 5, 6, 10, 99].map(ends), [5, 5, 10, 10, 10]);
+    }
+}

@@ -1,0 +1,76 @@
+//! One input: what the user named, what it holds, and how it is opened.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use super::feed::{Feed, FileFeed};
+use super::{InputFormat, SourceError};
+use crate::record::Expected;
+
+/// An input that has not been opened yet. Inputs are opened one at a time, when their turn comes.
+#[derive(Debug)]
+pub struct Input {
+    /// What messages call it.
+    pub name: String,
+    /// What its records are.
+    pub expected: Expected,
+    /// How its records are marked, as far as the user says.
+    pub format: InputFormat,
+    /// Where its bytes come from.
+    pub origin: Origin,
+}
+
+/// Where the bytes of an input come from.
+pub enum Origin {
+    /// A file, a FIFO or a device.
+    Path(PathBuf),
+    /// The standard input.
+    Stdin,
+    /// Anything else that bytes can be read from.
+    Feed(Box<dyn Feed>),
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => out.debug_tuple("Path").field(path).finish(),
+            Self::Stdin => out.write_str("Stdin"),
+            Self::Feed(_) => out.write_str("Feed(..)"),
+        }
+    }
+}
+
+impl Input {
+    /// Opens the input.
+    ///
+    /// # Errors
+    /// When the system does not let it be opened.
+    pub(super) fn open(self) -> Result<Box<dyn Feed>, SourceError> {
+        let opened = match self.origin {
+            Origin::Feed(feed) => Ok(feed),
+            Origin::Path(path) => File::open(path).and_then(boxed),
+            Origin::Stdin => stdin_file().and_then(boxed),
+        };
+        opened.map_err(|source| SourceError::Open { input: self.name, source })
+    }
+}
+
+fn boxed(file: File) -> io::Result<Box<dyn Feed>> {
+    Ok(Box::new(FileFeed::new(file)?))
+}
+
+/// The standard input without the buffer that the standard library puts before it: blocks are buffer enough.
+#[cfg(unix)]
+pub(crate) fn stdin_file() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// The standard input without the buffer that the standard library puts before it: blocks are buffer enough.
+#[cfg(windows)]
+pub(crate) fn stdin_file() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(File::from(io::stdin().as_handle().try_clone_to_owned()?))
+}

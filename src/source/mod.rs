@@ -1,0 +1,22 @@
+//! The source: where bytes come from, up to blocks that end at a record's end.
+//!
+//! A thread of its own reads the inputs one after the other ([`Blocks`]), so that reading overlaps with the work. It
+//! finds out how an input marks its records ([`Framing`]), cuts the bytes into blocks of whole records, and hands a
+//! block over when it is full or when nothing more is waiting: that is what makes a live pipe answer at once. What the
+//! bytes of a record mean is not known here.
+
+mod block;
+mod cutter;
+mod feed;
+mod framing;
+mod input;
+mod position;
+mod reader;
+
+pub use block::{Block, Content, InputLabel};
+pub use feed::Feed;
+pub use framing::{Framing, InputFormat, RawRecord};
+pub(crate) use input::stdin_file;
+pub use input::{Input, Origin};
+pub use position::{Place, Position, SourceError};
+pub use reader::{Blocks, ReaderSettings};

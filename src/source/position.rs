@@ -1,0 +1,72 @@
+//! Where in the inputs something stands, as a person or an editor counts it, and what can go wrong while reading.
+
+use std::fmt;
+use std::io;
+
+use thiserror::Error;
+
+use super::Framing;
+
+/// The place of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The input, as the user named it.
+    pub input: String,
+    /// Where in it.
+    pub place: Place,
+}
+
+/// The place of one record inside its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// How the input marks its records.
+    pub framing: Framing,
+    /// Which line or frame it is, counted from 1. Blank lines count.
+    pub record: u64,
+    /// Where it begins, counted from 0: at the line's first byte or at the frame's header.
+    pub byte: u64,
+}
+
+/// `conversions.txt:17`, or `stdin: record 17 at byte 1042` for frames.
+impl fmt::Display for Position {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input, place: Place { framing, record, byte } } = self;
+        match framing {
+            Framing::Text => write!(out, "{input}:{record}"),
+            Framing::Framed => write!(out, "{input}: record {record} at byte {byte}"),
+        }
+    }
+}
+
+/// Damage to an input itself. No mode of a run goes on behind it.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The input could not be opened.
+    #[error("{input}: cannot open: {source}")]
+    Open {
+        /// The input, as the user named it.
+        input: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A read failed.
+    #[error("{input}: cannot read at byte {byte}: {source}")]
+    Read {
+        /// The input, as the user named it.
+        input: String,
+        /// How many bytes were read before.
+        byte: u64,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The input ends inside a frame.
+    #[error("{at}: the input ends inside this frame, after {present} of its {whole} bytes (was it cut short?)")]
+    CutFrame {
+        /// Where the frame begins.
+        at: Position,
+        /// How many bytes of the frame are there, header included.
+        present: u64,
+        /// How many the frame should have, header included; with a cut header, the header's own.
+        whole: u64,
+    },
+}

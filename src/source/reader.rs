@@ -1,0 +1,92 @@
+//! The reader: a thread that turns the inputs, in their order, into one run of blocks.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::{io, panic, thread};
+
+use super::cutter::Cutter;
+use super::{Block, Input, InputLabel, SourceError};
+
+/// How many blocks may wait between the reader and the engine.
+const QUEUED_BLOCKS: usize = 2;
+
+/// How the inputs are cut into blocks.
+#[derive(Debug, Clone, Copy)]
+pub struct ReaderSettings {
+    /// How large a block is, in bytes. A longer record makes its block longer.
+    pub block_bytes: usize,
+    /// The longest record that is taken, in bytes. A longer one is handed over in pieces.
+    pub max_record_bytes: usize,
+}
+
+/// The blocks of all inputs, in input order. After an error nothing more comes.
+#[derive(Debug)]
+pub struct Blocks {
+    filled: Receiver<Result<Block, SourceError>>,
+    empty: SyncSender<Vec<u8>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Blocks {
+    /// Starts to read `inputs`.
+    ///
+    /// The thread ends when everything was read or when the `Blocks` are dropped. It may be waiting for a live pipe
+    /// then, which is why nobody waits for the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn read(inputs: Vec<Input>, settings: ReaderSettings) -> io::Result<Self> {
+        let (to_engine, filled) = sync_channel(QUEUED_BLOCKS);
+        let (empty, from_engine) = sync_channel(QUEUED_BLOCKS + 2);
+        let reader = thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn(move || read_all(inputs, settings, &to_engine, &from_engine))?;
+        Ok(Self { filled, empty, reader: Some(reader) })
+    }
+
+    /// Gives the buffer of a finished block back to the reader.
+    pub fn recycle(&self, block: Block) {
+        match self.empty.try_send(block.into_buffer()) {
+            // A full queue has spares enough, and a reader that has finished needs none.
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+impl Iterator for Blocks {
+    type Item = Result<Block, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Ok(next) = self.filled.recv() {
+            return Some(next);
+        }
+        // The reader is gone. If it died of a bug, that must not look like the end of the inputs.
+        if let Some(Err(panic)) = self.reader.take().map(thread::JoinHandle::join) {
+            panic::resume_unwind(panic);
+        }
+        None
+    }
+}
+
+fn read_all(
+    inputs: Vec<Input>,
+    settings: ReaderSettings,
+    to_engine: &SyncSender<Result<Block, SourceError>>,
+    from_engine: &Receiver<Vec<u8>>,
+) {
+    for (index, input) in inputs.into_iter().enumerate() {
+        let label = Arc::new(InputLabel { index, name: input.name.clone(), expected: input.expected });
+        let format = input.format;
+        let mut feed = match input.open() {
+            Ok(feed) => feed,
+            Err(error) => return drop(to_engine.send(Err(error))),
+        };
+        let mut cutter = Cutter::new(feed.as_mut(), format, settings, label);
+        while let Some(next) = cutter.next_block(from_engine.try_recv().unwrap_or_default()) {
+            let over = next.is_err();
+            if to_engine.send(next).is_err() || over {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The parallel engine against the serial model: the same bytes, the same bad records, the same counts and the same
+//! saved list, whatever the numbers of partitions and threads, the sizes of blocks and slices, and the pieces in which
+//! the input arrives.
+
+mod common;
+
+use std::io::{self, Read, Write};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::{Arc, Mutex};
+
+use adseg::campaign::{Keep, roster};
+use adseg::computation::Deciding;
+use adseg::encoder::TextEncoder;
+use adseg::engine::{Counts, Failure, Job, Observer, Rejection, Settings, replay};
+use adseg::record::Expected;
+use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Position};
+use common::frame;
+use common::model::{ModelInput, Told, run};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Hands an input over in pieces, with and without more waiting, as the turns say.
+#[derive(Debug)]
+struct Pieces {
+    bytes: Vec<u8>,
+    at: usize,
+    turns: Vec<(usize, bool)>,
+    turn: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.turn += 1;
+        let (piece, _) = self.turns[self.turn % self.turns.len()];
+        let len = piece.min(buffer.len()).min(self.bytes.len() - self.at);
+        buffer[..len].copy_from_slice(&self.bytes[self.at..self.at + len]);
+        self.at += len;
+        Ok(len)
+    }
+}
+
+impl Feed for Pieces {
+    fn more_is_waiting(&self) -> bool {
+        self.turns[self.turn % self.turns.len()].1
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Remembers the bad records.
+#[derive(Debug, Default)]
+struct Memory(Vec<(usize, u64, u64, Vec<u8>)>);
+
+fn place(position: &Position) -> (usize, u64, u64) {
+    (position.input.parse().unwrap(), position.place.record, position.place.byte)
+}
+
+impl Observer for Memory {
+    fn advanced(&mut self, _counts: &Counts) {}
+
+    fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
+        let (input, record, byte) = place(&rejection.position);
+        self.0.push((input, record, byte, rejection.raw.to_vec()));
+        Ok(())
+    }
+
+    fn rejected_more(&mut self, raw: &[u8]) -> io::Result<()> {
+        self.0.last_mut().unwrap().3.extend_from_slice(raw);
+        Ok(())
+    }
+}
+
+fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -> Told {
+    let feed = |input: &ModelInput| Pieces { bytes: input.bytes.clone(), at: 0, turns: turns.to_vec(), turn: 0 };
+    let named = inputs.iter().enumerate().map(|(index, input)| Input {
+        name: index.to_string(),
+        expected: input.expected,
+        format: match input.framing {
+            Framing::Text => InputFormat::Text,
+            Framing::Framed => InputFormat::Framed,
+        },
+        origin: Origin::Feed(Box::new(feed(input))),
+    });
+    let job = Job { computation: Deciding { keep: Keep::Rows }, encoder: TextEncoder { send_only: false } };
+    let (output, mut memory) = (Shared::default(), Memory::default());
+    let ended = replay(&job, settings, named.collect(), Box::new(output.clone()), &mut memory);
+    let mut told = Told { output: output.0.lock().unwrap().clone(), rejects: memory.0, ..Told::default() };
+    match ended {
+        Ok(outcome) => {
+            told.records = outcome.counts.records;
+            told.blanks = outcome.counts.blanks;
+            told.decisions = outcome.counts.conversions();
+            told.loyalty_rows = outcome.counts.customers;
+            roster(&outcome.states, &mut told.saved).unwrap();
+            let Counts { records, blanks, rejects, customers, bytes, .. } = outcome.counts;
+            assert_eq!(records, outcome.counts.conversions() + customers + rejects + blanks, "nothing is lost");
+            assert_eq!(bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
+        }
+        Err(Failure::BadRecord { position, .. }) => told.stopped = Some(place(&position)),
+        Err(failure) => panic!("{failure}"),
+    }
+    told
+}
+
+/// The longest record in these tests, in bytes.
+const LIMIT: usize = 90;
+
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    let email = || select(vec!["a@x", "b@x", "A@x", "c.d@example.com", "e@x ", "f\u{e9}@x", "\tg@x"]);
+    let good = prop_oneof![
+        3 => email().prop_map(|email| format!("P, ClickConversion, {email}, w")),
+        1 => email().prop_map(|email| format!("P,BasketConversion,{email},[6;14]")),
+        2 => email().prop_map(|email| format!(" P , PurchaseConversion , {email} , [ ] , -18.64 , more")),
+        2 => (email(), "[ a-z]{0,9}").prop_map(|(email, name)| format!("{email}, {name}, , F")),
+        1 => email().prop_map(|email| format!("{email}, , , M, {}", "extra".repeat(5))),
+    ];
+    let odd = select(vec![
+        "",
+        "  \t\u{b}",
+        "nothing",
+        "a,b",
+        "P, ClickConversion, , w",
+        "P, ClikConversion, a@x, w",
+        "P, ClickConversion, a\u{1}@x, w",
+        "P, BasketConversion, a@x, [;]",
+        "P, PurchaseConversion, a@x, [6], 1e3",
+        "P, PurchaseConversion, a@x, [6]",
+        ", , , ",
+        "\r",
+    ])
+    .prop_map(str::to_owned);
+    let long = (LIMIT - 2..3 * LIMIT).prop_map(|len| format!("a@x, , , {}", "x".repeat(len - 9)));
+    let blank_and_long = (LIMIT - 2..LIMIT + 3).prop_map(|len| " ".repeat(len));
+    let text = prop_oneof![20 => good, 3 => odd, 1 => long, 1 => blank_and_long].prop_map(String::into_bytes);
+    let bytes = prop::collection::vec(any::<u8>(), 0..40);
+    prop_oneof![30 => text, 1 => bytes]
+}
+
+fn input(expected: Expected) -> impl Strategy<Value = ModelInput> {
+    let records = prop::collection::vec(payload(), 0..40);
+    (records, any::<bool>(), any::<bool>()).prop_map(move |(records, framed, last_line_feed)| {
+        let framing = if framed { Framing::Framed } else { Framing::Text };
+        let mut bytes: Vec<u8> = match framing {
+            Framing::Framed => records.iter().flat_map(frame).collect(),
+            Framing::Text => records.join(&b'\n'),
+        };
+        if framing == Framing::Text && last_line_feed && !bytes.is_empty() {
+            bytes.push(b'\n');
+        }
+        // A byte-order mark belongs to the text around the records, and has tests of its own.
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.clear();
+        }
+        ModelInput { expected, framing, bytes }
+    })
+}
+
+fn inputs() -> impl Strategy<Value = Vec<ModelInput>> {
+    let files = (
+        prop::collection::vec(input(Expected::Customers), 0..3),
+        prop::collection::vec(input(Expected::Conversions), 0..3),
+    );
+    prop_oneof![
+        files.prop_map(|(loyalty, conversions)| [loyalty, conversions].concat()),
+        input(Expected::Either).prop_map(|stream| vec![stream]),
+    ]
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let sizes = (1_usize..300, 1_usize..100);
+    let max_rejects = select(vec![0, 1, 3, u64::MAX, u64::MAX]);
+    (select(vec![1_u32, 3, 10, 1000]), select(vec![1_usize, 2, 8]), sizes, max_rejects).prop_map(
+        |(partitions, threads, (block_bytes, slice_bytes), max_rejects)| Settings {
+            partitions: NonZeroU32::new(partitions).unwrap(),
+            threads: NonZeroUsize::new(threads).unwrap(),
+            block_bytes,
+            slice_bytes,
+            max_record_bytes: LIMIT,
+            max_rejects,
+        },
+    )
+}
+
+/// A run that stopped has no counts and saves no list.
+fn visible(told: Told) -> Told {
+    match told.stopped {
+        None => told,
+        Some(_) => Told { output: told.output, rejects: told.rejects, stopped: told.stopped, ..Told::default() },
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn the_engine_tells_what_the_serial_model_tells(
+        inputs in inputs(),
+        settings in settings(),
+        turns in prop::collection::vec((1_usize..60, any::<bool>()), 1..20),
+    ) {
+        let expected = visible(run(&inputs, settings.max_record_bytes, settings.max_rejects));
+        prop_assert_eq!(engine(&inputs, &settings, &turns), expected);
+    }
+}
+
+#[test]
+fn large_blocks_on_many_threads_agree_with_the_model() {
+    let mut conversions = Vec::new();
+    for number in 0_u32..60_000 {
+        let customer = number.wrapping_mul(2_654_435_761) % 5_000;
+        let line = match number % 7 {
+            0..=3 => format!("P, ClickConversion, customer{customer}@example.com, Instagram\n"),
+            4 => format!("P, BasketConversion, customer{customer}@example.com, [6]\n"),
+            _ => format!("P, PurchaseConversion, customer{customer}@example.com, [6;9], 18.64\n"),
+        };
+        conversions.extend(line.bytes());
+    }
+    let loyalty = (0..1_000).map(|number| format!("customer{}@example.com, , , F\n", number * 5)).collect::<String>();
+    let inputs = [(Expected::Customers, loyalty.into_bytes()), (Expected::Conversions, conversions)]
+        .map(|(expected, bytes)| ModelInput { expected, framing: Framing::Text, bytes });
+    let expected = run(&inputs, 1 << 20, 0);
+    for (partitions, threads) in [(1, 1), (10, 2), (10, 8), (1000, 3)] {
+        let settings = Settings {
+            partitions: NonZeroU32::new(partitions).unwrap(),
+            threads: NonZeroUsize::new(threads).unwrap(),
+            ..Settings::default()
+        };
+        let told = engine(&inputs, &settings, &[(usize::MAX, true)]);
+        assert!(told == expected, "{partitions} partitions on {threads} threads");
+    }
+}

@@ -1,0 +1,150 @@
+//! Golden cases: every folder in `fixtures/` is a test. `fixtures/README.md` says what a folder may hold.
+//!
+//! Each case runs with several numbers of partitions and threads, and must always give the same bytes. To write what
+//! `adseg` gives now as what is expected, run with `UPDATE_FIXTURES=1` and look at the difference.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{RUN, Scratch};
+
+/// Partitions and threads, as arguments.
+const NUMBERS: [&str; 4] =
+    ["", "--partitions 1 --threads 1", "--partitions 3 --threads 2", "--partitions 1000 --threads 8"];
+
+/// What is not an input of the command but says what to expect of it.
+const EXPECTATIONS: [&str; 5] = ["args.txt", "expected.txt", "stderr.txt", "exit-code.txt", "README.md"];
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Everything that a run gives.
+#[derive(Debug, PartialEq)]
+struct Given {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    code: i32,
+    /// Files that the run made or changed.
+    files: Files,
+}
+
+#[test]
+fn every_fixture_gives_the_expected_bytes_for_any_number_of_partitions_and_threads() {
+    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
+    let mut failures = Vec::new();
+    for case in cases() {
+        for (index, numbers) in NUMBERS.into_iter().enumerate() {
+            let given = give(&case, numbers);
+            if update && index == 0 {
+                bless(&case, &given);
+            }
+            if let Some(difference) = difference(&expected(&case), &given) {
+                let name = case.file_name().unwrap().to_string_lossy();
+                failures.push(format!("fixtures/{name} {numbers}\n{difference}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn cases() -> Vec<PathBuf> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut cases: Vec<_> = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.retain(|path| path.is_dir());
+    cases.sort();
+    assert!(cases.len() > 10, "where are the fixtures?");
+    cases
+}
+
+/// Runs the command of a case in a copy of its folder.
+fn give(case: &Path, numbers: &str) -> Given {
+    let scratch = Scratch::new();
+    let inputs: Files = read_folder(case).into_iter().filter(|(name, _)| !EXPECTATIONS.contains(&&**name)).collect();
+    for (name, content) in &inputs {
+        scratch.write(name, content);
+    }
+    let args = fs::read_to_string(case.join("args.txt")).unwrap_or_else(|_| RUN.to_owned());
+    let stdin = inputs.iter().find(|(name, _)| name.starts_with("stdin."));
+    let mut command = scratch.adseg(&args);
+    command.args(numbers.split_whitespace()).write_stdin(stdin.map(|(_, bytes)| bytes.clone()).unwrap_or_default());
+    let output = command.output().unwrap();
+    let mut files = Files::new();
+    for name in scratch.names() {
+        let path = scratch.file(&name);
+        if path.is_dir() {
+            files.extend(read_folder(&path).into_iter().map(|(file, content)| (format!("{name}/{file}"), content)));
+        } else {
+            files.insert(name.clone(), fs::read(path).unwrap());
+        }
+    }
+    files.retain(|name, content| inputs.get(name) != Some(content));
+    for name in inputs.keys() {
+        assert!(scratch.file(name).exists(), "{}: {name} is gone", case.display());
+    }
+    Given { stdout: output.stdout, stderr: output.stderr, code: output.status.code().unwrap(), files }
+}
+
+fn expected(case: &Path) -> Given {
+    let read = |name: &str| fs::read(case.join(name)).unwrap_or_default();
+    let code = fs::read_to_string(case.join("exit-code.txt")).map_or(0, |code| code.trim().parse().unwrap());
+    let mut files = Files::new();
+    let folder = case.join("expected");
+    for (name, content) in read_folder(&folder) {
+        files.insert(name, content);
+    }
+    for entry in fs::read_dir(&folder).into_iter().flatten().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
+        let name = entry.file_name().into_string().unwrap();
+        files.extend(read_folder(&entry.path()).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
+    }
+    Given { stdout: read("expected.txt"), stderr: read("stderr.txt"), code, files }
+}
+
+/// The files of a folder, without those in folders of it.
+fn read_folder(folder: &Path) -> Files {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.path().is_file());
+    files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+fn difference(expected: &Given, given: &Given) -> Option<String> {
+    if expected == given {
+        return None;
+    }
+    let mut told = String::new();
+    let mut tell = |what: &str, expected: &[u8], given: &[u8]| {
+        if expected != given {
+            let (expected, given) = (String::from_utf8_lossy(expected), String::from_utf8_lossy(given));
+            told.push_str(&format!("--- {what}, expected:\n{expected}\n+++ {what}, given:\n{given}\n"));
+        }
+    };
+    tell("stdout", &expected.stdout, &given.stdout);
+    tell("stderr", &expected.stderr, &given.stderr);
+    tell("exit code", expected.code.to_string().as_bytes(), given.code.to_string().as_bytes());
+    for name in expected.files.keys().chain(given.files.keys()) {
+        let of = |files: &Files| files.get(name).cloned().unwrap_or_else(|| b"(no such file)".to_vec());
+        tell(name, &of(&expected.files), &of(&given.files));
+    }
+    Some(told)
+}
+
+/// Writes what was given as what is expected. What is usual has no file.
+fn bless(case: &Path, given: &Given) {
+    let put = |name: &str, content: &[u8], usual: &[u8]| {
+        let path = case.join(name);
+        if content == usual {
+            let _ = fs::remove_file(path);
+        } else {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+    };
+    put("expected.txt", &given.stdout, b"");
+    put("stderr.txt", &given.stderr, b"");
+    put("exit-code.txt", format!("{}\n", given.code).as_bytes(), b"0\n");
+    let _ = fs::remove_dir_all(case.join("expected"));
+    for (name, content) in &given.files {
+        put(&format!("expected/{name}"), content, b"\0never");
+    }
+}
