@@ -20,7 +20,7 @@ const LONG_ABOUT: &str = "Decide who gets an additional promo code: replay an ad
 #[derive(Debug, Parser)]
 #[command(name = "adseg", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
-#[command(propagate_version = true, arg_required_else_help = true)]
+#[command(arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -43,6 +43,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer every conversion: send an additional promo code, or not
+    #[command(long_about = RUN_LONG_ABOUT)]
     Run(RunArgs),
 }
 
@@ -56,19 +57,25 @@ The loyalty list is loaded first, then the conversions are replayed. For each of
 True for a member's click; False for everything else. A purchase by somebody who is not a member makes them one, from \
 the next record on.
 
-INPUTS. A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is one of
+A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is one of these:
+
   promo, ClickConversion, email, where
+
   promo, BasketConversion, email, [item;item]
+
   promo, PurchaseConversion, email, [item;item], total cost
-one a line, or each behind a 4-byte big-endian length. A file named `-` is the standard input. When both sources are \
-`-`, the standard input is one stream of loyalty rows and conversions in the order in which they happened.";
+
+Records stand one on a line, or each behind its length in 4 bytes, big-endian.
+
+A file named `-` is the standard input. When both sources are `-`, the standard input is one stream of loyalty rows \
+and conversions in the order in which they happened.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
   Answer a log of conversions:
     adseg run --loyalty loyalty.txt --conversions conversions.txt
 
-  Several files, in this order; only the emails that get a code; into a file that appears when it is whole:
+  Several files, in this order; write only who gets a code, to a file that is whole or not there:
     adseg run --loyalty loyalty.txt --conversions mon.txt tue.txt --send-only -o codes.txt
 
   Answer events as they arrive:
@@ -80,7 +87,7 @@ Examples:
 
 /// The arguments of `adseg run`.
 #[derive(Debug, Args)]
-#[command(long_about = RUN_LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES)]
 #[command(after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct RunArgs {
     /// The loyalty list; `-` is the standard input

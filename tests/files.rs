@@ -1,0 +1,210 @@
+//! What a run writes to files: whole or not at all, and never over something that is being read.
+
+mod common;
+
+use std::fs;
+
+use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+const BAD: &str = "nonsense\n";
+
+#[test]
+fn an_output_file_is_untouched_after_a_failure_and_nothing_is_left_beside_it() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}{BAD}"));
+    scratch.write("old.txt", "old\n");
+    let before = scratch.names();
+    for output in ["old.txt", "new.txt"] {
+        scratch.adseg(&format!("{RUN} -o {output} --save-loyalty loyalty.txt")).assert().code(1).stdout("");
+        assert_eq!(scratch.names(), before);
+    }
+    assert_eq!(scratch.read("old.txt"), "old\n");
+    assert_eq!(scratch.read("loyalty.txt"), "kim@example.com, kim, kim, F\n");
+}
+
+#[test]
+fn a_failed_run_leaves_no_rejects_and_no_folder_for_them() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("conversions.txt", BAD.repeat(3));
+    let before = scratch.names();
+    scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects --max-rejects 2")).assert().code(1);
+    assert_eq!(scratch.names(), before);
+}
+
+#[test]
+fn rejects_that_were_mended_can_be_fed_in_again() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}Hoodie, ClikConversion, kim@example.com, Web"));
+    scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().success().stdout(SMALL_ANSWERS);
+    let mended = scratch.read("rejects/conversions.txt").replace("Clik", "Click");
+    scratch.write("rejects/conversions.txt", mended);
+    let again = "run --loyalty loyalty.txt --conversions rejects/conversions.txt";
+    scratch.adseg(again).assert().success().stdout("Send additional promo code to: kim@example.com, True\n");
+    // The same folder cannot take new rejects while it is being read …
+    scratch
+        .adseg(&format!("{again} --on-error skip --rejects rejects"))
+        .assert()
+        .code(2)
+        .stderr(contains("rejects/conversions.txt is being read and would be replaced by new rejects"));
+    // … and loses the old ones once a run has none.
+    scratch.write("conversions.txt", SMALL_CONVERSIONS);
+    scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().success().stderr("");
+    let left: Vec<_> = fs::read_dir(scratch.file("rejects")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["errors.jsonl"]);
+    assert_eq!(scratch.read("rejects/errors.jsonl"), "");
+}
+
+#[test]
+fn a_folder_with_somebody_elses_files_takes_no_rejects() {
+    let scratch = Scratch::small_campaign();
+    for folder in [".", "data"] {
+        let _ = fs::create_dir(scratch.file("data"));
+        scratch.write("data/loyalty.txt", "precious\n");
+        scratch.adseg(&format!("{RUN} --on-error skip --rejects {folder}")).assert().code(2);
+    }
+    assert_eq!(scratch.read("data/loyalty.txt"), "precious\n");
+}
+
+#[test]
+fn tonights_list_is_tomorrows() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}Hoodie, PurchaseConversion, lee@example.com, [6], 9"));
+    scratch.adseg(&format!("{RUN} --save-loyalty loyalty.txt")).assert().success();
+    let list = "kim@example.com, kim, kim, F\nlee@example.com, , , \n";
+    assert_eq!(scratch.read("loyalty.txt"), list);
+    scratch.write("conversions.txt", SMALL_CONVERSIONS);
+    let both = SMALL_ANSWERS.replace("False", "True");
+    scratch.adseg(&format!("{RUN} --save-loyalty loyalty.txt")).assert().success().stdout(both);
+    assert_eq!(scratch.read("loyalty.txt"), list, "a list that nobody joined stays the same");
+}
+
+#[test]
+fn an_email_that_begins_with_a_byte_order_mark_survives_saving() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("loyalty.txt", "\u{feff}\u{feff}kim@example.com, , , F\n");
+    scratch.adseg(&format!("{RUN} --save-loyalty saved.txt")).assert().success();
+    assert_eq!(scratch.read("saved.txt"), scratch.read("loyalty.txt"));
+}
+
+#[test]
+fn what_is_read_is_never_written_over() {
+    let scratch = Scratch::small_campaign();
+    for (args, told) in [
+        ("-o loyalty.txt", "the answers would be written over loyalty.txt, which is being read"),
+        ("-o ./conversions.txt", "the answers would be written over conversions.txt, which is being read"),
+        ("--save-loyalty conversions.txt", "the saved list would be written over conversions.txt"),
+        ("-o same.txt --save-loyalty ./same.txt", "same.txt: cannot write: it is named for two outputs"),
+        ("--save-loyalty -", "cannot both go to the standard output"),
+    ] {
+        let assert = scratch.adseg(&format!("{RUN} {args}")).assert().failure().stdout("");
+        assert.stderr(contains(told));
+    }
+    assert_eq!(scratch.read("conversions.txt"), SMALL_CONVERSIONS);
+    assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
+}
+
+#[test]
+fn the_standard_input_is_recognized_as_a_file_too() {
+    let scratch = Scratch::small_campaign();
+    let loyalty = fs::File::open(scratch.file("loyalty.txt")).unwrap();
+    let mut command = scratch.piped("run --loyalty loyalty.txt --conversions -");
+    let output = command.stdin(loyalty).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(contains("loyalty.txt and stdin are the same file").eval(&String::from_utf8(output.stderr).unwrap()));
+}
+
+#[test]
+fn an_output_that_is_redirected_into_an_input_is_refused() {
+    let scratch = Scratch::small_campaign();
+    let append = fs::OpenOptions::new().append(true).open(scratch.file("conversions.txt")).unwrap();
+    let output = scratch.piped(RUN).stdout(append).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(scratch.read("conversions.txt"), SMALL_CONVERSIONS);
+}
+
+#[test]
+fn inputs_that_cannot_be_read_are_told_before_anything_is_written() {
+    let scratch = Scratch::small_campaign();
+    for (conversions, told) in [
+        (".", "adseg: .: cannot read a folder; name the files in it\n"),
+        ("nowhere.txt", "adseg: nowhere.txt: cannot read: No such file or directory (os error 2)\n"),
+    ] {
+        let args = format!("run --loyalty loyalty.txt --conversions {conversions} -o codes.txt");
+        scratch.adseg(&args).assert().code(1).stderr(told);
+    }
+    scratch
+        .adseg(&format!("{RUN} -o nowhere/codes.txt"))
+        .assert()
+        .code(1)
+        .stderr(contains("nowhere/codes.txt: cannot"));
+    assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
+}
+
+#[test]
+fn the_standard_input_can_be_named_for_one_purpose_only() {
+    let scratch = Scratch::small_campaign();
+    for args in [
+        "run --loyalty loyalty.txt --conversions - -",
+        "run --loyalty loyalty.txt - --conversions -",
+        "run --loyalty - --conversions conversions.txt -",
+    ] {
+        scratch.adseg(args).assert().code(2).stderr(contains("'-' is named"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod on_linux {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_an_error_even_for_the_last_few_bytes() {
+        let scratch = Scratch::small_campaign();
+        let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = scratch.piped(RUN).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = "adseg: stdout: cannot write: No space left on device (os error 28)\n";
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), told);
+        for args in ["-o /dev/full", "-o /dev/null --save-loyalty /dev/full"] {
+            let told = "adseg: /dev/full: cannot write: No space left on device (os error 28)\n";
+            scratch.adseg(&format!("{RUN} {args}")).assert().code(1).stderr(told);
+        }
+        assert!(fs::metadata("/dev/full").is_ok_and(|full| !full.is_file()), "a device is never replaced");
+    }
+
+    #[test]
+    fn the_standard_output_by_any_name_is_the_standard_output() {
+        let scratch = Scratch::small_campaign();
+        for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {
+            scratch.adseg(&format!("{RUN} -o {name}")).assert().success().stdout(SMALL_ANSWERS);
+        }
+        let redirected = scratch.write("out.txt", "");
+        let file = fs::OpenOptions::new().append(true).open(redirected).unwrap();
+        assert!(scratch.piped(&format!("{RUN} -o /dev/stdout")).stdout(file).status().unwrap().success());
+        assert_eq!(scratch.read("out.txt"), SMALL_ANSWERS);
+    }
+
+    #[test]
+    fn a_fifo_is_written_through() {
+        let scratch = Scratch::small_campaign();
+        assert!(Command::new("mkfifo").arg(scratch.file("fifo")).status().unwrap().success());
+        let mut run = scratch.piped(&format!("{RUN} -o fifo")).spawn().unwrap();
+        assert_eq!(scratch.read("fifo"), SMALL_ANSWERS);
+        assert!(run.wait().unwrap().success());
+        assert!(!fs::metadata(scratch.file("fifo")).unwrap().is_file());
+    }
+
+    #[test]
+    fn a_new_file_has_the_permissions_that_a_redirect_gives() {
+        let scratch = Scratch::small_campaign();
+        let script = format!("umask 027; : > redirected; {} {RUN} -o codes.txt", env!("CARGO_BIN_EXE_adseg"));
+        assert!(Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).status().unwrap().success());
+        let mode = |name| fs::metadata(scratch.file(name)).unwrap().permissions().mode();
+        assert_eq!(mode("codes.txt"), mode("redirected"));
+        assert_eq!(mode("codes.txt") & 0o777, 0o640);
+    }
+}

@@ -1,0 +1,63 @@
+//! Everything the README shows is run, so that it cannot rot.
+//!
+//! In its `console` blocks a line that begins with `$ ` is a command, and what follows is all that it gives on both
+//! streams. Commands run one after the other in a folder of their own that has the fixtures in it.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use common::Scratch;
+
+/// How the README starts the program where it is not installed.
+const FROM_SOURCE: &str = "cargo run --release -- ";
+
+#[derive(Debug)]
+struct Step {
+    command: String,
+    shown: String,
+}
+
+#[test]
+fn every_command_in_the_readme_gives_what_is_shown() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let steps = steps(&fs::read_to_string(root.join("README.md")).unwrap());
+    assert!(steps.len() > 10, "where are the examples?");
+    let scratch = Scratch::new();
+    symlink(root.join("fixtures"), scratch.file("fixtures")).unwrap();
+    for Step { command, shown } in steps {
+        if command == "cargo test" {
+            continue;
+        }
+        let given = run(&scratch, &command.replace(FROM_SOURCE, "adseg "));
+        assert_eq!(timeless(&given), timeless(&shown), "$ {command}");
+    }
+}
+
+fn steps(readme: &str) -> Vec<Step> {
+    let blocks = readme.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let steps = blocks.flat_map(|block| block.split("$ ").skip(1)).map(|step| {
+        let (command, shown) = step.split_once('\n').unwrap();
+        Step { command: command.to_owned(), shown: shown.to_owned() }
+    });
+    steps.collect()
+}
+
+fn run(scratch: &Scratch, command: &str) -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_adseg")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let script = format!("exec 2>&1\n{command}");
+    let output = Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).env("PATH", path).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+/// The last line of a summary tells how long it took, which is never the same.
+fn timeless(text: &str) -> String {
+    let timeless = |line: &str| if line.contains(" records/s, ") { "(time)".to_owned() } else { line.to_owned() };
+    text.lines().map(timeless).collect::<Vec<_>>().join("\n")
+}
