@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use adseg::computation::Deciding;
 use adseg::encoder::TextEncoder;
 use adseg::engine::{Counts, Failure, Job, Observer, Rejection, Settings, replay};
 use adseg::record::Expected;
-use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Position};
+use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Patience, Position};
 use common::frame;
 use common::model::{ModelInput, Told, run};
 use proptest::prelude::*;
@@ -28,20 +28,17 @@ struct Pieces {
     turn: usize,
 }
 
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Feed for Pieces {
+    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> io::Result<usize> {
         self.turn += 1;
-        let (piece, _) = self.turns[self.turn % self.turns.len()];
+        let (piece, is_there) = self.turns[self.turn % self.turns.len()];
+        if patience == Patience::TakeWhatIsThere && !is_there {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let len = piece.min(buffer.len()).min(self.bytes.len() - self.at);
         buffer[..len].copy_from_slice(&self.bytes[self.at..self.at + len]);
         self.at += len;
         Ok(len)
-    }
-}
-
-impl Feed for Pieces {
-    fn more_is_waiting(&self) -> bool {
-        self.turns[self.turn % self.turns.len()].1
     }
 }
 
@@ -92,6 +89,7 @@ fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -
             Framing::Framed => InputFormat::Framed,
         },
         origin: Origin::Feed(Box::new(feed(input))),
+        meter: Arc::default(),
     });
     let job = Job { computation: Deciding { keep: Keep::Rows }, encoder: TextEncoder { send_only: false } };
     let (output, mut memory) = (Shared::default(), Memory::default());

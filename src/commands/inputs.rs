@@ -1,6 +1,8 @@
 //! The two sources as the user named them, checked before anything is read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::Context;
 
@@ -85,8 +87,8 @@ impl Inputs {
         self.0.iter().map(|input| input.size).sum()
     }
 
-    /// The inputs for the library.
-    pub fn into_inputs(self, format: InputFormatArg) -> Vec<Input> {
+    /// The inputs for the library. What is read from them is counted in `meter`.
+    pub fn into_inputs(self, format: InputFormatArg, meter: &Arc<AtomicU64>) -> Vec<Input> {
         let format = match format {
             InputFormatArg::Auto => InputFormat::Auto,
             InputFormatArg::Text => InputFormat::Text,
@@ -97,6 +99,7 @@ impl Inputs {
             expected: named.expected,
             format,
             origin: named.path.map_or(Origin::Stdin, Origin::Path),
+            meter: Arc::clone(meter),
         };
         self.0.into_iter().map(input).collect()
     }

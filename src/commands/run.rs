@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
@@ -85,7 +86,9 @@ impl Plan {
         let inputs = Inputs::new(&args.loyalty, &args.conversions)?;
         let Outputs { answers, list, rejects, staging } = Outputs::open(args, &inputs)?;
         let keep = if list.is_some() { Keep::Rows } else { Keep::Emails };
+        let meter = Arc::new(AtomicU64::new(0));
         let witness = Witness {
+            meter: Arc::clone(&meter),
             progress: progress(args, inputs.total_bytes(), &answers),
             rejects,
             untold: if args.quiet { 0 } else { TOLD_REJECTS },
@@ -93,7 +96,7 @@ impl Plan {
         Ok(Self {
             settings,
             job: Job { computation: Deciding { keep }, encoder: TextEncoder { send_only: args.send_only } },
-            inputs: inputs.into_inputs(args.input_format),
+            inputs: inputs.into_inputs(args.input_format, &meter),
             answers,
             list,
             staging,
@@ -192,6 +195,8 @@ fn report(args: &RunArgs, summary: &Summary) -> anyhow::Result<()> {
 /// Watches the replay: shows progress, tells the first bad records, and keeps all of them if that is wanted.
 struct Witness {
     progress: Progress,
+    /// How many bytes of the inputs' files have been read.
+    meter: Arc<AtomicU64>,
     rejects: Option<Rejects>,
     /// How many more bad records are told.
     untold: u64,
@@ -199,7 +204,7 @@ struct Witness {
 
 impl Observer for Witness {
     fn advanced(&mut self, counts: &Counts) {
-        self.progress.advanced(counts.bytes, counts.records);
+        self.progress.advanced(self.meter.load(Ordering::Relaxed), counts.records);
     }
 
     fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::framing::{HEADER_BYTES, announced, last_line_end};
-use super::{Block, Content, Feed, Framing, InputFormat, InputLabel, Place, Position, ReaderSettings, SourceError};
+use super::{
+    Block, Content, Feed, Framing, InputFormat, InputLabel, Patience, Place, Position, ReaderSettings, SourceError,
+};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -132,7 +134,7 @@ impl<'a> Cutter<'a> {
             return framing;
         }
         while self.reading() && fill.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(fill.bytes()) {
-            self.read(fill);
+            self.read(fill, Patience::Wait);
         }
         let framing = self.format.framing(fill.bytes().first().copied());
         if framing == Framing::Text && fill.bytes().starts_with(BYTE_ORDER_MARK) {
@@ -148,15 +150,19 @@ impl<'a> Cutter<'a> {
         matches!(self.end, End::NotYet)
     }
 
-    /// Reads once into the free part of `fill`.
-    fn read(&mut self, fill: &mut Fill) {
+    /// Reads once into the free part of `fill`. Says whether there was something to read, or an end.
+    fn read(&mut self, fill: &mut Fill, patience: Patience) -> bool {
         let free = fill.buffer.get_mut(fill.filled..).unwrap_or_default();
-        match self.feed.read(free) {
+        match self.feed.read(free, patience) {
             Ok(0) => self.end = End::Clean,
             Ok(count) => fill.filled = fill.filled.saturating_add(count).min(fill.buffer.len()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && patience == Patience::TakeWhatIsThere => {
+                return false;
+            }
             Err(error) => self.end = End::Failed(error),
         }
+        true
     }
 
     /// A block of whole records, or what there is to say when there are none left.
@@ -168,10 +174,13 @@ impl<'a> Cutter<'a> {
             if too_long && fill.whole == 0 {
                 return self.first_piece(fill, framing);
             }
-            let done = too_long || fill.is_full() || !self.reading();
-            if fill.whole > 0 && (done || !self.feed.more_is_waiting()) {
-                let len = fill.whole;
-                return self.hand_over(fill, len, framing, Content::Records);
+            if fill.whole > 0 {
+                let done = too_long || fill.is_full() || !self.reading();
+                if done || !self.read(&mut fill, Patience::TakeWhatIsThere) {
+                    let len = fill.whole;
+                    return self.hand_over(fill, len, framing, Content::Records);
+                }
+                continue;
             }
             if !self.reading() {
                 return self.finish(&fill, framing);
@@ -182,7 +191,7 @@ impl<'a> Cutter<'a> {
                     None => return self.first_piece(fill, framing),
                 }
             }
-            self.read(&mut fill);
+            self.read(&mut fill, Patience::Wait);
         }
     }
 
@@ -239,7 +248,7 @@ impl<'a> Cutter<'a> {
     /// The next piece of a record beyond the limit.
     fn next_piece(&mut self, mut fill: Fill, oversized: Oversized) -> NextBlock {
         while fill.filled == 0 && self.reading() {
-            self.read(&mut fill);
+            self.read(&mut fill, Patience::Wait);
         }
         let framing = match oversized {
             Oversized::Line => Framing::Text,
@@ -413,19 +422,16 @@ mod tests {
         assert_eq!(texts(&cut(b"", 64, 100).0), [] as [&[u8]; 0]);
     }
 
-    /// Gives `pieces`, never with more waiting, then fails.
+    /// Gives `pieces`, each only to somebody who waits, then fails.
     struct Broken<'a>(std::slice::Iter<'a, &'static [u8]>);
 
-    impl Read for Broken<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    impl Feed for Broken<'_> {
+        fn read(&mut self, buffer: &mut [u8], patience: Patience) -> io::Result<usize> {
+            if patience == Patience::TakeWhatIsThere {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             let mut piece = *self.0.next().ok_or_else(|| io::Error::other("unplugged"))?;
             piece.read(buffer)
-        }
-    }
-
-    impl Feed for Broken<'_> {
-        fn more_is_waiting(&self) -> bool {
-            false
         }
     }
 

@@ -4,8 +4,11 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::feed::{Feed, FileFeed};
+use super::unpack::unpacked;
 use super::{InputFormat, SourceError};
 use crate::record::Expected;
 
@@ -20,6 +23,8 @@ pub struct Input {
     pub format: InputFormat,
     /// Where its bytes come from.
     pub origin: Origin,
+    /// Counts the bytes that are read from a file, packed as they lie there, for whoever shows progress.
+    pub meter: Arc<AtomicU64>,
 }
 
 /// Where the bytes of an input come from.
@@ -43,22 +48,19 @@ impl fmt::Debug for Origin {
 }
 
 impl Input {
-    /// Opens the input.
+    /// Opens the input, and unpacks it if it is packed.
     ///
     /// # Errors
     /// When the system does not let it be opened.
     pub(super) fn open(self) -> Result<Box<dyn Feed>, SourceError> {
+        let boxed = |file| -> io::Result<Box<dyn Feed>> { Ok(Box::new(FileFeed::new(file, Arc::clone(&self.meter))?)) };
         let opened = match self.origin {
             Origin::Feed(feed) => Ok(feed),
             Origin::Path(path) => File::open(path).and_then(boxed),
             Origin::Stdin => stdin_file().and_then(boxed),
         };
-        opened.map_err(|source| SourceError::Open { input: self.name, source })
+        opened.and_then(unpacked).map_err(|source| SourceError::Open { input: self.name, source })
     }
-}
-
-fn boxed(file: File) -> io::Result<Box<dyn Feed>> {
-    Ok(Box::new(FileFeed::new(file)?))
 }
 
 /// The standard input without the buffer that the standard library puts before it: blocks are buffer enough.

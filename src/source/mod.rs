@@ -12,9 +12,10 @@ mod framing;
 mod input;
 mod position;
 mod reader;
+mod unpack;
 
 pub use block::{Block, Content, InputLabel};
-pub use feed::Feed;
+pub use feed::{Feed, Patience};
 pub use framing::{Framing, InputFormat, RawRecord};
 pub(crate) use input::stdin_file;
 pub use input::{Input, Origin};

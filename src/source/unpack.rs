@@ -1,0 +1,229 @@
+//! Unpacking gzip and zstd on the fly, told by their magic bytes.
+//!
+//! A packed input is unpacked where it is read, so nothing behind this file knows of it. Archives of several members
+//! are read to their end. A packed live pipe is as live as a plain one, as far as its writer flushes.
+
+use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::feed::{Feed, Patience};
+
+const GZIP: &[u8] = b"\x1f\x8b";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+
+/// How many packed bytes are read at once.
+const PACKED_BYTES: usize = 256 << 10;
+
+/// `feed` as it is, or unpacked when it begins like an archive.
+///
+/// # Errors
+/// When its first bytes cannot be read, or there is no memory for an unpacker.
+pub(super) fn unpacked(mut feed: Box<dyn Feed>) -> io::Result<Box<dyn Feed>> {
+    let head = head(feed.as_mut())?;
+    let is_packed_by = |magic| head.starts_with(magic);
+    let (gzip, zstd) = (is_packed_by(GZIP), is_packed_by(ZSTD));
+    let whole = Headed { head: Cursor::new(head), feed };
+    if !gzip && !zstd {
+        return Ok(Box::new(whole));
+    }
+    let waits = Arc::new(AtomicBool::new(true));
+    let packed = BufReader::with_capacity(PACKED_BYTES, Gate { feed: whole, waits: Arc::clone(&waits) });
+    if gzip {
+        Ok(Box::new(Unpacker { decoder: MultiGzDecoder::new(packed), waits, format: "gzip" }))
+    } else {
+        let decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+        Ok(Box::new(Unpacker { decoder, waits, format: "zstd" }))
+    }
+}
+
+/// The first bytes of `feed`, as many as are needed to see whether it is packed.
+fn head(feed: &mut dyn Feed) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while [GZIP, ZSTD].iter().any(|magic| magic.len() > head.len() && magic.starts_with(&head)) {
+        let mut byte = [0];
+        match feed.read(&mut byte, Patience::Wait) {
+            Ok(0) => break,
+            Ok(_) => head.extend(byte),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(head)
+}
+
+/// A feed whose first bytes have been looked at.
+struct Headed {
+    head: Cursor<Vec<u8>>,
+    feed: Box<dyn Feed>,
+}
+
+impl Feed for Headed {
+    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> io::Result<usize> {
+        match Read::read(&mut self.head, buffer)? {
+            0 => self.feed.read(buffer, patience),
+            count => Ok(count),
+        }
+    }
+}
+
+/// Lets a decoder, which knows nothing of patience, read from a feed with the patience of the moment.
+struct Gate {
+    feed: Headed,
+    waits: Arc<AtomicBool>,
+}
+
+impl Read for Gate {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let waits = self.waits.load(Ordering::Relaxed);
+        self.feed.read(buffer, if waits { Patience::Wait } else { Patience::TakeWhatIsThere })
+    }
+}
+
+/// A decoder as a feed. Both decoders can be asked again after their source had nothing.
+struct Unpacker<D> {
+    decoder: D,
+    waits: Arc<AtomicBool>,
+    format: &'static str,
+}
+
+impl<D: Read + Send> Feed for Unpacker<D> {
+    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> io::Result<usize> {
+        self.waits.store(patience == Patience::Wait, Ordering::Relaxed);
+        self.decoder.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => error,
+            io::ErrorKind::UnexpectedEof => io::Error::new(
+                error.kind(),
+                format!("the {} data ends early (bytes are counted unpacked; was it cut short?)", self.format),
+            ),
+            kind => io::Error::new(
+                kind,
+                format!("the {} data is damaged (bytes are counted unpacked): {error}", self.format),
+            ),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        zstd::stream::encode_all(bytes, 1).unwrap()
+    }
+
+    fn read_all(packed: Vec<u8>) -> Result<Vec<u8>, String> {
+        let mut feed = unpacked(Box::new(Cursor::new(packed))).unwrap();
+        let (mut all, mut buffer) = (Vec::new(), [0; 7]);
+        loop {
+            match feed.read(&mut buffer, Patience::Wait).map_err(|error| error.to_string())? {
+                0 => return Ok(all),
+                count => all.extend(&buffer[..count]),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_packed_passes_as_it_is() {
+        for bytes in [&b""[..], b"\x1f", b"\x28\xb5\x2f", b"\x28\xb5 and more", b"plain"] {
+            assert_eq!(read_all(bytes.to_vec()).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn archives_of_several_members_are_read_to_their_end() {
+        assert_eq!(read_all([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(), b"one two");
+        assert_eq!(read_all([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(), b"one two");
+    }
+
+    #[test]
+    fn an_archive_cut_at_any_byte_is_told() {
+        for whole in [gzip(b"some text, some text"), zstd(b"some text, some text")] {
+            for len in 4..whole.len() {
+                let told = read_all(whole[..len].to_vec()).unwrap_err();
+                assert!(told.contains("data ends early"), "{len}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_archive_is_told() {
+        let mut damaged = gzip(b"some text, some text");
+        let checksum = damaged.len() - 6;
+        damaged[checksum] ^= 1;
+        assert!(read_all(damaged).unwrap_err().starts_with("the gzip data is damaged"));
+    }
+
+    /// Hands over what was pushed, then has nothing.
+    struct Live(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Feed for Live {
+        fn read(&mut self, buffer: &mut [u8], patience: Patience) -> io::Result<usize> {
+            let mut waiting = self.0.lock().unwrap();
+            let count = waiting.len().min(buffer.len());
+            if count == 0 {
+                assert_eq!(patience, Patience::TakeWhatIsThere, "nobody waits here");
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            buffer[..count].copy_from_slice(&waiting[..count]);
+            waiting.drain(..count);
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_packed_pipe_gives_what_its_writer_flushed_without_waiting_for_more() {
+        let packers: [(Vec<u8>, Vec<u8>, Vec<u8>); 2] = [
+            {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(b"one").unwrap();
+                encoder.flush().unwrap();
+                let first = std::mem::take(encoder.get_mut());
+                encoder.write_all(b"two").unwrap();
+                encoder.flush().unwrap();
+                let second = std::mem::take(encoder.get_mut());
+                (first, second, encoder.finish().unwrap())
+            },
+            {
+                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+                encoder.write_all(b"one").unwrap();
+                encoder.flush().unwrap();
+                let first = std::mem::take(encoder.get_mut());
+                encoder.write_all(b"two").unwrap();
+                encoder.flush().unwrap();
+                let second = std::mem::take(encoder.get_mut());
+                (first, second, encoder.finish().unwrap())
+            },
+        ];
+        for (first, second, end) in packers {
+            let pipe = Arc::new(std::sync::Mutex::new(first));
+            let mut feed = unpacked(Box::new(Live(Arc::clone(&pipe)))).unwrap();
+            let mut take = || {
+                let mut buffer = [0; 64];
+                let taken = feed.read(&mut buffer, Patience::TakeWhatIsThere);
+                taken.map(|count| buffer[..count].to_vec()).map_err(|error| error.kind())
+            };
+            assert_eq!(take().unwrap(), b"one");
+            assert_eq!(take().unwrap_err(), io::ErrorKind::WouldBlock);
+            pipe.lock().unwrap().extend(second);
+            assert_eq!(take().unwrap(), b"two");
+            assert_eq!(take().unwrap_err(), io::ErrorKind::WouldBlock);
+            pipe.lock().unwrap().extend(end);
+            // The end of the archive is not yet the end of the pipe.
+            assert_eq!(take().unwrap_err(), io::ErrorKind::WouldBlock);
+        }
+    }
+}
