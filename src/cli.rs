@@ -90,22 +90,9 @@ Examples:
 #[command(after_help = EXIT_CODES)]
 #[command(after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct RunArgs {
-    /// The loyalty list; `-` is the standard input
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
-    pub loyalty: Vec<PathBuf>,
-
-    /// The conversions, read in this order as if they were one file; `-` is the standard input
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
-    pub conversions: Vec<PathBuf>,
-
-    /// How the inputs mark their records
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
-    pub input_format: InputFormatArg,
-
-    /// The longest record that is taken; a longer one is a bad record and costs no memory
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, help_heading = "Inputs")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
-    pub max_record_bytes: u32,
+    /// What is read.
+    #[command(flatten)]
+    pub inputs: InputArgs,
 
     /// Write to FILE, which is left alone until the run is done; `-` is the standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Outputs")]
@@ -159,6 +146,35 @@ pub struct RunArgs {
     pub threads: Option<NonZeroUsize>,
 }
 
+/// The two sources.
+#[derive(Debug, Args)]
+pub struct InputArgs {
+    /// The loyalty list; `-` is the standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub loyalty: Vec<PathBuf>,
+
+    /// The conversions, read in this order as if they were one file; `-` is the standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub conversions: Vec<PathBuf>,
+
+    /// How the inputs mark their records
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
+    pub input_format: InputFormatArg,
+
+    /// How the loyalty list marks its records, where the conversions differ [default: as --input-format]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
+    pub loyalty_format: Option<InputFormatArg>,
+
+    /// How the conversions mark their records, where the loyalty list differs [default: as --input-format]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
+    pub conversions_format: Option<InputFormatArg>,
+
+    /// The longest record that is taken; a longer one is a bad record and costs no memory
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, help_heading = "Inputs")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    pub max_record_bytes: u32,
+}
+
 /// How inputs mark their records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum InputFormatArg {
@@ -169,6 +185,8 @@ pub enum InputFormatArg {
     Text,
     /// Each record behind its length, 4 bytes, big-endian
     Framed,
+    /// CSV with a header row: columns by name, in any order, fields quoted where need be
+    Csv,
 }
 
 /// What a bad record does.

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 use adseg::campaign::{Keep, roster};
 use adseg::computation::Deciding;
 use adseg::encoder::TextEncoder;
-use adseg::engine::{Counts, Failure, Job, Observer, Rejection, Settings, replay};
+use adseg::engine::{Counts, Failure, Job, Observer, Settings, replay};
 use adseg::record::Expected;
+use adseg::sink::Rejection;
 use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Patience, Position};
 use common::frame;
 use common::model::{ModelInput, Told, run};
@@ -87,6 +88,7 @@ fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -
         format: match input.framing {
             Framing::Text => InputFormat::Text,
             Framing::Framed => InputFormat::Framed,
+            Framing::Csv => InputFormat::Csv,
         },
         origin: Origin::Feed(Box::new(feed(input))),
         meter: Arc::default(),
@@ -104,7 +106,11 @@ fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -
             roster(&outcome.states, &mut told.saved).unwrap();
             let Counts { records, blanks, rejects, customers, bytes, .. } = outcome.counts;
             assert_eq!(records, outcome.counts.conversions() + customers + rejects + blanks, "nothing is lost");
-            assert_eq!(bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
+            // The header row of a table is no record.
+            let all = inputs.iter().filter(|input| input.framing != Framing::Csv).map(|input| input.bytes.len() as u64);
+            if inputs.iter().all(|input| input.framing != Framing::Csv) {
+                assert_eq!(bytes, all.sum::<u64>());
+            }
         }
         Err(Failure::BadRecord { position, .. }) => told.stopped = Some(place(&position)),
         Err(failure) => panic!("{failure}"),
@@ -148,12 +154,9 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
 
 fn input(expected: Expected) -> impl Strategy<Value = ModelInput> {
     let records = prop::collection::vec(payload(), 0..40);
-    (records, any::<bool>(), any::<bool>()).prop_map(move |(records, framed, last_line_feed)| {
+    let plain = (records, any::<bool>(), any::<bool>()).prop_map(move |(records, framed, last_line_feed)| {
         let framing = if framed { Framing::Framed } else { Framing::Text };
-        let mut bytes: Vec<u8> = match framing {
-            Framing::Framed => records.iter().flat_map(frame).collect(),
-            Framing::Text => records.join(&b'\n'),
-        };
+        let mut bytes: Vec<u8> = if framed { records.iter().flat_map(frame).collect() } else { records.join(&b'\n') };
         if framing == Framing::Text && last_line_feed && !bytes.is_empty() {
             bytes.push(b'\n');
         }
@@ -162,6 +165,63 @@ fn input(expected: Expected) -> impl Strategy<Value = ModelInput> {
             bytes.clear();
         }
         ModelInput { expected, framing, bytes }
+    });
+    if expected == Expected::Either { plain.boxed() } else { prop_oneof![2 => plain, 1 => table(expected)].boxed() }
+}
+
+/// A field of CSV, quoted or not.
+fn csv_field() -> impl Strategy<Value = String> {
+    let field = prop_oneof![
+        4 => select(vec!["a@x", "b@x", "A@x", "c.d@example.com", "ClickConversion", "PurchaseConversion", "[6]", "1.5", ""]),
+        1 => select(vec!["Kim, the Wombat", "a \"quoted\" name", "two\nlines", "crlf\r\n", "  spaced ", "[6;14]", "e@x, True"]),
+    ];
+    (field, any::<bool>()).prop_map(|(field, quoted)| {
+        if quoted || field.contains(['"', ',', '\n']) {
+            format!("\"{}\"", field.replace('"', "\"\""))
+        } else {
+            field.to_owned()
+        }
+    })
+}
+
+/// CSV with its columns in some order, among others, and rows that are mostly well formed.
+fn table(expected: Expected) -> impl Strategy<Value = ModelInput> {
+    let columns: &[&str] = match expected {
+        Expected::Conversions => &["promo", "conversion", "email", "where", "items", "total_cost"],
+        _ => &["email", "fb_user", "insta_user", "gender"],
+    };
+    let columns: Vec<&str> = [columns, &["other", "\"quoted, other\""]].concat();
+    let row = |columns: &[&str]| {
+        let fields: Vec<BoxedStrategy<String>> = columns
+            .iter()
+            .map(|column| match *column {
+                "conversion" => select(vec!["ClickConversion", "BasketConversion", "\"PurchaseConversion\"", "Clik"])
+                    .prop_map(str::to_owned)
+                    .boxed(),
+                "items" => select(vec!["[6]", "\"[6;14]\"", "[]", "6"]).prop_map(str::to_owned).boxed(),
+                "total_cost" => select(vec!["18.64", "\" 9.45 \"", "", "1e3"]).prop_map(str::to_owned).boxed(),
+                _ => csv_field().boxed(),
+            })
+            .collect();
+        fields.prop_map(|fields| fields.join(","))
+    };
+    Just(columns).prop_shuffle().prop_flat_map(move |columns| {
+        let odd =
+            select(vec!["", "  ", "a,b", "\"", ",,,,,,,,,,", "x\"y\"z,1", "\"a\"b,c", "\r"]).prop_map(str::to_owned);
+        let rows = prop::collection::vec(prop_oneof![12 => row(&columns), 1 => odd], 0..25);
+        let ends = prop::collection::vec(select(vec!["\n", "\n", "\r\n"]), 26);
+        (rows, ends, any::<bool>()).prop_map(move |(rows, ends, last_line_end)| {
+            let mut text = String::new();
+            let lines = std::iter::once(columns.join(",")).chain(rows);
+            for (line, end) in lines.zip(&ends) {
+                text += &line;
+                text += end;
+            }
+            if !last_line_end {
+                text.truncate(text.trim_end_matches(['\r', '\n']).len());
+            }
+            ModelInput { expected, framing: Framing::Csv, bytes: text.into_bytes() }
+        })
     })
 }
 

@@ -4,7 +4,7 @@ use super::email_index::EmailIndex;
 use super::rows::{Rows, Turn};
 use super::{Decision, decide};
 use crate::partition::{EmailHash, EmailHasher};
-use crate::record::{ConversionKind, Customer};
+use crate::record::{ConversionKind, Customer, Layout};
 
 /// What an event is: a conversion, or a loyalty row, which decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,9 @@ pub struct Event<'a> {
     pub email: &'a [u8],
     /// The record's bytes.
     pub record: &'a [u8],
-    /// Its number, counted over the whole run: the order in which things happened.
+    /// How its fields are laid out.
+    pub layout: Layout,
+    /// The number of its line or frame, counted over the whole run: the order in which things happened.
     pub number: u64,
 }
 
@@ -90,7 +92,7 @@ impl LoyaltyCustomers {
         let (number, new) = self.emails.insert(hash, event.email);
         // The decoder has passed the row already; only its fields are wanted here.
         if let Some(rows) = &mut self.rows
-            && let Ok(customer) = Customer::decode(event.record)
+            && let Ok(customer) = Customer::decode_as(event.layout, event.record)
         {
             if new {
                 rows.add(&customer, event.number);
@@ -137,7 +139,8 @@ mod tests {
 
     fn apply(state: &mut LoyaltyCustomers, hasher: &EmailHasher, kind: EventKind, email: &str) -> (bool, bool) {
         let record = format!("{email}, , , F");
-        let event = Event { kind, email: email.as_bytes(), record: record.as_bytes(), number: 0 };
+        let event =
+            Event { kind, email: email.as_bytes(), record: record.as_bytes(), layout: Layout::Commas, number: 0 };
         let decision = state.apply(hasher.hash(email.as_bytes()), &event);
         (decision.send, decision.enrolled)
     }

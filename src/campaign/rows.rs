@@ -97,11 +97,14 @@ impl Rows {
 }
 
 /// Writes `, Facebook user, Instagram user, gender` and any more fields that the row had.
+///
+/// A comma or a line feed in a field, which only CSV and frames can bring, would make other fields or another row of
+/// what follows. The list is text and has no quotes, so they become spaces.
 fn write_fields(customer: &Customer<'_>, text: &mut Vec<u8>) {
     let fields = [customer.fb_user, customer.insta_user, customer.gender];
     for field in fields.into_iter().chain(customer.extra.into_iter().flat_map(Fields::of)) {
         text.extend_from_slice(b", ");
-        text.extend_from_slice(field);
+        text.extend(field.iter().map(|byte| if matches!(byte, b',' | b'\n') { b' ' } else { *byte }));
     }
 }
 
@@ -127,6 +130,15 @@ mod tests {
         assert_eq!(texts(&rows), [", , , M", ", somebody, somewhere, F, more, "]);
         let turns: Vec<_> = rows.iter().map(|(turn, _)| (turn.enrolled, turn.record)).collect();
         assert_eq!(turns, [(false, 1), (true, 2)]);
+    }
+
+    #[test]
+    fn no_field_can_become_another_field_or_another_row() {
+        let mut rows = Rows::default();
+        let mut customer = row("a@x, fb, in, F");
+        (customer.fb_user, customer.gender) = (b"Kim, the\nWombat", b"F\nforged@x");
+        rows.add(&customer, 0);
+        assert_eq!(texts(&rows), [", Kim  the Wombat, in, F forged@x"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::files::FileId;
 use super::usage::wrong;
-use crate::cli::InputFormatArg;
+use crate::cli::{InputArgs, InputFormatArg};
 use crate::record::Expected;
 use crate::source::{Input, InputFormat, Origin, stdin_file};
 
@@ -20,6 +20,7 @@ pub struct Inputs(Vec<Named>);
 #[derive(Debug)]
 struct Named {
     expected: Expected,
+    format: InputFormat,
     /// `None` is the standard input.
     path: Option<PathBuf>,
     id: Option<FileId>,
@@ -34,7 +35,8 @@ impl Inputs {
     ///
     /// # Errors
     /// When an input is not there, or one file is named for two purposes.
-    pub fn new(loyalty: &[PathBuf], conversions: &[PathBuf]) -> anyhow::Result<Self> {
+    pub fn new(args: &InputArgs) -> anyhow::Result<Self> {
+        let (loyalty, conversions) = (args.loyalty.as_slice(), args.conversions.as_slice());
         let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
         let stdins = [loyalty, conversions].map(|source| source.iter().filter(is_stdin).count());
         let sources: Vec<(Expected, &PathBuf)> = match (stdins, loyalty, conversions) {
@@ -51,7 +53,7 @@ impl Inputs {
             }
             _ => return wrong("'-' is named twice, and the standard input can be read only once"),
         };
-        let inputs = sources.into_iter().map(|(expected, path)| Named::new(expected, path));
+        let inputs = sources.into_iter().map(|(expected, path)| Named::new(expected, format(args, expected)?, path));
         let inputs = Self(inputs.collect::<anyhow::Result<_>>()?);
         inputs.check_sources_differ()?;
         Ok(inputs)
@@ -88,16 +90,11 @@ impl Inputs {
     }
 
     /// The inputs for the library. What is read from them is counted in `meter`.
-    pub fn into_inputs(self, format: InputFormatArg, meter: &Arc<AtomicU64>) -> Vec<Input> {
-        let format = match format {
-            InputFormatArg::Auto => InputFormat::Auto,
-            InputFormatArg::Text => InputFormat::Text,
-            InputFormatArg::Framed => InputFormat::Framed,
-        };
+    pub fn into_inputs(self, meter: &Arc<AtomicU64>) -> Vec<Input> {
         let input = |named: Named| Input {
             name: named.name(),
             expected: named.expected,
-            format,
+            format: named.format,
             origin: named.path.map_or(Origin::Stdin, Origin::Path),
             meter: Arc::clone(meter),
         };
@@ -105,12 +102,33 @@ impl Inputs {
     }
 }
 
+/// How the inputs that hold `expected` mark their records.
+fn format(args: &InputArgs, expected: Expected) -> anyhow::Result<InputFormat> {
+    let own = match expected {
+        Expected::Customers => args.loyalty_format,
+        Expected::Conversions => args.conversions_format,
+        Expected::Either => match (args.loyalty_format, args.conversions_format) {
+            (None, None) => None,
+            _ => return wrong("one stream of members and conversions has one format; say --input-format"),
+        },
+    };
+    match own.unwrap_or(args.input_format) {
+        InputFormatArg::Auto => Ok(InputFormat::Auto),
+        InputFormatArg::Text => Ok(InputFormat::Text),
+        InputFormatArg::Framed => Ok(InputFormat::Framed),
+        InputFormatArg::Csv if expected == Expected::Either => {
+            wrong("one stream of members and conversions cannot be CSV, which has one header row for all")
+        }
+        InputFormatArg::Csv => Ok(InputFormat::Csv),
+    }
+}
+
 impl Named {
-    fn new(expected: Expected, path: &Path) -> anyhow::Result<Self> {
+    fn new(expected: Expected, format: InputFormat, path: &Path) -> anyhow::Result<Self> {
         if path.as_os_str() == "-" {
             let stdin = stdin_file().context(STDIN)?;
             let size = stdin.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-            return Ok(Self { expected, path: None, id: FileId::of_open(&stdin), size });
+            return Ok(Self { expected, format, path: None, id: FileId::of_open(&stdin), size });
         }
         // A missing file is told now, not after a million loyalty rows. A FIFO must not be opened twice.
         let cannot_read = || format!("{}: cannot read", path.display());
@@ -122,7 +140,7 @@ impl Named {
             std::fs::File::open(path).with_context(cannot_read)?;
         }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { expected, path: Some(path.to_owned()), id: FileId::of_path(path), size })
+        Ok(Self { expected, format, path: Some(path.to_owned()), id: FileId::of_path(path), size })
     }
 
     fn name(&self) -> String {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -123,8 +123,8 @@ fn list(path: &Path, answers: &Output, inputs: &Inputs, staging: &Staging) -> an
 /// A folder of rejects must neither swallow files that are somebody else's nor be read at the same time.
 fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(folder) = &args.rejects else { return Ok(()) };
-    let names: Vec<PathBuf> = Rejects::file_names().map(|name| folder.join(name)).collect();
-    if let Some(input) = names.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
+    let earlier = Rejects::earlier(folder);
+    if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
         return wrong(format!("{input} is being read and would be replaced by new rejects; name another folder"));
     }
     if !Rejects::may_use(folder).with_context(|| format!("{}: cannot keep rejects there", folder.display()))? {

@@ -16,10 +16,10 @@ use crate::campaign::{Keep, LoyaltyCustomers, roster};
 use crate::cli::{OnError, ProgressWhen, RunArgs, SummaryFormat};
 use crate::computation::Deciding;
 use crate::encoder::TextEncoder;
-use crate::engine::{Counts, Failure, Job, Observer, Outcome, Rejection, Settings, replay};
+use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
 use crate::interrupt::interruptible;
 use crate::progress::Progress;
-use crate::sink::{Rejects, Staging};
+use crate::sink::{Rejection, Rejects, Staging};
 use crate::source::Input;
 use crate::summary::Summary;
 
@@ -83,7 +83,7 @@ enum Ended {
 impl Plan {
     fn new(args: &RunArgs) -> anyhow::Result<Self> {
         let settings = settings(args)?;
-        let inputs = Inputs::new(&args.loyalty, &args.conversions)?;
+        let inputs = Inputs::new(&args.inputs)?;
         let Outputs { answers, list, rejects, staging } = Outputs::open(args, &inputs)?;
         let keep = if list.is_some() { Keep::Rows } else { Keep::Emails };
         let meter = Arc::new(AtomicU64::new(0));
@@ -96,7 +96,7 @@ impl Plan {
         Ok(Self {
             settings,
             job: Job { computation: Deciding { keep }, encoder: TextEncoder { send_only: args.send_only } },
-            inputs: inputs.into_inputs(args.input_format, &meter),
+            inputs: inputs.into_inputs(&meter),
             answers,
             list,
             staging,
@@ -143,7 +143,7 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     Ok(Settings {
         partitions: args.partitions,
         threads: args.threads.unwrap_or(defaults.threads),
-        max_record_bytes: args.max_record_bytes as usize,
+        max_record_bytes: args.inputs.max_record_bytes as usize,
         max_rejects,
         ..defaults
     })
@@ -208,12 +208,11 @@ impl Observer for Witness {
     }
 
     fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
-        let Rejection { expected, position, reason, raw } = rejection;
         if self.untold > 0 {
             self.untold -= 1;
-            self.progress.tell(&format!("adseg: {position}: {reason}"));
+            self.progress.tell(&format!("adseg: {}: {}", rejection.position, rejection.reason));
         }
-        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(*expected, position, reason, raw))
+        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(rejection))
     }
 
     fn rejected_more(&mut self, raw: &[u8]) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::campaign::{Event, EventKind};
 use crate::partition::EmailHash;
+use crate::record::Layout;
 
 /// A run of bytes in a block. A block is far below 4 GiB: a record's limit is 1 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +29,6 @@ impl Span {
         Self::new(start..start.wrapping_add(part.len()))
     }
 
-    /// Where the span begins.
-    #[inline]
-    pub const fn start(self) -> usize {
-        self.start as usize
-    }
-
     /// The bytes of the span.
     #[inline]
     pub fn bytes(self, bytes: &[u8]) -> &[u8] {
@@ -46,8 +41,8 @@ impl Span {
 pub struct Entry {
     /// What it is.
     pub kind: EventKind,
-    /// The how-manieth record of its slice it is, blanks and bad ones included.
-    pub ordinal: u32,
+    /// How many lines of its slice stand before it.
+    pub line: u32,
     /// Its email.
     pub email: Span,
     /// All of it.
@@ -55,14 +50,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The event that this entry is, in the block with these bytes, of a slice whose first record has this number.
+    /// The event that this entry is, in the block with these bytes, of a slice whose first line has this number.
     #[inline]
-    pub fn event<'a>(&self, bytes: &'a [u8], first_number: u64) -> Event<'a> {
+    pub fn event<'a>(&self, bytes: &'a [u8], layout: Layout, first_line: u64) -> Event<'a> {
         Event {
             kind: self.kind,
             email: self.email.bytes(bytes),
             record: self.record.bytes(bytes),
-            number: first_number.wrapping_add(u64::from(self.ordinal)),
+            layout,
+            number: first_line.wrapping_add(u64::from(self.line)),
         }
     }
 }
@@ -80,15 +76,22 @@ pub struct Route {
 #[derive(Debug, Clone, Copy)]
 pub struct EventBatch<'a> {
     bytes: &'a [u8],
+    layout: Layout,
     entries: &'a [Entry],
     routes: &'a [Route],
-    first_number: u64,
+    first_line: u64,
 }
 
 impl<'a> EventBatch<'a> {
     /// The events that `routes` send, among the `entries` of a slice of `bytes`.
-    pub const fn new(bytes: &'a [u8], entries: &'a [Entry], routes: &'a [Route], first_number: u64) -> Self {
-        Self { bytes, entries, routes, first_number }
+    pub const fn new(
+        bytes: &'a [u8],
+        layout: Layout,
+        entries: &'a [Entry],
+        routes: &'a [Route],
+        first_line: u64,
+    ) -> Self {
+        Self { bytes, layout, entries, routes, first_line }
     }
 
     /// The batch in groups of at most `size` events, in order.
@@ -104,7 +107,7 @@ impl<'a> EventBatch<'a> {
     /// The events, each with the number of its entry and the hash of its email.
     pub fn events(self) -> impl Iterator<Item = (u32, EmailHash, Event<'a>)> {
         self.routes.iter().filter_map(move |route| {
-            let event = self.entries.get(route.entry as usize)?.event(self.bytes, self.first_number);
+            let event = self.entries.get(route.entry as usize)?.event(self.bytes, self.layout, self.first_line);
             Some((route.entry, route.hash, event))
         })
     }

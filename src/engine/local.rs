@@ -5,15 +5,17 @@
 
 use std::io::{self, Write};
 
+use memchr::memchr_iter;
+
 use super::batch::Batch;
-use super::slice::{Decoding, Reject};
-use super::{Counts, Failure, Observer, Rejection, Settings};
+use super::slice::Decoding;
+use super::{Counts, Failure, Observer, Settings};
 use crate::computation::Computation;
 use crate::encoder::Encoder;
 use crate::partition::Partitioner;
 use crate::record::{Decoder, RecordError};
-use crate::sink::{Closed, Writer};
-use crate::source::{Block, Blocks, Content, Input, Place, Position, ReaderSettings};
+use crate::sink::{Closed, Rejection, Writer};
+use crate::source::{Block, Blocks, Content, Framing, Input, Place, Position, ReaderSettings};
 
 /// What a replay computes, and how the answers are written.
 #[derive(Debug, Clone, Copy)]
@@ -95,9 +97,11 @@ struct Replay<'a, C: Computation, E> {
     states: Vec<C::State>,
     batch: Batch<C::Answer>,
     counts: Counts,
-    /// The input that is being read, and how many records it had so far.
-    input: usize,
-    records_in_input: u64,
+    /// The input that is being read, and how many lines or frames it had so far.
+    input: Option<usize>,
+    lines_in_input: u64,
+    /// How many lines all inputs had so far.
+    lines: u64,
     writer: &'a mut Writer,
     observer: &'a mut dyn Observer,
 }
@@ -113,8 +117,9 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             batch: Batch::new(&partitioner),
             partitioner,
             counts: Counts::default(),
-            input: 0,
-            records_in_input: 0,
+            input: None,
+            lines_in_input: 0,
+            lines: 0,
             writer,
             observer,
         }
@@ -123,9 +128,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
     fn run(mut self, mut blocks: Blocks) -> Result<Outcome<C::State>, Stopped> {
         while let Some(block) = blocks.next() {
             let block = block.map_err(Failure::Source)?;
-            if block.input.index != self.input {
-                (self.input, self.records_in_input) = (block.input.index, 0);
-            }
+            self.enter(&block);
             match block.content {
                 Content::Records => self.records(&block)?,
                 Content::OversizedStart => self.oversized(&block)?,
@@ -135,6 +138,22 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             self.observer.advanced(&self.counts);
         }
         Ok(Outcome { states: self.states, counts: self.counts })
+    }
+
+    /// Begins to count anew where another input begins.
+    fn enter(&mut self, block: &Block) {
+        if self.input != Some(block.input.index) {
+            self.input = Some(block.input.index);
+            self.lines_in_input = 0;
+            if let Some(header) = &block.header {
+                self.pass_lines(memchr_iter(b'\n', header).count() as u64);
+            }
+        }
+    }
+
+    const fn pass_lines(&mut self, lines: u64) {
+        self.lines_in_input += lines;
+        self.lines += lines;
     }
 
     /// Takes a block of whole records through all steps.
@@ -159,7 +178,11 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
     }
 
     fn decoder(&self, block: &Block) -> Decoder {
-        Decoder { expected: block.input.expected, max_record_bytes: self.settings.max_record_bytes }
+        Decoder {
+            expected: block.input.expected,
+            layout: block.framing.layout(),
+            max_record_bytes: self.settings.max_record_bytes,
+        }
     }
 
     /// Numbers the records of the decoded slices and puts the bad ones aside. When one of them is one too many,
@@ -167,14 +190,20 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
     fn take_stock(&mut self, block: &Block) -> Result<Option<Failure>, Stopped> {
         let decoder = self.decoder(block);
         let mut failure = None;
+        let (mut lines, mut byte) = (0, block.offset);
         for slice in self.batch.slices_mut() {
             if failure.is_some() {
                 slice.forget();
                 continue;
             }
-            slice.first_number = self.counts.records;
+            slice.first_line = self.lines + lines;
             for reject in &slice.rejects {
-                let position = position(block, self.records_in_input, reject);
+                let place = Place {
+                    framing: block.framing,
+                    record: self.lines_in_input + lines + u64::from(reject.line) + 1,
+                    byte: byte.saturating_add(u64::from(reject.byte)),
+                };
+                let position = Position { input: block.input.name.clone(), place };
                 let reason = match decoder.decode(reject.payload(block)) {
                     Err(reason) => reason,
                     Ok(_) => continue,
@@ -184,43 +213,55 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
                     break;
                 }
                 self.counts.rejects += 1;
-                let rejection = Rejection { expected: block.input.expected, position, reason, raw: reject.raw(block) };
+                let rejection = rejection(block, position, reason, reject.raw(block));
                 self.observer.rejected(&rejection).map_err(Failure::Rejects)?;
             }
             if let Some((reject, _)) = &failure {
                 slice.truncate(reject);
             }
-            self.records_in_input += slice.counts.records;
+            lines += u64::from(slice.lines);
+            byte = byte.saturating_add(slice.counts.bytes);
             self.counts += Counts { rejects: 0, ..slice.counts };
         }
+        self.pass_lines(lines);
         Ok(failure.map(|(_, failure)| failure))
     }
 
     /// Puts aside a record that is too long to be taken, or stops at it.
     fn oversized(&mut self, block: &Block) -> Result<(), Stopped> {
-        let place = Place { framing: block.framing, record: self.records_in_input + 1, byte: block.offset };
+        let place = Place { framing: block.framing, record: self.lines_in_input + 1, byte: block.offset };
         let position = Position { input: block.input.name.clone(), place };
         let reason = RecordError::TooLong { limit: self.settings.max_record_bytes };
         if self.counts.rejects >= self.settings.max_rejects {
             return Err(Failure::BadRecord { position, reason: reason.to_string() }.into());
         }
-        self.records_in_input += 1;
+        if block.framing == Framing::Framed {
+            self.pass_lines(1);
+        }
+        self.pass_lines_of_piece(block);
         self.counts += Counts { records: 1, rejects: 1, bytes: block.bytes().len() as u64, ..Counts::default() };
-        let rejection = Rejection { expected: block.input.expected, position, reason, raw: block.bytes() };
+        let rejection = rejection(block, position, reason, block.bytes());
         self.observer.rejected(&rejection).map_err(Failure::Rejects)?;
         Ok(())
     }
 
     fn oversized_rest(&mut self, block: &Block) -> Result<(), Stopped> {
+        self.pass_lines_of_piece(block);
         self.counts.bytes += block.bytes().len() as u64;
         self.observer.rejected_more(block.bytes()).map_err(Failure::Rejects)?;
         Ok(())
     }
+
+    /// Counts the lines of a piece of an oversized record by their ends: text has one, a row of CSV may have more.
+    fn pass_lines_of_piece(&mut self, block: &Block) {
+        match block.framing {
+            Framing::Text | Framing::Csv => self.pass_lines(memchr_iter(b'\n', block.bytes()).count() as u64),
+            Framing::Framed => {}
+        }
+    }
 }
 
-/// Where a bad record of a slice stands, when its input had `records_before` records before the slice.
-fn position(block: &Block, records_before: u64, reject: &Reject) -> Position {
-    let byte = block.offset.saturating_add(reject.start() as u64);
-    let record = records_before + u64::from(reject.ordinal) + 1;
-    Position { input: block.input.name.clone(), place: Place { framing: block.framing, record, byte } }
+/// A bad record of `block`.
+fn rejection<'a>(block: &'a Block, position: Position, reason: RecordError<'a>, raw: &'a [u8]) -> Rejection<'a> {
+    Rejection { expected: block.input.expected, header: block.header.as_ref(), position, reason, raw }
 }

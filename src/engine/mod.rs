@@ -19,7 +19,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use thiserror::Error;
 
 use crate::partition::DEFAULT_PARTITIONS;
-use crate::record::{Expected, RecordError};
+use crate::sink::Rejection;
 use crate::source::{Position, SourceError};
 
 pub use counts::Counts;
@@ -53,20 +53,6 @@ impl Default for Settings {
             max_rejects: 0,
         }
     }
-}
-
-/// A bad record that is put aside.
-#[derive(Debug)]
-pub struct Rejection<'a> {
-    /// What its source holds.
-    pub expected: Expected,
-    /// Where it stood.
-    pub position: Position,
-    /// What is wrong with it.
-    pub reason: RecordError<'a>,
-    /// The record verbatim, with its line feed or header as far as it has one. Of an oversized record only the first
-    /// piece.
-    pub raw: &'a [u8],
 }
 
 /// Somebody who is told what happens during a replay, in input order.

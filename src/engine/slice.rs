@@ -8,7 +8,7 @@ use crate::computation::{Computation, Entry, EventBatch, Route, Span};
 use crate::encoder::Encoder;
 use crate::partition::Partitioner;
 use crate::record::{Decoder, Record};
-use crate::source::Block;
+use crate::source::{Block, RawRecord};
 
 /// What was decoded from a slice, and what is answered to it. Its lists are recycled from block to block.
 #[derive(Debug)]
@@ -18,8 +18,10 @@ pub(super) struct Slice<Answer> {
     routes: Vec<Vec<Route>>,
     pub(super) rejects: Vec<Reject>,
     pub(super) counts: Counts,
-    /// The number of the slice's first record, counted over the whole run.
-    pub(super) first_number: u64,
+    /// How many lines of the input the slice takes.
+    pub(super) lines: u32,
+    /// The number of the slice's first line, counted over the whole run.
+    pub(super) first_line: u64,
     answers: Vec<Answer>,
     pub(super) output: Vec<u8>,
 }
@@ -28,8 +30,10 @@ pub(super) struct Slice<Answer> {
 /// them in a row must not cost half a million messages.
 #[derive(Debug, Clone)]
 pub(super) struct Reject {
-    /// The how-manieth record of its slice it is.
-    pub(super) ordinal: u32,
+    /// How many lines of its slice stand before it.
+    pub(super) line: u32,
+    /// How many bytes of the input that the slice takes stand before it.
+    pub(super) byte: u32,
     /// How many good records the slice has before it.
     entries_before: u32,
     payload: Span,
@@ -40,11 +44,6 @@ impl Reject {
     /// The record without line feed or header.
     pub(super) fn payload<'a>(&self, block: &'a Block) -> &'a [u8] {
         self.payload.bytes(block.bytes())
-    }
-
-    /// Where the record begins in its block, header included.
-    pub(super) const fn start(&self) -> usize {
-        self.raw.start()
     }
 
     /// The record verbatim.
@@ -69,7 +68,8 @@ impl<Answer: Copy + Default> Slice<Answer> {
             routes: vec![Vec::new(); partitions],
             rejects: Vec::new(),
             counts: Counts::default(),
-            first_number: 0,
+            lines: 0,
+            first_line: 0,
             answers: Vec::new(),
             output: Vec::new(),
         }
@@ -79,26 +79,25 @@ impl<Answer: Copy + Default> Slice<Answer> {
     pub(super) fn decode<C: Computation>(&mut self, block: &Block, range: Range<usize>, with: &Decoding<'_, C>) {
         self.clear();
         let (bytes, framing) = (block.bytes(), block.framing);
-        self.counts.bytes = range.len() as u64;
         let mut at = range.start;
         while at < range.end {
             let record = framing.record_at(bytes, at);
-            let ordinal = self.counts.records as u32;
-            self.counts.records += 1;
-            let raw = at..record.end;
             at = record.end;
             let payload = bytes.get(record.payload.clone()).unwrap_or_default();
             match with.decoder.decode(payload) {
-                Ok(decoded) => self.push(bytes, ordinal, Span::new(record.payload), &decoded, with),
+                Ok(decoded) => self.push(bytes, Span::new(record.payload.clone()), &decoded, with),
                 // A line beyond the limit is never looked through, be it blank or not: most of the time it is not there.
                 Err(error) if !error.is_too_long() && framing.is_blank(payload) => self.counts.blanks += 1,
                 Err(_) => {
-                    self.reject(ordinal, record.payload, raw);
+                    self.reject(&record);
                     if self.counts.rejects > with.allowed_rejects {
                         break;
                     }
                 }
             }
+            self.counts.records += 1;
+            self.counts.bytes += record.raw.len() as u64;
+            self.lines += record.lines;
         }
     }
 
@@ -107,17 +106,11 @@ impl<Answer: Copy + Default> Slice<Answer> {
         self.routes.iter_mut().for_each(Vec::clear);
         self.rejects.clear();
         self.counts = Counts::default();
+        self.lines = 0;
     }
 
     #[inline]
-    fn push<C: Computation>(
-        &mut self,
-        bytes: &[u8],
-        ordinal: u32,
-        record: Span,
-        decoded: &Record<'_>,
-        with: &Decoding<'_, C>,
-    ) {
+    fn push<C: Computation>(&mut self, bytes: &[u8], record: Span, decoded: &Record<'_>, with: &Decoding<'_, C>) {
         let (kind, email) = match decoded {
             Record::Customer(customer) => (EventKind::Customer, customer.email),
             Record::Conversion(conversion) => (EventKind::Conversion(conversion.action.kind()), conversion.email),
@@ -129,16 +122,17 @@ impl<Answer: Copy + Default> Slice<Answer> {
                 routes.push(Route { hash, entry: self.entries.len() as u32 });
             }
         }
-        self.entries.push(Entry { kind, ordinal, email: Span::of(email.as_bytes(), bytes), record });
+        self.entries.push(Entry { kind, line: self.lines, email: Span::of(email.as_bytes(), bytes), record });
     }
 
-    fn reject(&mut self, ordinal: u32, payload: Range<usize>, raw: Range<usize>) {
+    fn reject(&mut self, record: &RawRecord) {
         self.counts.rejects += 1;
         self.rejects.push(Reject {
-            ordinal,
+            line: self.lines,
+            byte: self.counts.bytes as u32,
             entries_before: self.entries.len() as u32,
-            payload: Span::new(payload),
-            raw: Span::new(raw),
+            payload: Span::new(record.payload.clone()),
+            raw: Span::new(record.raw.clone()),
         });
     }
 
@@ -158,7 +152,7 @@ impl<Answer: Copy + Default> Slice<Answer> {
     /// What goes to this partition.
     pub(super) fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
         let routes = self.routes.get(partition).map(Vec::as_slice).unwrap_or_default();
-        EventBatch::new(block.bytes(), &self.entries, routes, self.first_number)
+        EventBatch::new(block.bytes(), block.framing.layout(), &self.entries, routes, self.first_line)
     }
 
     /// Brings the partitions' answers back into the order of the records, and encodes the conversions.
@@ -179,7 +173,11 @@ impl<Answer: Copy + Default> Slice<Answer> {
         }
         for (entry, &answer) in self.entries.iter().zip(&self.answers) {
             if entry.kind != EventKind::Customer {
-                encoder.encode(&entry.event(block.bytes(), self.first_number), answer, &mut self.output);
+                encoder.encode(
+                    &entry.event(block.bytes(), block.framing.layout(), self.first_line),
+                    answer,
+                    &mut self.output,
+                );
             }
         }
     }

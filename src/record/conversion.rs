@@ -1,6 +1,7 @@
 //! A click, a basket or a purchase.
 
 use super::field::Fields;
+use super::row::Row;
 use super::{Email, Items, RecordError, TotalCost};
 
 /// One conversion: somebody answered the ad.
@@ -59,6 +60,15 @@ impl ConversionKind {
         }
     }
 
+    /// The name that stands for the type in the data.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Click => "ClickConversion",
+            Self::Basket => "BasketConversion",
+            Self::Purchase => "PurchaseConversion",
+        }
+    }
+
     /// What a record of this type must hold: its name with an article, and its fields.
     const fn layout(self) -> (&'static str, &'static [&'static str]) {
         match self {
@@ -108,6 +118,34 @@ impl<'a> Conversion<'a> {
             }
         };
         Ok(Self { promo, email, action })
+    }
+}
+
+impl<'a> Conversion<'a> {
+    /// Decodes one row of a table, as [`super::write_row`] wrote it with [`super::CONVERSION_COLUMNS`].
+    ///
+    /// # Errors
+    /// When the row does not fit its header, or for what [`Self::decode`] refuses.
+    pub fn decode_row(payload: &'a [u8]) -> Result<Self, RecordError<'a>> {
+        let mut row = Row::open(payload)?;
+        let mut column = || row.next_column();
+        let (promo, name, email) = (column(), column(), column());
+        let (channel, items, total_cost) = (column(), column(), column());
+        let name = name.unwrap_or_default();
+        let kind = ConversionKind::from_name(name).ok_or(RecordError::UnknownConversion { name })?;
+        let (what, _) = kind.layout();
+        let no_column = |column| RecordError::NoColumn { what, column };
+        let email = Email::parse_unsplit(email.unwrap_or_default())?;
+        let items = || Items::parse(items.ok_or(no_column("items"))?);
+        let action = match kind {
+            ConversionKind::Click => Action::Click { channel: channel.ok_or(no_column("where"))? },
+            ConversionKind::Basket => Action::Basket { items: items()? },
+            ConversionKind::Purchase => Action::Purchase {
+                items: items()?,
+                total_cost: TotalCost::parse(total_cost.ok_or(no_column("total_cost"))?)?,
+            },
+        };
+        Ok(Self { promo: promo.unwrap_or_default(), email, action })
     }
 }
 

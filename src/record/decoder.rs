@@ -24,11 +24,50 @@ pub enum Expected {
     Either,
 }
 
+/// How the fields of a record are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Separated by commas, without quoting.
+    Commas,
+    /// As columns that [`super::write_row`] wrote.
+    Columns,
+}
+
+impl<'a> Customer<'a> {
+    /// Decodes one loyalty row that is laid out like this.
+    ///
+    /// # Errors
+    /// When the row is bad; see [`RecordError`].
+    #[inline]
+    pub fn decode_as(layout: Layout, record: &'a [u8]) -> Result<Self, RecordError<'a>> {
+        match layout {
+            Layout::Commas => Self::decode(record),
+            Layout::Columns => Self::decode_row(record),
+        }
+    }
+}
+
+impl<'a> Conversion<'a> {
+    /// Decodes one conversion that is laid out like this.
+    ///
+    /// # Errors
+    /// When the conversion is bad; see [`RecordError`].
+    #[inline]
+    pub fn decode_as(layout: Layout, record: &'a [u8]) -> Result<Self, RecordError<'a>> {
+        match layout {
+            Layout::Commas => Self::decode(record),
+            Layout::Columns => Self::decode_row(record),
+        }
+    }
+}
+
 /// Decodes the records of one source.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder {
     /// What the source holds.
     pub expected: Expected,
+    /// How the fields of its records are laid out.
+    pub layout: Layout,
     /// The longest record that is taken, in bytes, without line feed or frame header.
     pub max_record_bytes: usize,
 }
@@ -43,7 +82,8 @@ impl Decoder {
         if record.is_empty() {
             return Err(RecordError::Empty);
         }
-        if record.len() > self.max_record_bytes {
+        // The length of a row was looked at where it was taken apart.
+        if self.layout == Layout::Commas && record.len() > self.max_record_bytes {
             return Err(RecordError::TooLong { limit: self.max_record_bytes });
         }
         let conversion = match self.expected {
@@ -52,9 +92,9 @@ impl Decoder {
             Expected::Either => looks_like_a_conversion(record),
         };
         if conversion {
-            Conversion::decode(record).map(Record::Conversion)
+            Conversion::decode_as(self.layout, record).map(Record::Conversion)
         } else {
-            Customer::decode(record).map(Record::Customer)
+            Customer::decode_as(self.layout, record).map(Record::Customer)
         }
     }
 }
@@ -69,7 +109,7 @@ mod tests {
 
     #[test]
     fn in_a_mixed_stream_the_second_field_tells_what_a_record_is() {
-        let decoder = Decoder { expected: Expected::Either, max_record_bytes: 100 };
+        let decoder = Decoder { expected: Expected::Either, layout: Layout::Commas, max_record_bytes: 100 };
         assert!(matches!(decoder.decode(b"P, ClickConversion, a@x, w"), Ok(Record::Conversion(_))));
         assert!(matches!(decoder.decode(b"a@x, ClikConversion, , M"), Ok(Record::Customer(_))));
         assert!(matches!(decoder.decode(b"P, PurchaseConversion"), Err(RecordError::TooFewFields { found: 2, .. })));
@@ -77,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_limit_counts_the_bytes_of_the_record() {
-        let decoder = Decoder { expected: Expected::Customers, max_record_bytes: 6 };
+        let decoder = Decoder { expected: Expected::Customers, layout: Layout::Commas, max_record_bytes: 6 };
         assert!(decoder.decode(b"a,b,,c").is_ok());
         assert_eq!(decoder.decode(b"a,b,,cd"), Err(RecordError::TooLong { limit: 6 }));
     }

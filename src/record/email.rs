@@ -26,6 +26,17 @@ impl<'a> Email<'a> {
         }
     }
 
+    /// Takes a field that was not split at commas as an email.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and when there is a comma in it.
+    pub fn parse_unsplit(field: &'a [u8]) -> Result<Self, RecordError<'a>> {
+        if field.contains(&b',') {
+            return Err(RecordError::CommaInEmail { email: field });
+        }
+        Self::parse(field)
+    }
+
     /// The bytes of the email.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0

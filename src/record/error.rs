@@ -32,8 +32,9 @@ pub enum RecordError<'a> {
     },
     /// The second field of a conversion is none of the three types.
     #[error(
-        "unknown conversion type {} (expected ClickConversion, BasketConversion or PurchaseConversion)",
-        Quoted(name)
+        "unknown conversion type {} (expected ClickConversion, BasketConversion or PurchaseConversion){}",
+        Quoted(name),
+        if looks_like_a_header(name) { "; if this is CSV with a header row, say --conversions-format csv" } else { "" }
     )]
     UnknownConversion {
         /// What stands where the type should.
@@ -50,11 +51,30 @@ pub enum RecordError<'a> {
         /// The first control byte in it.
         byte: u8,
     },
-    /// A loyalty row that would become two rows once the list is saved as text. Only a frame can carry one.
-    #[error("a field of the loyalty row holds a line feed: {}", Quoted(field))]
-    LineFeedInRow {
-        /// The first field that holds one.
-        field: &'a [u8],
+    /// A comma in an email, which only CSV can bring: what follows it could be taken for the answer.
+    #[error("the email {} holds a comma", Quoted(email))]
+    CommaInEmail {
+        /// The email, stripped.
+        email: &'a [u8],
+    },
+    /// A CSV row that is not as wide as its header.
+    #[error("expected {header} fields as in the header row, found {row}")]
+    WrongWidth {
+        /// How many columns the header has.
+        header: u32,
+        /// How many fields the row has.
+        row: u32,
+    },
+    /// A CSV row with an odd number of quotes.
+    #[error("the quotes do not pair up (is a quoted field never closed?)")]
+    Misquoted,
+    /// A CSV row that needs a column which the header does not have.
+    #[error("{what} needs a column \"{column}\", and the header row has none")]
+    NoColumn {
+        /// The kind of the record, with its article.
+        what: &'static str,
+        /// The name of the column.
+        column: &'static str,
     },
     /// Items that are not `[…]`.
     #[error("the items {} are not in brackets (expected something like [6;14])", Quoted(items))]
@@ -87,6 +107,11 @@ impl RecordError<'_> {
     pub const fn is_too_long(&self) -> bool {
         matches!(self, Self::TooLong { .. })
     }
+}
+
+/// Whether what stands in place of the type is the name that CSV has for that column.
+fn looks_like_a_header(name: &[u8]) -> bool {
+    name.trim_ascii_start().strip_prefix(b"\"").unwrap_or(name).starts_with(b"conversion")
 }
 
 /// How many characters of a value an error message shows.

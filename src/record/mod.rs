@@ -10,12 +10,14 @@ mod email;
 mod error;
 pub mod field;
 mod items;
+mod row;
 mod total_cost;
 
 pub use conversion::{Action, Conversion, ConversionKind};
 pub use customer::Customer;
-pub use decoder::{Decoder, Expected, Record};
+pub use decoder::{Decoder, Expected, Layout, Record};
 pub use email::Email;
 pub use error::{Quoted, RecordError};
 pub use items::Items;
+pub use row::{CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Width, write_row};
 pub use total_cost::TotalCost;

@@ -1,9 +1,9 @@
 //! The rejects: bad records kept verbatim, so that they can be mended and fed in again.
 //!
 //! There is one file for each source and framing that had a bad record, in input order, and `errors.jsonl`, which
-//! tells of each where it stood and what is wrong with it.
+//! tells of each where it stood and what is wrong with it. Rows of CSV stand behind their header row; where a source had
+//! several headers, there is a file for each.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -18,22 +18,40 @@ use crate::source::{Framing, Position};
 /// Tells of every bad record, one JSON object a line. It is there, empty, when there was none.
 const ERRORS: &str = "errors.jsonl";
 
+/// A bad record that is put aside.
+#[derive(Debug)]
+pub struct Rejection<'a> {
+    /// What its source holds.
+    pub expected: Expected,
+    /// The header row of the table that it came in, verbatim.
+    pub header: Option<&'a Arc<[u8]>>,
+    /// Where it stood.
+    pub position: Position,
+    /// What is wrong with it.
+    pub reason: RecordError<'a>,
+    /// The record verbatim, with its line feed or header as far as it has one. Of an oversized record only the first
+    /// piece.
+    pub raw: &'a [u8],
+}
+
 /// Keeps bad records in a folder.
 #[derive(Debug)]
 pub struct Rejects {
     folder: PathBuf,
     staging: Arc<Staging>,
     errors: BufWriter<File>,
-    records: BTreeMap<&'static str, Kept>,
-    /// The file that the last record went to.
-    last: Option<&'static str>,
+    kept: Vec<Kept>,
+    /// Which of these files the last record went to.
+    last: usize,
 }
 
 /// One file of bad records.
 #[derive(Debug)]
 struct Kept {
-    out: BufWriter<File>,
+    source: Expected,
     framing: Framing,
+    header: Option<Arc<[u8]>>,
+    out: BufWriter<File>,
     ends_a_line: bool,
 }
 
@@ -49,24 +67,35 @@ struct ErrorLine<'a> {
     reason: String,
 }
 
-/// The names that a source's bad records can have.
-const fn file_name(source: Expected, framing: Framing) -> &'static str {
-    match (source, framing) {
-        (Expected::Customers, Framing::Text) => "loyalty.txt",
-        (Expected::Customers, Framing::Framed) => "loyalty.frames",
-        (Expected::Conversions, Framing::Text) => "conversions.txt",
-        (Expected::Conversions, Framing::Framed) => "conversions.frames",
-        (Expected::Either, Framing::Text) => "interleaved.txt",
-        (Expected::Either, Framing::Framed) => "interleaved.frames",
-    }
+const STEMS: [(Expected, &str); 3] =
+    [(Expected::Customers, "loyalty"), (Expected::Conversions, "conversions"), (Expected::Either, "interleaved")];
+const ENDINGS: [(Framing, &str); 3] = [(Framing::Text, "txt"), (Framing::Framed, "frames"), (Framing::Csv, "csv")];
+
+/// The name of the file for a source's bad records. `number` counts the headers of a source's tables from 1.
+fn file_name(source: Expected, framing: Framing, number: usize) -> String {
+    let stem = STEMS.iter().find(|(of, _)| *of == source).map_or("", |(_, stem)| stem);
+    let ending = ENDINGS.iter().find(|(of, _)| *of == framing).map_or("", |(_, ending)| ending);
+    if number > 1 { format!("{stem}-{number}.{ending}") } else { format!("{stem}.{ending}") }
+}
+
+/// Whether a file of this name is one that [`file_name`] names, or the list of errors.
+fn is_ours(name: &str) -> bool {
+    let numbered = |rest: &str| rest.strip_prefix('-').is_some_and(|number| number.parse::<usize>().is_ok());
+    let is_stem = |of: &str| {
+        let rests = STEMS.iter().filter_map(|(_, stem)| of.strip_prefix(stem));
+        rests.into_iter().any(|rest| rest.is_empty() || numbered(rest))
+    };
+    let of_records = name
+        .rsplit_once('.')
+        .is_some_and(|(stem, ending)| is_stem(stem) && ENDINGS.iter().any(|(_, known)| *known == ending));
+    of_records || name == ERRORS
 }
 
 impl Rejects {
-    /// Every name that a file of rejects can have.
-    pub fn file_names() -> impl Iterator<Item = &'static str> {
-        let sources = [Expected::Customers, Expected::Conversions, Expected::Either];
-        let names = |source| [Framing::Text, Framing::Framed].map(|framing| file_name(source, framing));
-        sources.into_iter().flat_map(names).chain([ERRORS])
+    /// The files in `folder` that new rejects would replace.
+    pub fn earlier(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_str().is_some_and(is_ours)).map(|entry| entry.path()).collect()
     }
 
     /// Whether `folder` may hold rejects: it does not exist, is empty, or holds those of an earlier run.
@@ -88,43 +117,29 @@ impl Rejects {
     /// When nothing can be written there.
     pub fn keep_in(folder: &Path, staging: Arc<Staging>) -> io::Result<Self> {
         let folder = staging.make_folder(folder)?;
-        for name in Self::file_names() {
-            staging.mark_stale(folder.join(name));
-        }
+        Self::earlier(&folder).into_iter().for_each(|path| staging.mark_stale(path));
         let errors = BufWriter::new(staging.create(&folder.join(ERRORS), Rank::Rejects)?);
-        Ok(Self { folder, staging, errors, records: BTreeMap::new(), last: None })
+        Ok(Self { folder, staging, errors, kept: Vec::new(), last: 0 })
     }
 
-    /// Keeps a bad record of a source that holds `source`, or the first piece of one that is too long.
+    /// Keeps a bad record, or the first piece of one that is too long.
     ///
     /// # Errors
     /// When a write fails.
-    pub fn keep(
-        &mut self,
-        source: Expected,
-        position: &Position,
-        reason: &RecordError<'_>,
-        raw: &[u8],
-    ) -> io::Result<()> {
-        let place = position.place;
-        let number = |framing| (place.framing == framing).then_some(place.record);
+    pub fn keep(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
+        let place = rejection.position.place;
+        let frame = (place.framing == Framing::Framed).then_some(place.record);
         let line = ErrorLine {
-            file: &position.input,
-            line: number(Framing::Text),
-            frame: number(Framing::Framed),
+            file: &rejection.position.input,
+            line: frame.is_none().then_some(place.record),
+            frame,
             byte: place.byte,
-            reason: reason.to_string(),
+            reason: rejection.reason.to_string(),
         };
         serde_json::to_writer(&mut self.errors, &line)?;
         self.errors.write_all(b"\n")?;
-
-        let name = file_name(source, place.framing);
-        self.last = Some(name);
-        if !self.records.contains_key(name) {
-            let out = BufWriter::new(self.staging.create(&self.folder.join(name), Rank::Rejects)?);
-            self.records.insert(name, Kept { out, framing: place.framing, ends_a_line: true });
-        }
-        self.records.get_mut(name).map_or(Ok(()), |kept| kept.begin(raw))
+        self.last = self.place_of(rejection)?;
+        self.kept.get_mut(self.last).map_or(Ok(()), |kept| kept.begin(rejection.raw))
     }
 
     /// Keeps the next piece of the record that was kept last.
@@ -132,8 +147,25 @@ impl Rejects {
     /// # Errors
     /// When a write fails.
     pub fn keep_more(&mut self, raw: &[u8]) -> io::Result<()> {
-        let last = self.last.and_then(|name| self.records.get_mut(name));
-        last.map_or(Ok(()), |kept| kept.write(raw))
+        self.kept.get_mut(self.last).map_or(Ok(()), |kept| kept.write(raw))
+    }
+
+    /// Which file a record goes to; opens it for the first one.
+    fn place_of(&mut self, rejection: &Rejection<'_>) -> io::Result<usize> {
+        let (source, framing, header) = (rejection.expected, rejection.position.place.framing, rejection.header);
+        let same_kind = |kept: &&Kept| kept.source == source && kept.framing == framing;
+        let fits = |kept: &Kept| same_kind(&kept) && kept.header.as_ref() == header;
+        if let Some(place) = self.kept.iter().position(fits) {
+            return Ok(place);
+        }
+        let name = file_name(source, framing, self.kept.iter().filter(same_kind).count() + 1);
+        let out = BufWriter::new(self.staging.create(&self.folder.join(name), Rank::Rejects)?);
+        let mut kept = Kept { source, framing, header: header.cloned(), out, ends_a_line: true };
+        if let Some(header) = header {
+            kept.begin(header)?;
+        }
+        self.kept.push(kept);
+        Ok(self.kept.len() - 1)
     }
 
     /// Writes what is still held back.
@@ -141,7 +173,7 @@ impl Rejects {
     /// # Errors
     /// When a write fails.
     pub fn finish(self) -> io::Result<()> {
-        for mut kept in self.records.into_values() {
+        for mut kept in self.kept {
             kept.end_line()?;
             kept.out.flush()?;
         }
@@ -163,7 +195,7 @@ impl Kept {
 
     /// The last line of an input may lack its line feed; in the middle of a file it needs one.
     fn end_line(&mut self) -> io::Result<()> {
-        if self.framing == Framing::Text && !self.ends_a_line {
+        if self.framing != Framing::Framed && !self.ends_a_line {
             self.out.write_all(b"\n")?;
             self.ends_a_line = true;
         }

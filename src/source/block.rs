@@ -40,6 +40,8 @@ pub struct Block {
     pub framing: Framing,
     /// What it holds.
     pub content: Content,
+    /// The header row of a table, verbatim.
+    pub header: Option<Arc<[u8]>>,
     buffer: Vec<u8>,
     len: usize,
 }
@@ -55,7 +57,12 @@ impl Block {
         content: Content,
     ) -> Self {
         let len = len.min(buffer.len());
-        Self { input, offset, framing, content, buffer, len }
+        Self { input, offset, framing, content, header: None, buffer, len }
+    }
+
+    /// The same block with the header row of its table.
+    pub fn with_header(self, header: Arc<[u8]>) -> Self {
+        Self { header: Some(header), ..self }
     }
 
     /// The bytes of the block.

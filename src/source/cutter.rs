@@ -10,6 +10,7 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::framing::{HEADER_BYTES, announced, last_line_end};
+use super::reader::{Cut, NextBlock};
 use super::{
     Block, Content, Feed, Framing, InputFormat, InputLabel, Patience, Place, Position, ReaderSettings, SourceError,
 };
@@ -18,8 +19,6 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The smallest buffer: it holds a header, and the byte-order mark that is looked for first.
 const MIN_BUFFER_BYTES: usize = HEADER_BYTES;
-
-type NextBlock = Option<Result<Block, SourceError>>;
 
 /// Cuts one input.
 pub(super) struct Cutter<'a> {
@@ -87,6 +86,26 @@ impl Fill {
     }
 }
 
+impl Cut for Cutter<'_> {
+    fn next_block(&mut self, mut buffer: Vec<u8>) -> NextBlock {
+        let len = self.settings.block_bytes.max(MIN_BUFFER_BYTES).max(self.carry.len().saturating_add(1));
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let filled = self.carry.len();
+        if let Some(start) = buffer.get_mut(..filled) {
+            start.copy_from_slice(&self.carry);
+        }
+        self.carry.clear();
+        let mut fill = Fill { buffer, filled, whole: 0 };
+        let framing = self.framing(&mut fill);
+        match self.oversized.take() {
+            Some(oversized) => self.next_piece(fill, oversized),
+            None => self.next_records(fill, framing),
+        }
+    }
+}
+
 impl<'a> Cutter<'a> {
     /// Cuts what `feed` gives.
     pub(super) const fn new(
@@ -106,25 +125,6 @@ impl<'a> Cutter<'a> {
             frames: 0,
             oversized: None,
             end: End::NotYet,
-        }
-    }
-
-    /// The next block, built in `buffer`; `None` at the end of the input.
-    pub(super) fn next_block(&mut self, mut buffer: Vec<u8>) -> NextBlock {
-        let len = self.settings.block_bytes.max(MIN_BUFFER_BYTES).max(self.carry.len().saturating_add(1));
-        if buffer.len() < len {
-            buffer.resize(len, 0);
-        }
-        let filled = self.carry.len();
-        if let Some(start) = buffer.get_mut(..filled) {
-            start.copy_from_slice(&self.carry);
-        }
-        self.carry.clear();
-        let mut fill = Fill { buffer, filled, whole: 0 };
-        let framing = self.framing(&mut fill);
-        match self.oversized.take() {
-            Some(oversized) => self.next_piece(fill, oversized),
-            None => self.next_records(fill, framing),
         }
     }
 
@@ -198,8 +198,8 @@ impl<'a> Cutter<'a> {
     /// Moves `fill.whole` behind the last whole record. Says whether the frame behind it is beyond the limit.
     fn scan(&mut self, fill: &mut Fill, framing: Framing, scanned: usize) -> bool {
         match framing {
-            Framing::Text if matches!(self.end, End::Clean) => fill.whole = fill.filled,
-            Framing::Text => {
+            Framing::Text | Framing::Csv if matches!(self.end, End::Clean) => fill.whole = fill.filled,
+            Framing::Text | Framing::Csv => {
                 if let Some(end) = last_line_end(fill.bytes().get(scanned..).unwrap_or_default()) {
                     fill.whole = scanned + end;
                 }
@@ -224,7 +224,7 @@ impl<'a> Cutter<'a> {
     fn longest(&self, fill: &Fill, framing: Framing) -> Option<usize> {
         let limit = self.settings.max_record_bytes;
         match framing {
-            Framing::Text => (fill.filled <= limit).then(|| limit.saturating_add(1)),
+            Framing::Text | Framing::Csv => (fill.filled <= limit).then(|| limit.saturating_add(1)),
             Framing::Framed => Some(announced(fill.bytes()).unwrap_or(0).saturating_add(HEADER_BYTES)),
         }
     }
@@ -232,7 +232,7 @@ impl<'a> Cutter<'a> {
     /// The first piece of a record beyond the limit, which begins the buffer.
     fn first_piece(&mut self, fill: Fill, framing: Framing) -> NextBlock {
         let len = match framing {
-            Framing::Text => {
+            Framing::Text | Framing::Csv => {
                 self.oversized = Some(Oversized::Line);
                 fill.filled
             }

@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
+use crate::record::Layout;
 use crate::record::field::trim;
 
 /// Bytes of a frame's header: the length of the payload, big-endian.
@@ -21,6 +22,8 @@ pub enum InputFormat {
     Text,
     /// Length-framed records.
     Framed,
+    /// CSV with a header row.
+    Csv,
 }
 
 /// How the records of an input are marked.
@@ -30,6 +33,8 @@ pub enum Framing {
     Text,
     /// A 4-byte big-endian length, then that many bytes.
     Framed,
+    /// Rows of a table. In a block they are taken apart already; see [`super::csv`].
+    Csv,
 }
 
 /// Where a record stands in a block.
@@ -37,8 +42,12 @@ pub enum Framing {
 pub struct RawRecord {
     /// The record itself, without line feed or header.
     pub payload: Range<usize>,
+    /// The record verbatim.
+    pub raw: Range<usize>,
     /// Where the next record begins.
     pub end: usize,
+    /// How many lines of the input it takes; a frame counts as one.
+    pub lines: u32,
 }
 
 impl InputFormat {
@@ -46,36 +55,53 @@ impl InputFormat {
     pub const fn framing(self, first: Option<u8>) -> Framing {
         match (self, first) {
             (Self::Framed, _) | (Self::Auto, Some(0)) => Framing::Framed,
+            (Self::Csv, _) => Framing::Csv,
             (Self::Text | Self::Auto, _) => Framing::Text,
         }
     }
 }
 
 impl Framing {
+    /// How the fields of a record are laid out.
+    pub const fn layout(self) -> Layout {
+        match self {
+            Self::Text | Self::Framed => Layout::Commas,
+            Self::Csv => Layout::Columns,
+        }
+    }
+
     /// The record that begins at `start` in `bytes`, a run of whole records. `start` must lie inside `bytes`.
     #[inline]
     pub fn record_at(self, bytes: &[u8], start: usize) -> RawRecord {
         let rest = bytes.get(start..).unwrap_or_default();
         match self {
             Self::Text => match memchr(b'\n', rest) {
-                Some(len) => RawRecord { payload: start..start + len, end: start + len + 1 },
-                None => RawRecord { payload: start..bytes.len(), end: bytes.len() },
+                Some(len) => RawRecord::line(start..start + len, start + len + 1),
+                None => RawRecord::line(start..bytes.len(), bytes.len()),
             },
             Self::Framed => {
                 let payload = start.saturating_add(HEADER_BYTES).min(bytes.len());
                 let len = announced(rest).unwrap_or(0);
                 let end = payload.saturating_add(len).min(bytes.len());
-                RawRecord { payload: payload..end, end }
+                RawRecord { payload: payload..end, raw: start..end, end, lines: 1 }
             }
+            Self::Csv => table_row(rest).map_or(RawRecord::line(start..bytes.len(), bytes.len()), |row| {
+                let payload = start + ROW_HEADER_BYTES;
+                let raw = payload + row.payload_len;
+                let end = (raw + row.raw_len).min(bytes.len());
+                RawRecord { payload: payload..raw, raw: raw..end, end, lines: row.lines }
+            }),
         }
     }
 
-    /// Whether a record is to be passed over: a line with nothing but white space. A frame never is.
+    /// Whether a record is to be passed over: a line with nothing but white space. A frame never is, and blank lines of a
+    /// table come as rows without payload.
     #[inline]
     pub fn is_blank(self, payload: &[u8]) -> bool {
         match self {
             Self::Text => trim(payload).is_empty(),
             Self::Framed => false,
+            Self::Csv => payload.is_empty(),
         }
     }
 
@@ -88,7 +114,7 @@ impl Framing {
                 Some(rest) => memchr(b'\n', rest).map_or(bytes.len(), |at| goal.saturating_sub(1).max(start) + at + 1),
                 None => bytes.len(),
             },
-            Self::Framed => {
+            Self::Framed | Self::Csv => {
                 let mut at = start;
                 while at < goal && at < bytes.len() {
                     at = self.record_at(bytes, at).end;
@@ -96,6 +122,45 @@ impl Framing {
                 at
             }
         }
+    }
+}
+
+impl RawRecord {
+    /// A line of text, which begins where its payload does.
+    #[inline]
+    const fn line(payload: Range<usize>, end: usize) -> Self {
+        Self { raw: payload.start..end, payload, end, lines: 1 }
+    }
+}
+
+/// Bytes before a row in a block of a table: the lengths of payload and raw row, and the number of lines.
+const ROW_HEADER_BYTES: usize = 12;
+
+/// What stands before a row in a block of a table.
+struct TableRow {
+    payload_len: usize,
+    raw_len: usize,
+    lines: u32,
+}
+
+fn table_row(bytes: &[u8]) -> Option<TableRow> {
+    let mut numbers = bytes.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number));
+    let (payload_len, raw_len) = (numbers.next()? as usize, numbers.next()? as usize);
+    Some(TableRow { payload_len, raw_len, lines: numbers.next()? })
+}
+
+/// Appends a row of a table to the bytes of a block: what is written by `payload`, and the row verbatim.
+pub fn push_table_row(block: &mut Vec<u8>, raw: &[u8], payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = block.len();
+    block.extend_from_slice(&[0; ROW_HEADER_BYTES]);
+    payload(block);
+    let payload_len = block.len() - start - ROW_HEADER_BYTES;
+    block.extend_from_slice(raw);
+    // A row that ends without a line feed, be it the last one, still is a line.
+    let lines = memchr_iter(b'\n', raw).count() + usize::from(!raw.ends_with(b"\n"));
+    let numbers = [payload_len, raw.len(), lines].map(|number| (number as u32).to_le_bytes());
+    if let Some(header) = block.get_mut(start..start + ROW_HEADER_BYTES) {
+        header.copy_from_slice(numbers.as_flattened());
     }
 }
 

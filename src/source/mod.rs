@@ -6,6 +6,8 @@
 //! bytes of a record mean is not known here.
 
 mod block;
+mod csv;
+mod csv_rows;
 mod cutter;
 mod feed;
 mod framing;

@@ -21,7 +21,7 @@ pub struct Position {
 pub struct Place {
     /// How the input marks its records.
     pub framing: Framing,
-    /// Which line or frame it is, counted from 1. Blank lines count.
+    /// Which line or frame it is, counted from 1. Blank lines count; a row of CSV stands at its first line.
     pub record: u64,
     /// Where it begins, counted from 0: at the line's first byte or at the frame's header.
     pub byte: u64,
@@ -32,7 +32,7 @@ impl fmt::Display for Position {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { input, place: Place { framing, record, byte } } = self;
         match framing {
-            Framing::Text => write!(out, "{input}:{record}"),
+            Framing::Text | Framing::Csv => write!(out, "{input}:{record}"),
             Framing::Framed => write!(out, "{input}: record {record} at byte {byte}"),
         }
     }
@@ -58,6 +58,14 @@ pub enum SourceError {
         byte: u64,
         /// What the system says.
         source: io::Error,
+    },
+    /// The header row of a table does not do.
+    #[error("{input}:1: the header row will not do: {what}")]
+    Header {
+        /// The input, as the user named it.
+        input: String,
+        /// What is wrong with it.
+        what: String,
     },
     /// The input ends inside a frame.
     #[error("{at}: the input ends inside this frame, after {present} of its {whole} bytes (was it cut short?)")]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::{io, panic, thread};
 
+use super::csv::CsvCutter;
 use super::cutter::Cutter;
-use super::{Block, Input, InputLabel, SourceError};
+use super::{Block, Input, InputFormat, InputLabel, SourceError};
 
 /// How many blocks may wait between the reader and the engine.
 const QUEUED_BLOCKS: usize = 2;
@@ -17,6 +18,15 @@ pub struct ReaderSettings {
     pub block_bytes: usize,
     /// The longest record that is taken, in bytes. A longer one is handed over in pieces.
     pub max_record_bytes: usize,
+}
+
+/// What comes next of an input: a block, damage, or nothing more.
+pub(super) type NextBlock = Option<Result<Block, SourceError>>;
+
+/// Something that cuts one input into blocks.
+pub(super) trait Cut {
+    /// The next block, built in `buffer`; `None` at the end of the input, and behind an error.
+    fn next_block(&mut self, buffer: Vec<u8>) -> NextBlock;
 }
 
 /// The blocks of all inputs, in input order. After an error nothing more comes.
@@ -81,7 +91,10 @@ fn read_all(
             Ok(feed) => feed,
             Err(error) => return drop(to_engine.send(Err(error))),
         };
-        let mut cutter = Cutter::new(feed.as_mut(), format, settings, label);
+        let mut cutter: Box<dyn Cut> = match format {
+            InputFormat::Csv => Box::new(CsvCutter::new(feed.as_mut(), settings, label)),
+            _ => Box::new(Cutter::new(feed.as_mut(), format, settings, label)),
+        };
         while let Some(next) = cutter.next_block(from_engine.try_recv().unwrap_or_default()) {
             let over = next.is_err();
             if to_engine.send(next).is_err() || over {

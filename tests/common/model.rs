@@ -3,12 +3,13 @@
 //! It shares no code with the crate but the names of a few enums. One record after the other, one map.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use adseg::record::Expected;
 use adseg::source::Framing;
 
 /// One input, whole.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ModelInput {
     pub expected: Expected,
     pub framing: Framing,
@@ -16,7 +17,7 @@ pub struct ModelInput {
 }
 
 /// Everything a user could see of a run.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Told {
     pub output: Vec<u8>,
     /// Input, record number and byte of every bad record that was put aside, and the record verbatim.
@@ -30,10 +31,34 @@ pub struct Told {
     pub loyalty_rows: u64,
 }
 
+impl fmt::Debug for ModelInput {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?} {:?} {:?}", self.expected, self.framing, String::from_utf8_lossy(&self.bytes))
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { output, rejects, stopped, saved, records, blanks, decisions, loyalty_rows } = self;
+        writeln!(out, "{}\nstopped: {stopped:?}\nsaved:", String::from_utf8_lossy(output))?;
+        writeln!(out, "{}\nrejects:", String::from_utf8_lossy(saved))?;
+        for (input, number, byte, raw) in rejects {
+            writeln!(out, "{input} {number} {byte} {:?}", String::from_utf8_lossy(raw))?;
+        }
+        write!(out, "{records} = {decisions} + {loyalty_rows} + {} + {blanks}", rejects.len())
+    }
+}
+
 struct Raw<'a> {
+    /// Which line or frame it is, from 1.
+    number: u64,
     byte: usize,
     raw: &'a [u8],
+    /// The record without what marks its end or its length.
     payload: &'a [u8],
+    fields: Vec<Vec<u8>>,
+    /// Whether its quotes pair up.
+    paired: bool,
 }
 
 enum Meaning {
@@ -46,15 +71,30 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
     let mut rows: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
     let (mut listed, mut enrolled) = (Vec::new(), Vec::new());
     'inputs: for (index, input) in inputs.iter().enumerate() {
-        for (number, record) in split(input).into_iter().enumerate() {
-            let (number, byte) = (number as u64 + 1, record.byte as u64);
+        let mut columns = None;
+        for record in split(input) {
+            let (number, byte) = (record.number, record.byte as u64);
             let fits = record.payload.len() <= max_record_bytes;
-            if input.framing == Framing::Text && fits && strip(record.payload).is_empty() {
+            let blank = match input.framing {
+                Framing::Text => fits && strip(record.payload).is_empty(),
+                Framing::Framed => false,
+                Framing::Csv => strip(record.raw).is_empty(),
+            };
+            if blank && (input.framing != Framing::Csv || columns.is_some()) {
                 told.records += 1;
                 told.blanks += 1;
                 continue;
             }
-            match decode(input.expected, record.payload).filter(|_| fits) {
+            let meaning = match (input.framing, &columns) {
+                (Framing::Csv, None) if blank => continue,
+                (Framing::Csv, None) => {
+                    columns = Some(record.fields);
+                    continue;
+                }
+                (Framing::Csv, Some(columns)) => decode_row(input.expected, columns, &record),
+                (Framing::Text | Framing::Framed, _) => decode(input.expected, &record.fields),
+            };
+            match meaning.filter(|_| fits) {
                 None if told.rejects.len() as u64 == max_rejects => {
                     told.stopped = Some((index, number, byte));
                     break 'inputs;
@@ -84,7 +124,11 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
         }
     }
     for email in listed.into_iter().chain(enrolled) {
-        let fields = rows.remove(&email).unwrap();
+        let mut fields = rows.remove(&email).unwrap();
+        for byte in fields.iter_mut().flatten() {
+            // The saved list is text: what would end a field or a row becomes a space.
+            *byte = if matches!(byte, b',' | b'\n') { b' ' } else { *byte };
+        }
         told.saved.extend([vec![email], fields].concat().join(&b", "[..]));
         told.saved.push(b'\n');
     }
@@ -97,9 +141,9 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
     let mut at = 0;
     match input.framing {
         Framing::Text => {
-            for raw in bytes.split_inclusive(|&byte| byte == b'\n') {
+            for (index, raw) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
                 let payload = raw.strip_suffix(b"\n").unwrap_or(raw);
-                records.push(Raw { byte: at, raw, payload });
+                records.push(Raw::split_at_commas(index, at, raw, payload));
                 at += raw.len();
             }
         }
@@ -107,16 +151,91 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
             while at < bytes.len() {
                 let len = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
                 let raw = &bytes[at..at + 4 + len];
-                records.push(Raw { byte: at, raw, payload: &raw[4..] });
+                records.push(Raw::split_at_commas(records.len(), at, raw, &raw[4..]));
                 at += raw.len();
+            }
+        }
+        Framing::Csv => {
+            let mut number = 1;
+            while at < bytes.len() {
+                let (fields, len) = csv_row(&bytes[at..]);
+                let raw = &bytes[at..at + len];
+                let paired = raw.iter().filter(|&&byte| byte == b'"').count() % 2 == 0;
+                let payload = raw.strip_suffix(b"\n").unwrap_or(raw);
+                let payload = payload.strip_suffix(b"\r").unwrap_or(payload);
+                records.push(Raw { number, byte: at, raw, payload, fields, paired });
+                number += raw.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                number += u64::from(!raw.ends_with(b"\n"));
+                at += len;
             }
         }
     }
     records
 }
 
-fn decode(expected: Expected, payload: &[u8]) -> Option<Meaning> {
-    let fields: Vec<Vec<u8>> = payload.split(|&byte| byte == b',').map(strip).collect();
+impl<'a> Raw<'a> {
+    fn split_at_commas(index: usize, byte: usize, raw: &'a [u8], payload: &'a [u8]) -> Self {
+        let fields = payload.split(|&byte| byte == b',').map(strip).collect();
+        Self { number: index as u64 + 1, byte, raw, payload, fields, paired: true }
+    }
+}
+
+/// The fields of the first row of `bytes`, and how long the row is.
+fn csv_row(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        Closed,
+    }
+    let (mut fields, mut field, mut at) = (Vec::new(), Vec::new(), At::Start);
+    for (index, &byte) in bytes.iter().enumerate() {
+        match (byte, &at) {
+            (b'"', At::Start) => at = At::Quoted,
+            (b'"', At::Quoted) => at = At::Closed,
+            (_, At::Quoted) => field.push(byte),
+            (b',', _) => {
+                fields.push(strip(&std::mem::take(&mut field)));
+                at = At::Start;
+            }
+            (b'\n' | b'\r', _) => {
+                fields.push(strip(&field));
+                let pair = byte == b'\r' && bytes.get(index + 1) == Some(&b'\n');
+                return (fields, index + 1 + usize::from(pair));
+            }
+            (b'"', At::Closed) => {
+                field.push(byte);
+                at = At::Quoted;
+            }
+            _ => {
+                field.push(byte);
+                at = At::Plain;
+            }
+        }
+    }
+    fields.push(strip(&field));
+    (fields, bytes.len())
+}
+
+fn decode_row(expected: Expected, columns: &[Vec<u8>], row: &Raw<'_>) -> Option<Meaning> {
+    if !row.paired || row.fields.len() != columns.len() {
+        return None;
+    }
+    let column = |name: &str| {
+        let place = columns.iter().position(|column| column == name.as_bytes());
+        place.map(|place| row.fields[place].clone())
+    };
+    let of = |names: &[&str]| names.iter().map_while(|name| column(name)).collect::<Vec<_>>();
+    let fields = match (expected, column("conversion").as_deref()) {
+        (Expected::Customers, _) => of(&["email", "fb_user", "insta_user", "gender"]),
+        (_, Some(b"ClickConversion")) => of(&["promo", "conversion", "email", "where"]),
+        (_, Some(b"BasketConversion")) => of(&["promo", "conversion", "email", "items"]),
+        _ => of(&["promo", "conversion", "email", "items", "total_cost"]),
+    };
+    decode(expected, &fields).filter(|_| !column("email").unwrap().contains(&b','))
+}
+
+fn decode(expected: Expected, fields: &[Vec<u8>]) -> Option<Meaning> {
     let named = fields
         .get(1)
         .map(Vec::as_slice)
@@ -132,10 +251,8 @@ fn decode(expected: Expected, payload: &[u8]) -> Option<Meaning> {
         };
         (good && is_email(&email)).then_some(Meaning::Conversion { kind, email })
     } else {
-        let one_line = fields.iter().all(|field| !field.contains(&b'\n'));
         let (email, rest) = fields.split_first()?;
-        (rest.len() >= 3 && is_email(email) && one_line)
-            .then(|| Meaning::Customer { email: email.clone(), fields: rest.to_vec() })
+        (rest.len() >= 3 && is_email(email)).then(|| Meaning::Customer { email: email.clone(), fields: rest.to_vec() })
     }
 }
 
