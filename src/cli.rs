@@ -37,7 +37,10 @@ Exit codes:
   0    done
   1    bad data, or a read or a write that failed
   2    wrong usage
-  130  interrupted";
+  130  interrupted by SIGINT, SIGTERM or SIGHUP; no half-written file is left
+
+A reader that goes away (adseg run … | head) ends a run quietly, with 0; with 1 if files were
+still to be put in place.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -79,7 +82,7 @@ Examples:
     adseg run --loyalty loyalty.txt --conversions mon.txt tue.txt --send-only -o codes.txt
 
   Answer events as they arrive:
-    tail -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
+    tail -n +1 -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
 
   Put bad records aside, and keep tonight's list for tomorrow:
     adseg run --loyalty loyalty.txt --conversions conversions.txt \\
@@ -110,15 +113,16 @@ pub struct RunArgs {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t, help_heading = "Bad records")]
     pub on_error: OnError,
 
-    /// Keep the bad records and what is wrong with them in this folder
+    /// Keep skipped records and what is wrong with them in this folder
     ///
     /// Every bad record is kept verbatim and in input order, in one file for each source and framing (`loyalty.txt`,
-    /// `conversions.frames` …), so that it can be mended and fed in again. Beside them `errors.jsonl` tells file, line
-    /// or frame, byte and reason of each. The folder must be new, empty, or an earlier run's, whose files are replaced.
+    /// `conversions.frames` and so on), so that it can be mended and fed in again. Beside them `errors.jsonl` tells file,
+    /// line or frame, byte and reason of each. The folder must be new, empty, or an earlier run's, whose files are
+    /// replaced. A run that fails keeps nothing there.
     #[arg(long, value_name = "DIR", help_heading = "Bad records")]
     pub rejects: Option<PathBuf>,
 
-    /// Fail when there are more than N bad records
+    /// Fail when more than N records have to be skipped
     #[arg(long, value_name = "N", help_heading = "Bad records")]
     pub max_rejects: Option<u64>,
 
@@ -169,7 +173,7 @@ pub struct InputArgs {
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
     pub conversions_format: Option<InputFormatArg>,
 
-    /// The longest record that is taken; a longer one is a bad record and costs no memory
+    /// The longest record that is taken, without its line feed; a longer one is a bad record and costs no memory
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, help_heading = "Inputs")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     pub max_record_bytes: u32,
@@ -224,22 +228,16 @@ pub enum SummaryFormat {
 const MAX_PARTITIONS: u32 = 10_000;
 
 /// More threads than this are surely a slip.
-const MAX_THREADS: usize = 1_024;
+const MAX_THREADS: usize = 256;
 
 fn parse_partitions(text: &str) -> Result<NonZeroU32, String> {
-    let partitions: NonZeroU32 = text.parse().map_err(|error| format!("{error}"))?;
-    if partitions.get() > MAX_PARTITIONS {
-        return Err(format!("more than {MAX_PARTITIONS} partitions only cost memory"));
-    }
-    Ok(partitions)
+    let partitions = text.parse::<NonZeroU32>().ok().filter(|partitions| partitions.get() <= MAX_PARTITIONS);
+    partitions.ok_or_else(|| format!("expected a number from 1 to {MAX_PARTITIONS}"))
 }
 
 fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
-    let threads: NonZeroUsize = text.parse().map_err(|error| format!("{error}"))?;
-    if threads.get() > MAX_THREADS {
-        return Err(format!("more than {MAX_THREADS} threads cannot help"));
-    }
-    Ok(threads)
+    let threads = text.parse::<NonZeroUsize>().ok().filter(|threads| threads.get() <= MAX_THREADS);
+    threads.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}"))
 }
 
 #[cfg(test)]

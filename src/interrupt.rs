@@ -40,12 +40,16 @@ pub fn interruptible<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
 
 #[cfg(unix)]
 fn catch_signals<T: Send + 'static>(events: Sender<Event<T>>) -> io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use std::sync::Arc;
+
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
     let ignored = ignored_signals();
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let mut signals = Signals::new(wanted)?;
+    // Beyond a limit on file sizes, a write shall fail like any other write instead of ending the process.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if signals.forever().next().is_some() {
             // Nobody listens any more when the work was done first.

@@ -28,12 +28,12 @@
 //! # The program
 //!
 //! [`cli`] is what can be typed, [`commands`] does it: one file a subcommand, which checks the arguments, opens the
-//! inputs and outputs, calls the engine, and reports. [`progress`], [`summary`] and [`interrupt`] help it; [`man`] makes
-//! the man pages. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
+//! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`] and [`interrupt`]
+//! help it; [`man`] makes the man pages. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
 
 // Nothing that comes in may end the program by surprise.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![warn(clippy::todo, clippy::unimplemented)]
+#![warn(clippy::todo, clippy::unimplemented, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod campaign;
 pub mod cli;
@@ -43,6 +43,7 @@ pub mod encoder;
 pub mod engine;
 pub mod interrupt;
 pub mod man;
+pub mod messages;
 pub mod partition;
 pub mod progress;
 pub mod record;

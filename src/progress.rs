@@ -3,63 +3,78 @@
 //! Whether there is one is decided once, at the start; from then on the callers need not ask.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::messages::tell;
 
 /// A run that is done by then shows no bar: it would only flicker.
 const PATIENCE: Duration = Duration::from_millis(300);
 const DRAWS_PER_SECOND: u8 = 10;
 const TICK: Duration = Duration::from_millis(100);
 
-const BAR: &str = "{bar:30} {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+const BAR: &str = "{wide_bar} {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
 const SPINNER: &str = "{spinner} {bytes}  {bytes_per_sec}  {elapsed}  {msg}";
 
-/// Shows how far a run is.
-#[derive(Debug, Clone)]
-pub struct Progress {
-    bar: ProgressBar,
-    /// When the bar appears; `None` once it has, or when it never will.
-    appears: Option<Instant>,
+/// Shows how far a run is: nothing, until it is told to. Its clones show the same.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Shown>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    bar: OnceLock<(ProgressBar, Instant)>,
+    is_drawn: AtomicBool,
+    is_over: AtomicBool,
 }
 
 impl Progress {
-    /// Progress that nobody sees.
-    pub fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), appears: None }
-    }
-
-    /// Progress over `total` bytes: a bar, or where the size is unknown a spinner with a count.
-    pub fn visible(total: Option<u64>) -> Self {
+    /// Shows progress over `total` bytes from now on: a bar, or where the size is unknown a spinner with a count.
+    pub fn show(&self, total: Option<u64>) {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let template = if total.is_some() { BAR } else { SPINNER };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { bar, appears: Some(Instant::now() + PATIENCE) }
+        // It is decided once.
+        let _ = self.0.bar.set((bar, Instant::now() + PATIENCE));
     }
 
     /// Tells that so many bytes and records are worked off.
-    pub fn advanced(&mut self, bytes: u64, records: u64) {
-        self.bar.set_position(bytes);
-        if self.appears.is_some_and(|moment| moment <= Instant::now()) {
-            self.appears = None;
-            self.bar.set_draw_target(stderr_target());
-            self.bar.enable_steady_tick(TICK);
-        }
-        if !self.bar.is_hidden() {
-            self.bar.set_message(format!("{records} records"));
+    pub fn advanced(&self, bytes: u64, records: u64) {
+        let Some((bar, appears)) = self.0.bar.get().filter(|_| !self.0.is_over.load(Ordering::Relaxed)) else {
+            return;
+        };
+        bar.set_position(bytes);
+        if self.is_drawn() {
+            bar.set_message(format!("{} records", HumanCount(records)));
+        } else if *appears <= Instant::now() {
+            bar.set_draw_target(stderr_target());
+            bar.enable_steady_tick(TICK);
+            self.0.is_drawn.store(true, Ordering::Relaxed);
         }
     }
 
     /// Writes a line to the standard error without tearing the bar.
     pub fn tell(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        match self.0.bar.get() {
+            Some((bar, _)) if self.is_drawn() => bar.suspend(|| tell(line)),
+            _ => tell(line),
+        }
     }
 
-    /// Takes the bar off the screen.
+    /// Takes the bar off the screen, for good.
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.0.is_over.store(true, Ordering::Relaxed);
+        if let Some((bar, _)) = self.0.bar.get().filter(|_| self.is_drawn()) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn is_drawn(&self) -> bool {
+        self.0.is_drawn.load(Ordering::Relaxed)
     }
 }
 

@@ -103,7 +103,7 @@ fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -
             told.blanks = outcome.counts.blanks;
             told.decisions = outcome.counts.conversions();
             told.loyalty_rows = outcome.counts.customers;
-            roster(&outcome.states, &mut told.saved).unwrap();
+            roster(&outcome.states, usize::MAX, &mut told.saved).unwrap();
             let Counts { records, blanks, rejects, customers, bytes, .. } = outcome.counts;
             assert_eq!(records, outcome.counts.conversions() + customers + rejects + blanks, "nothing is lost");
             // The header row of a table is no record.

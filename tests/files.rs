@@ -6,7 +6,7 @@ use std::fs;
 
 use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch};
 use predicates::prelude::*;
-use predicates::str::contains;
+use predicates::str::{contains, starts_with};
 
 const BAD: &str = "nonsense\n";
 
@@ -68,6 +68,59 @@ fn a_folder_with_somebody_elses_files_takes_no_rejects() {
 }
 
 #[test]
+fn rejects_never_replace_what_only_looks_like_rejects() {
+    for (errors, others) in [
+        ("{\"other\":1}\n", vec!["loyalty.txt"]),
+        ("", vec!["conversions.txt"]),
+        ("{\"file\":\"a\",\"line\":1,\"byte\":0,\"reason\":\"r\"}\n", vec!["loyalty.txt", "notes.md"]),
+    ] {
+        let scratch = Scratch::small_campaign();
+        fs::create_dir(scratch.file("rejects")).unwrap();
+        scratch.write("rejects/errors.jsonl", errors);
+        for other in &others {
+            scratch.write(&format!("rejects/{other}"), "precious\n");
+        }
+        let assert = scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().code(2);
+        assert.stderr(contains("holds files that are no rejects of an earlier run"));
+        assert!(others.iter().all(|other| scratch.read(&format!("rejects/{other}")) == "precious\n"));
+    }
+}
+
+#[test]
+fn nothing_else_is_written_into_the_folder_of_the_rejects() {
+    let scratch = Scratch::small_campaign();
+    for args in ["-o rejects/codes.txt", "--save-loyalty ./rejects/loyalty.txt", "-o rejects/../rejects/codes.txt"] {
+        let assert = scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects {args}")).assert().failure();
+        assert.stdout("");
+        assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
+    }
+}
+
+#[test]
+fn bad_rows_of_a_list_never_vanish_with_it() {
+    let scratch = Scratch::small_campaign();
+    let list = scratch.read("loyalty.txt") + "short, row\n";
+    scratch.write("loyalty.txt", &list);
+    let save = format!("{RUN} --on-error skip --save-loyalty loyalty.txt");
+    scratch.adseg(&save).assert().code(2).stderr(contains("keep them with --rejects DIR"));
+    assert_eq!(scratch.read("loyalty.txt"), list);
+    scratch.adseg(&format!("{save} --rejects rejects")).assert().success();
+    assert_eq!(scratch.read("loyalty.txt") + &scratch.read("rejects/loyalty.txt"), list);
+}
+
+#[test]
+fn a_saved_list_can_be_read_again_under_the_same_limit() {
+    let scratch = Scratch::new();
+    scratch.write("loyalty.txt", "a@x,b,c,F\n");
+    scratch.write("conversions.txt", "");
+    for _ in 0..2 {
+        let args = format!("{RUN} --max-record-bytes 9 --save-loyalty loyalty.txt");
+        scratch.adseg(&args).assert().success();
+        assert_eq!(scratch.read("loyalty.txt"), "a@x,b,c,F\n");
+    }
+}
+
+#[test]
 fn tonights_list_is_tomorrows() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}Hoodie, PurchaseConversion, lee@example.com, [6], 9"));
@@ -95,10 +148,10 @@ fn what_is_read_is_never_written_over() {
         ("-o loyalty.txt", "the answers would be written over loyalty.txt, which is being read"),
         ("-o ./conversions.txt", "the answers would be written over conversions.txt, which is being read"),
         ("--save-loyalty conversions.txt", "the saved list would be written over conversions.txt"),
-        ("-o same.txt --save-loyalty ./same.txt", "same.txt: cannot write: it is named for two outputs"),
+        ("-o same.txt --save-loyalty ./same.txt", "same.txt is named for two outputs"),
         ("--save-loyalty -", "cannot both go to the standard output"),
     ] {
-        let assert = scratch.adseg(&format!("{RUN} {args}")).assert().failure().stdout("");
+        let assert = scratch.adseg(&format!("{RUN} {args}")).assert().code(2).stdout("");
         assert.stderr(contains(told));
     }
     assert_eq!(scratch.read("conversions.txt"), SMALL_CONVERSIONS);
@@ -134,11 +187,21 @@ fn inputs_that_cannot_be_read_are_told_before_anything_is_written() {
         let args = format!("run --loyalty loyalty.txt --conversions {conversions} -o codes.txt");
         scratch.adseg(&args).assert().code(1).stderr(told);
     }
-    scratch
-        .adseg(&format!("{RUN} -o nowhere/codes.txt"))
-        .assert()
-        .code(1)
-        .stderr(contains("nowhere/codes.txt: cannot"));
+    for (output, told) in [
+        ("nowhere/codes.txt", "adseg: nowhere/codes.txt: cannot write: nowhere: No such file or directory"),
+        (
+            "nowhere/",
+            "adseg: nowhere/: cannot write: this names a folder
+",
+        ),
+        (
+            ".",
+            "adseg: .: cannot write: is a directory
+",
+        ),
+    ] {
+        scratch.adseg(&format!("{RUN} -o {output}")).assert().code(1).stderr(starts_with(told));
+    }
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
 }
 
@@ -186,6 +249,48 @@ mod on_linux {
         let file = fs::OpenOptions::new().append(true).open(redirected).unwrap();
         assert!(scratch.piped(&format!("{RUN} -o /dev/stdout")).stdout(file).status().unwrap().success());
         assert_eq!(scratch.read("out.txt"), SMALL_ANSWERS);
+    }
+
+    #[test]
+    fn a_file_that_is_open_already_is_never_replaced_behind_its_back() {
+        let scratch = Scratch::small_campaign();
+        let adseg = env!("CARGO_BIN_EXE_adseg");
+        for (args, descriptor, log) in [
+            ("-o codes.txt --save-loyalty /dev/stdout", 1, "header\nkim@example.com, kim, kim, F\nfooter\n"),
+            ("-o /dev/stderr", 2, &*format!("header\n{SMALL_ANSWERS}footer\n")),
+            ("-o /dev/fd/3", 3, "header\nfooter\n"),
+        ] {
+            let (header, footer) = (format!("echo header >&{descriptor}"), format!("echo footer >&{descriptor}"));
+            let script = format!("({header}; {adseg} {RUN} {args}; {footer}) {descriptor}> log");
+            Command::new("sh").arg("-c").arg(&script).current_dir(scratch.path()).output().unwrap();
+            assert_eq!(scratch.read("log"), log, "{script}");
+        }
+    }
+
+    #[test]
+    fn messages_that_nobody_can_read_change_nothing_else() {
+        let scratch = Scratch::small_campaign();
+        scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}{BAD}"));
+        let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let args = format!("{RUN} --on-error skip --rejects rejects -o codes.txt --summary --progress always");
+        assert!(scratch.piped(&args).stderr(full()).status().unwrap().success());
+        assert_eq!(scratch.read("codes.txt"), SMALL_ANSWERS);
+        assert_eq!(scratch.piped(RUN).stderr(full()).status().unwrap().code(), Some(1));
+    }
+
+    #[test]
+    fn a_limit_on_file_sizes_is_an_error_that_leaves_nothing() {
+        let scratch = Scratch::small_campaign();
+        scratch.write("conversions.txt", SMALL_CONVERSIONS.repeat(1_000));
+        let before = scratch.names();
+        let script = format!("ulimit -f 1; {} {RUN} -o codes.txt", env!("CARGO_BIN_EXE_adseg"));
+        let output = Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "adseg: codes.txt: cannot write: File too large (os error 27)\n"
+        );
+        assert_eq!(scratch.names(), before);
     }
 
     #[test]

@@ -159,6 +159,31 @@ fn a_signal_ends_a_run_that_waits_for_input_and_leaves_no_file() {
 }
 
 #[test]
+fn a_signal_ends_a_run_that_waits_for_somebody_to_open_its_output() {
+    let scratch = Scratch::small_campaign();
+    assert!(Command::new("mkfifo").arg(scratch.file("fifo")).status().unwrap().success());
+    let before = scratch.names();
+    let mut live = Live::start(&scratch, &format!("{RUN} -o codes.txt --save-loyalty fifo"));
+    while scratch.names().len() == before.len() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    live.signal("-TERM");
+    assert_eq!(wait(&mut live.child), (Some(130), String::new()));
+    assert_eq!(scratch.names(), before);
+}
+
+#[test]
+fn a_reader_of_the_saved_list_may_leave_as_well() {
+    let scratch = Scratch::small_campaign();
+    let members = (0..100_000).map(|number| format!("customer{number}@example.com, , , F\n")).collect::<String>();
+    scratch.write("loyalty.txt", members);
+    let mut live = Live::start(&scratch, &format!("{RUN} -o /dev/null --save-loyalty -"));
+    live.answer();
+    drop(live.stdout);
+    assert_eq!(wait(&mut live.child), (Some(0), String::new()));
+}
+
+#[test]
 fn a_signal_ends_a_run_whose_reader_does_not_read() {
     let scratch = long_campaign();
     let mut live = Live::start(&scratch, RUN);

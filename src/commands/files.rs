@@ -38,15 +38,21 @@ impl FileId {
 }
 
 /// The standard output without the line buffer that the standard library puts before it.
-#[cfg(unix)]
 pub fn stdout_file() -> io::Result<File> {
-    use std::os::fd::AsFd;
-    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+    duplicate(io::stdout())
 }
 
-/// The standard output without the line buffer that the standard library puts before it.
+/// The standard error as a file.
+pub fn stderr_file() -> io::Result<File> {
+    duplicate(io::stderr())
+}
+
+#[cfg(unix)]
+fn duplicate(stream: impl std::os::fd::AsFd) -> io::Result<File> {
+    Ok(File::from(stream.as_fd().try_clone_to_owned()?))
+}
+
 #[cfg(windows)]
-pub fn stdout_file() -> io::Result<File> {
-    use std::os::windows::io::AsHandle;
-    Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
+fn duplicate(stream: impl std::os::windows::io::AsHandle) -> io::Result<File> {
+    Ok(File::from(stream.as_handle().try_clone_to_owned()?))
 }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::files::FileId;
 use super::usage::wrong;
 use crate::cli::{InputArgs, InputFormatArg};
+use crate::messages::shown;
 use crate::record::Expected;
 use crate::source::{Input, InputFormat, Origin, stdin_file};
 
@@ -131,10 +132,10 @@ impl Named {
             return Ok(Self { expected, format, path: None, id: FileId::of_open(&stdin), size });
         }
         // A missing file is told now, not after a million loyalty rows. A FIFO must not be opened twice.
-        let cannot_read = || format!("{}: cannot read", path.display());
+        let cannot_read = || format!("{}: cannot read", shown(path));
         let metadata = path.metadata().with_context(cannot_read)?;
         if metadata.is_dir() {
-            anyhow::bail!("{}: cannot read a folder; name the files in it", path.display());
+            anyhow::bail!("{}: cannot read a folder; name the files in it", shown(path));
         }
         if metadata.is_file() {
             std::fs::File::open(path).with_context(cannot_read)?;
@@ -144,6 +145,6 @@ impl Named {
     }
 
     fn name(&self) -> String {
-        self.path.as_ref().map_or_else(|| STDIN.to_owned(), |path| path.display().to_string())
+        self.path.as_ref().map_or_else(|| STDIN.to_owned(), |path| shown(path))
     }
 }

@@ -6,11 +6,13 @@ mod files;
 mod inputs;
 mod outputs;
 mod run;
+mod session;
 mod usage;
 
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
+use crate::messages::tell;
 use usage::UsageError;
 
 /// Bad data, or a read or a write that failed.
@@ -26,7 +28,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("adseg: {error:#}");
+        tell(&format!("adseg: {error:#}"));
         ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
     })
 }

@@ -2,16 +2,17 @@
 //! that cannot be written is told at once.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
-use super::files::{FileId, stdout_file};
+use super::files::{FileId, stderr_file, stdout_file};
 use super::inputs::Inputs;
 use super::usage::wrong;
-use crate::cli::RunArgs;
+use crate::cli::{OnError, RunArgs};
+use crate::messages::shown;
 use crate::sink::{Rank, Rejects, Staging};
 
 /// Where one output goes.
@@ -34,8 +35,6 @@ pub struct Outputs {
     pub list: Option<Output>,
     /// The bad records, if they are wanted.
     pub rejects: Option<Rejects>,
-    /// What has to be put in place, or taken back, at the end.
-    pub staging: Arc<Staging>,
 }
 
 impl Outputs {
@@ -43,39 +42,53 @@ impl Outputs {
     ///
     /// # Errors
     /// When one of them cannot be written, or would harm an input or another output.
-    pub fn open(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<Self> {
-        let staging = Arc::new(Staging::default());
-        Self::open_all(args, inputs, &staging).inspect_err(|_| staging.abandon())
-    }
-
-    fn open_all(args: &RunArgs, inputs: &Inputs, staging: &Arc<Staging>) -> anyhow::Result<Self> {
+    pub fn open(args: &RunArgs, inputs: &Inputs, staging: &Arc<Staging>) -> anyhow::Result<Self> {
+        let (output, save) = (args.output.as_deref(), args.save_loyalty.as_deref());
+        check_output(output, inputs)?;
+        check_list(args, inputs)?;
         check_rejects(args, inputs)?;
         let rejects = match &args.rejects {
             Some(folder) => Some(
                 Rejects::keep_in(folder, Arc::clone(staging))
-                    .with_context(|| format!("{}: cannot keep rejects there", folder.display()))?,
+                    .with_context(|| format!("{}: cannot keep rejects there", shown(folder)))?,
             ),
             None => None,
         };
-        let answers = answers(args.output.as_deref(), inputs, staging)?;
-        let list = match &args.save_loyalty {
-            Some(path) => Some(list(path, &answers, inputs, staging)?),
-            None => None,
-        };
-        Ok(Self { answers, list, rejects, staging: Arc::clone(staging) })
+        check_apart(args)?;
+        let answers = Output::open(output.unwrap_or(Path::new("-")), staging, Rank::Output)?;
+        let list = save.map(|path| Output::open(path, staging, Rank::List)).transpose()?;
+        if answers.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
+            return wrong("the answers and the saved list cannot both go to the standard output; give one a file");
+        }
+        Ok(Self { answers, list, rejects })
     }
 }
 
 impl Output {
-    fn stdout() -> anyhow::Result<Self> {
-        let file = stdout_file().context("stdout")?;
-        Ok(Self { name: "stdout".to_owned(), file, is_stdout: true })
-    }
-
-    fn staged(path: &Path, staging: &Staging, rank: Rank) -> anyhow::Result<Self> {
-        let name = path.display().to_string();
-        let file = staging.create(path, rank).with_context(|| format!("{name}: cannot write"))?;
-        Ok(Self { name, file, is_stdout: false })
+    /// Opens the output that `path` names. `-`, and whatever else is the standard output or the standard error, is
+    /// written through; a file is staged.
+    ///
+    /// # Errors
+    /// When it cannot be written, or another output goes there.
+    pub fn open(path: &Path, staging: &Staging, rank: Rank) -> anyhow::Result<Self> {
+        let name = if is_dash(path) { "stdout".to_owned() } else { shown(path) };
+        let id = FileId::of_path(path);
+        let is = |file: &File| id.is_some() && FileId::of_open(file) == id;
+        let stdout = stdout_file().context("stdout")?;
+        if is_dash(path) || is(&stdout) {
+            return Ok(Self { name, file: stdout, is_stdout: true });
+        }
+        let stderr = stderr_file().context("stderr")?;
+        if is(&stderr) {
+            return Ok(Self { name, file: stderr, is_stdout: false });
+        }
+        match staging.create(path, rank) {
+            Ok(file) => Ok(Self { name, file, is_stdout: false }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                wrong(format!("{name} is named for two outputs"))
+            }
+            Err(error) => Err(anyhow!("{name}: cannot write: {error}")),
+        }
     }
 
     /// The output as something to write to.
@@ -84,40 +97,40 @@ impl Output {
     }
 }
 
-/// Where the answers go: to the standard output unless a file is named that is not the standard output itself.
-fn answers(path: Option<&Path>, inputs: &Inputs, staging: &Staging) -> anyhow::Result<Output> {
-    let stdout = Output::stdout()?;
-    let stdout_id = FileId::of_open(&stdout.file);
-    let id = match path {
-        Some(path) if !is_dash(path) => FileId::of_path(path),
-        _ => stdout_id.clone(),
-    };
-    if let Some(input) = id.as_ref().and_then(|id| inputs.find(id)) {
-        return wrong(format!("the answers would be written over {input}, which is being read"));
-    }
+/// The file that an output goes to, if there is one already.
+fn id_of(path: Option<&Path>) -> Option<FileId> {
     match path {
-        Some(path) if !is_dash(path) && (id.is_none() || id != stdout_id) => {
-            Output::staged(path, staging, Rank::Output)
-        }
-        _ => Ok(stdout),
+        Some(path) if !is_dash(path) => FileId::of_path(path),
+        _ => stdout_file().ok().and_then(|stdout| FileId::of_open(&stdout)),
     }
 }
 
-/// Where the saved list goes. It may replace a loyalty list that was read, because it is put in place at the end.
-fn list(path: &Path, answers: &Output, inputs: &Inputs, staging: &Staging) -> anyhow::Result<Output> {
-    if is_dash(path) {
-        if answers.is_stdout {
-            return wrong("the answers and the saved list cannot both go to the standard output; give one a file");
-        }
-        return Output::stdout();
+fn check_output(path: Option<&Path>, inputs: &Inputs) -> anyhow::Result<()> {
+    match id_of(path).and_then(|id| inputs.find(&id)) {
+        Some(input) => wrong(format!("the answers would be written over {input}, which is being read")),
+        None => Ok(()),
     }
-    if let Some(input) = FileId::of_path(path).and_then(|id| inputs.find_conversions(&id)) {
+}
+
+/// The saved list may replace a loyalty list that was read, because it is put in place at the end. Rows that could not
+/// be read must not vanish with it.
+fn check_list(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
+    let Some(path) = args.save_loyalty.as_deref() else { return Ok(()) };
+    let Some(id) = id_of(Some(path)) else { return Ok(()) };
+    if let Some(input) = inputs.find_conversions(&id) {
         return wrong(format!("the saved list would be written over {input}, which holds conversions"));
     }
-    if FileId::of_path(path).is_some_and(|id| answers.is_stdout && FileId::of_open(&answers.file) == Some(id)) {
-        return wrong(format!("the answers and the saved list cannot both go to {}", path.display()));
+    if args.output.as_deref().is_some_and(|output| id_of(Some(output)) == Some(id.clone())) {
+        return wrong(format!("{} is named for two outputs", shown(path)));
     }
-    Output::staged(path, staging, Rank::List)
+    if inputs.find(&id).is_some() && args.on_error == OnError::Skip && args.rejects.is_none() {
+        return wrong(format!(
+            "with --on-error skip, bad rows of {} would be lost once the saved list takes its place; keep them with \
+             --rejects DIR",
+            shown(path)
+        ));
+    }
+    Ok(())
 }
 
 /// A folder of rejects must neither swallow files that are somebody else's nor be read at the same time.
@@ -127,13 +140,25 @@ fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
         return wrong(format!("{input} is being read and would be replaced by new rejects; name another folder"));
     }
-    if !Rejects::may_use(folder).with_context(|| format!("{}: cannot keep rejects there", folder.display()))? {
+    if !Rejects::may_use(folder).with_context(|| format!("{}: cannot keep rejects there", shown(folder)))? {
         return wrong(format!(
             "{} holds files that are no rejects of an earlier run; name a folder that is new or empty",
-            folder.display()
+            shown(folder)
         ));
     }
     Ok(())
+}
+
+/// A file that lies in the folder of the rejects would be taken for one of them, or keep the next run from using it.
+fn check_apart(args: &RunArgs) -> anyhow::Result<()> {
+    let Some(folder) = args.rejects.as_ref().and_then(|folder| folder.canonicalize().ok()) else { return Ok(()) };
+    let parent =
+        |path: &Path| path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).canonicalize();
+    let mut outputs = [&args.output, &args.save_loyalty].into_iter().flatten();
+    match outputs.find(|path| !is_dash(path) && parent(path).is_ok_and(|parent| parent == folder)) {
+        Some(path) => wrong(format!("{} lies in the folder of the rejects; name another place", shown(path))),
+        None => Ok(()),
+    }
 }
 
 fn is_dash(path: &Path) -> bool {

@@ -6,21 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use super::inputs::Inputs;
 use super::outputs::{Output, Outputs};
+use super::session::{Ended, Outcome, Session, session};
 use super::usage::wrong;
-use super::{FAILED, INTERRUPTED};
 use crate::campaign::{Keep, LoyaltyCustomers, roster};
 use crate::cli::{OnError, ProgressWhen, RunArgs, SummaryFormat};
 use crate::computation::Deciding;
 use crate::encoder::TextEncoder;
-use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
-use crate::interrupt::interruptible;
+use crate::engine::{self, Counts, Failure, Job, Observer, Settings, replay};
+use crate::messages::{shown, tell};
 use crate::progress::Progress;
-use crate::sink::{Rejection, Rejects, Staging};
-use crate::source::Input;
+use crate::sink::{Rejection, Rejects};
 use crate::summary::Summary;
 
 /// How many bad records are told one by one when they are skipped.
@@ -29,104 +28,60 @@ const TOLD_REJECTS: u64 = 5;
 /// Carries out `adseg run`.
 pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let plan = Plan::new(&args)?;
-    let (staging, progress) = (Arc::clone(&plan.staging), plan.witness.progress.clone());
-    let leaves_files = args.save_loyalty.is_some() || args.rejects.is_some();
-
-    let ended = interruptible(move || plan.carry_out());
-    progress.finish();
-    match ended {
-        Ok(Some(Ok(Ended::Done(outcome)))) => {
-            put_in_place(&staging)?;
+    let done = session(move |session| {
+        let ended = carry_out(&args, session)?;
+        Ok(match ended {
+            Ended::Done(outcome) => Ended::Done((args, outcome)),
+            Ended::ReaderLeft => Ended::ReaderLeft,
+        })
+    })?;
+    match done {
+        Outcome::Done((args, outcome)) => {
             report(&args, &Summary::of(&outcome, began.elapsed()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Ok(Some(Ok(Ended::ReaderLeft))) => {
-            staging.abandon();
-            // What else was asked for is not there, and a script must not take it for done.
-            Ok(if leaves_files { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
-        }
-        Ok(Some(Err(error))) => {
-            staging.abandon();
-            Err(error)
-        }
-        Ok(None) => {
-            staging.abandon();
-            Ok(ExitCode::from(INTERRUPTED))
-        }
-        Err(error) => {
-            staging.abandon();
-            Err(error).context("cannot start")
-        }
+        Outcome::Early(exit) => Ok(exit),
     }
 }
 
-/// What the arguments mean, checked and opened.
-struct Plan {
-    settings: Settings,
-    job: Job<Deciding, TextEncoder>,
-    inputs: Vec<Input>,
-    answers: Output,
-    list: Option<Output>,
-    staging: Arc<Staging>,
-    witness: Witness,
-    on_error: OnError,
-}
-
-/// How a run ended that did not fail.
-enum Ended {
-    Done(Outcome<LoyaltyCustomers>),
-    /// Whoever read the answers has gone away.
-    ReaderLeft,
-}
-
-impl Plan {
-    fn new(args: &RunArgs) -> anyhow::Result<Self> {
-        let settings = settings(args)?;
-        let inputs = Inputs::new(&args.inputs)?;
-        let Outputs { answers, list, rejects, staging } = Outputs::open(args, &inputs)?;
-        let keep = if list.is_some() { Keep::Rows } else { Keep::Emails };
-        let meter = Arc::new(AtomicU64::new(0));
-        let witness = Witness {
-            meter: Arc::clone(&meter),
-            progress: progress(args, inputs.total_bytes(), &answers),
-            rejects,
-            untold: if args.quiet { 0 } else { TOLD_REJECTS },
-        };
-        Ok(Self {
-            settings,
-            job: Job { computation: Deciding { keep }, encoder: TextEncoder { send_only: args.send_only } },
-            inputs: inputs.into_inputs(&meter),
-            answers,
-            list,
-            staging,
-            witness,
-            on_error: args.on_error,
-        })
+fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<engine::Outcome<LoyaltyCustomers>>> {
+    let settings = settings(args)?;
+    let inputs = Inputs::new(&args.inputs)?;
+    let Outputs { answers, list, rejects } = Outputs::open(args, &inputs, &session.staging)?;
+    if shows_progress(args, &answers) {
+        session.progress.show(inputs.total_bytes());
     }
-
-    fn carry_out(self) -> anyhow::Result<Ended> {
-        let Self { settings, job, inputs, answers, list, mut witness, on_error, .. } = self;
-        let answers_name = answers.name.clone();
-        let outcome = match replay(&job, &settings, inputs, answers.into_writer(), &mut witness) {
-            Ok(outcome) => outcome,
-            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ended::ReaderLeft),
-            Err(Failure::Output(error)) => return Err(cannot_write(&answers_name, error)),
-            Err(failure @ Failure::BadRecord { .. }) if on_error == OnError::Skip => {
-                let allowed = settings.max_rejects;
-                return Err(anyhow!("{failure}; that is one more bad record than --max-rejects {allowed} allows"));
-            }
-            Err(failure) => return Err(failure.into()),
-        };
-        if let Some(rejects) = witness.rejects.take() {
-            rejects.finish().map_err(|error| cannot_write("rejects", error))?;
+    let job = Job {
+        computation: Deciding { keep: if list.is_some() { Keep::Rows } else { Keep::Emails } },
+        encoder: TextEncoder { send_only: args.send_only },
+    };
+    let mut witness = Witness {
+        progress: session.progress.clone(),
+        meter: Arc::default(),
+        rejects,
+        untold: if args.quiet { 0 } else { TOLD_REJECTS },
+    };
+    let inputs = inputs.into_inputs(&witness.meter);
+    let answers_name = answers.name.clone();
+    let outcome = match replay(&job, &settings, inputs, answers.into_writer(), &mut witness) {
+        Ok(outcome) => outcome,
+        Err(Failure::Output(error)) => return reader_left_or(&answers_name, error),
+        Err(failure @ Failure::BadRecord { .. }) if args.on_error == OnError::Skip => {
+            let allowed = settings.max_rejects;
+            return Err(anyhow!("{failure}; that is one more bad record than --max-rejects {allowed} allows"));
         }
-        if let Some(list) = list {
-            let name = list.name.clone();
-            save(&outcome.states, list).map_err(|error| cannot_write(&name, error))?;
-        }
-        Ok(Ended::Done(outcome))
+        Err(failure) => return Err(failure.into()),
+    };
+    if let Some(rejects) = witness.rejects {
+        rejects.finish()?;
     }
+    if let Some(list) = list {
+        let name = list.name.clone();
+        if let Err(error) = save(&outcome.states, settings.max_record_bytes, list) {
+            return reader_left_or(&name, error);
+        }
+    }
+    Ok(Ended::Done(outcome))
 }
 
 fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
@@ -149,44 +104,49 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     })
 }
 
-fn progress(args: &RunArgs, total_bytes: Option<u64>, answers: &Output) -> Progress {
+fn shows_progress(args: &RunArgs, answers: &Output) -> bool {
     let one_terminal = answers.is_stdout && io::stdout().is_terminal();
-    let visible = match args.progress {
+    match args.progress {
         ProgressWhen::Always => true,
         ProgressWhen::Never => false,
         ProgressWhen::Auto => !args.quiet && !one_terminal && io::stderr().is_terminal(),
-    };
-    if visible { Progress::visible(total_bytes) } else { Progress::hidden() }
+    }
 }
 
-fn save(partitions: &[LoyaltyCustomers], list: Output) -> io::Result<()> {
+/// Saves the list; no row is longer than a record that a later run takes.
+fn save(partitions: &[LoyaltyCustomers], max_record_bytes: usize, list: Output) -> io::Result<()> {
     let mut out = BufWriter::new(list.into_writer());
-    roster(partitions, &mut out)?;
+    roster(partitions, max_record_bytes, &mut out)?;
     out.flush()
 }
 
-fn put_in_place(staging: &Staging) -> anyhow::Result<()> {
-    staging.put_in_place().map_err(|(path, error)| {
-        staging.abandon();
-        anyhow!("{}: cannot put in place: {error}", path.display())
-    })
-}
-
-fn cannot_write(name: &str, error: io::Error) -> anyhow::Error {
-    anyhow!("{name}: cannot write: {error}")
+/// A failed write, unless it failed because whoever was to read it has gone away.
+fn reader_left_or<T>(name: &str, error: io::Error) -> anyhow::Result<Ended<T>> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(Ended::ReaderLeft),
+        _ => Err(anyhow!("{name}: cannot write: {error}")),
+    }
 }
 
 /// Tells how many records were bad, and the summary if it is wanted.
 fn report(args: &RunArgs, summary: &Summary) -> anyhow::Result<()> {
-    let records = |count| if count == 1 { "1 bad record".to_owned() } else { format!("{count} bad records") };
+    let records = match summary.rejects {
+        1 => "1 bad record".to_owned(),
+        count => format!("{count} bad records"),
+    };
+    let told = if args.quiet || summary.rejects <= TOLD_REJECTS {
+        String::new()
+    } else {
+        format!(", the first {TOLD_REJECTS} told above")
+    };
     match (&args.rejects, summary.rejects) {
         (_, 0) => {}
-        (Some(folder), count) => eprintln!("adseg: {} kept in {}", records(count), folder.display()),
-        (None, count) => eprintln!("adseg: {} skipped (--rejects DIR would keep them)", records(count)),
+        (Some(folder), _) => tell(&format!("adseg: {records} kept in {}{told}", shown(folder))),
+        (None, _) => tell(&format!("adseg: {records} skipped{told} (--rejects DIR would keep them)")),
     }
     match args.summary {
-        Some(SummaryFormat::Text) => eprintln!("{summary}"),
-        Some(SummaryFormat::Json) => eprintln!("{}", summary.to_json()?),
+        Some(SummaryFormat::Text) => tell(&summary.to_string()),
+        Some(SummaryFormat::Json) => tell(&summary.to_json()?),
         None => {}
     }
     Ok(())

@@ -48,7 +48,7 @@ pub fn replay<C: Computation, E: Encoder<C::Answer>>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome<C::State>, Failure> {
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.threads.get())
+        .num_threads(settings.threads.get().min(busy_threads(settings)))
         .build()
         .map_err(|error| Failure::Threads(io::Error::other(error)))?;
     let reader = ReaderSettings { block_bytes: settings.block_bytes, max_record_bytes: settings.max_record_bytes };
@@ -58,11 +58,17 @@ pub fn replay<C: Computation, E: Encoder<C::Answer>>(
     let written = writer.finish();
     match (replayed, written) {
         (Ok(outcome), Ok(())) => Ok(outcome),
-        (Err(Stopped::Failed(failure)), _) => Err(failure),
-        (Err(Stopped::WriterClosed) | Ok(_), Err(error)) => Err(Failure::Output(error)),
+        // What could not be written came before whatever else went wrong.
+        (_, Err(error)) => Err(Failure::Output(error)),
+        (Err(Stopped::Failed(failure)), Ok(())) => Err(failure),
         // A writer that closed without an error does not exist.
         (Err(Stopped::WriterClosed), Ok(())) => Err(Failure::Output(io::ErrorKind::BrokenPipe.into())),
     }
+}
+
+/// More threads than this would never find a slice to work on, and looking for one is not free.
+fn busy_threads(settings: &Settings) -> usize {
+    settings.block_bytes.div_ceil(settings.slice_bytes.max(1)).max(1)
 }
 
 /// How many slices a block is cut into at most: a few for each thread, so that they finish together.

@@ -88,10 +88,10 @@ pub enum Failure {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// A write failed.
-    #[error(transparent)]
+    #[error("cannot write: {0}")]
     Output(io::Error),
     /// A bad record could not be kept.
-    #[error(transparent)]
+    #[error("cannot keep a bad record: {0}")]
     Rejects(io::Error),
     /// The system gives no threads.
     #[error("cannot start threads: {0}")]

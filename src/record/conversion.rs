@@ -106,7 +106,7 @@ impl<'a> Conversion<'a> {
                 found: 1,
             });
         };
-        let kind = ConversionKind::from_name(name).ok_or(RecordError::UnknownConversion { name })?;
+        let kind = ConversionKind::from_name(name).ok_or(RecordError::UnknownConversion { promo, name })?;
         let mut field = || fields.next().ok_or_else(|| too_few(kind, record));
         let email = Email::parse(field()?)?;
         let action = match kind {
@@ -131,8 +131,8 @@ impl<'a> Conversion<'a> {
         let mut column = || row.next_column();
         let (promo, name, email) = (column(), column(), column());
         let (channel, items, total_cost) = (column(), column(), column());
-        let name = name.unwrap_or_default();
-        let kind = ConversionKind::from_name(name).ok_or(RecordError::UnknownConversion { name })?;
+        let (promo, name) = (promo.unwrap_or_default(), name.unwrap_or_default());
+        let kind = ConversionKind::from_name(name).ok_or(RecordError::UnknownConversion { promo, name })?;
         let (what, _) = kind.layout();
         let no_column = |column| RecordError::NoColumn { what, column };
         let email = Email::parse_unsplit(email.unwrap_or_default())?;
@@ -145,7 +145,7 @@ impl<'a> Conversion<'a> {
                 total_cost: TotalCost::parse(total_cost.ok_or(no_column("total_cost"))?)?,
             },
         };
-        Ok(Self { promo: promo.unwrap_or_default(), email, action })
+        Ok(Self { promo, email, action })
     }
 }
 

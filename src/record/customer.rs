@@ -2,7 +2,7 @@
 
 use super::field::Fields;
 use super::row::{CUSTOMER_COLUMNS, Row};
-use super::{Email, RecordError};
+use super::{ConversionKind, Email, RecordError};
 
 const FIELDS: [&str; 4] = ["email", "Facebook user", "Instagram user", "gender"];
 
@@ -28,7 +28,7 @@ impl<'a> Customer<'a> {
     /// Decodes one loyalty row.
     ///
     /// # Errors
-    /// When fields are missing, or the email is no email.
+    /// When fields are missing, the email is no email, or the row is a conversion: nobody is called `ClickConversion`.
     pub fn decode(record: &'a [u8]) -> Result<Self, RecordError<'a>> {
         let mut fields = Fields::of(record);
         let (Some(email), Some(fb_user), Some(insta_user), Some(gender)) =
@@ -40,6 +40,9 @@ impl<'a> Customer<'a> {
                 found: Fields::of(record).count(),
             });
         };
+        if let Some(kind) = ConversionKind::from_name(fb_user) {
+            return Err(RecordError::ConversionInList { kind });
+        }
         Ok(Self { email: Email::parse(email)?, fb_user, insta_user, gender, extra: fields.rest() })
     }
 
@@ -76,6 +79,12 @@ mod tests {
     fn more_fields_never_fail_a_row() {
         assert_eq!(Customer::decode(b"a@x, , , , M").unwrap().extra, Some(&b" M"[..]));
         assert_eq!(Customer::decode(b"a@x, , , F,").unwrap().extra, Some(&b""[..]));
+    }
+
+    #[test]
+    fn a_conversion_never_makes_its_promo_a_member() {
+        let error = Customer::decode(b"Hoodie, ClickConversion, a@x, Instagram").unwrap_err();
+        assert_eq!(error, RecordError::ConversionInList { kind: ConversionKind::Click });
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::ConversionKind;
+
 /// What is wrong with one record.
 ///
 /// An error borrows the offending bytes, so refusing a record costs no allocation.
@@ -34,11 +36,19 @@ pub enum RecordError<'a> {
     #[error(
         "unknown conversion type {} (expected ClickConversion, BasketConversion or PurchaseConversion){}",
         Quoted(name),
-        if looks_like_a_header(name) { "; if this is CSV with a header row, say --conversions-format csv" } else { "" }
+        suspicion(promo, name)
     )]
     UnknownConversion {
+        /// The promo, stripped.
+        promo: &'a [u8],
         /// What stands where the type should.
         name: &'a [u8],
+    },
+    /// A conversion where a loyalty row should be. Taken for one, it would make its promo a member.
+    #[error("this is a {}, not a loyalty row (are --loyalty and --conversions swapped?)", kind.name())]
+    ConversionInList {
+        /// Its type.
+        kind: ConversionKind,
     },
     /// No email.
     #[error("the email is empty")]
@@ -109,9 +119,15 @@ impl RecordError<'_> {
     }
 }
 
-/// Whether what stands in place of the type is the name that CSV has for that column.
-fn looks_like_a_header(name: &[u8]) -> bool {
-    name.trim_ascii_start().strip_prefix(b"\"").unwrap_or(name).starts_with(b"conversion")
+/// What a record that is no conversion may be instead.
+fn suspicion(promo: &[u8], name: &[u8]) -> &'static str {
+    if name.strip_prefix(b"\"").unwrap_or(name).starts_with(b"conversion") {
+        "; if this is CSV with a header row, say --conversions-format csv"
+    } else if promo.contains(&b'@') {
+        "; are --loyalty and --conversions swapped?"
+    } else {
+        ""
+    }
 }
 
 /// How many characters of a value an error message shows.

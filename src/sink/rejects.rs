@@ -4,19 +4,24 @@
 //! tells of each where it stood and what is wrong with it. Rows of CSV stand behind their header row; where a source had
 //! several headers, there is a file for each.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Rank, Staging};
+use crate::messages::shown;
 use crate::record::{Expected, RecordError};
 use crate::source::{Framing, Position};
 
 /// Tells of every bad record, one JSON object a line. It is there, empty, when there was none.
 const ERRORS: &str = "errors.jsonl";
+
+/// No line of it is longer than this, in bytes.
+const LONGEST_ERROR: u64 = 1 << 16;
 
 /// A bad record that is put aside.
 #[derive(Debug)]
@@ -56,12 +61,13 @@ struct Kept {
 }
 
 /// A line of `errors.jsonl`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ErrorLine<'a> {
-    file: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     frame: Option<u64>,
     byte: u64,
     reason: String,
@@ -91,6 +97,17 @@ fn is_ours(name: &str) -> bool {
     of_records || name == ERRORS
 }
 
+/// Whether the list of errors in `folder` is one of ours, and agrees with there being so many files.
+fn tells_errors(folder: &Path, files: usize) -> io::Result<bool> {
+    let mut first = String::new();
+    match File::open(folder.join(ERRORS)) {
+        Ok(file) => BufReader::new(file.take(LONGEST_ERROR)).read_line(&mut first)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(if first.is_empty() { files == 1 } else { serde_json::from_str::<ErrorLine<'_>>(&first).is_ok() })
+}
+
 impl Rejects {
     /// The files in `folder` that new rejects would replace.
     pub fn earlier(folder: &Path) -> Vec<PathBuf> {
@@ -104,7 +121,13 @@ impl Rejects {
     /// When the folder cannot be looked into.
     pub fn may_use(folder: &Path) -> io::Result<bool> {
         match fs::read_dir(folder) {
-            Ok(mut entries) => Ok(entries.next().is_none() || folder.join(ERRORS).is_file()),
+            Ok(entries) => {
+                let entries = entries.collect::<io::Result<Vec<_>>>()?;
+                let ours = |entry: &fs::DirEntry| {
+                    entry.file_name().to_str().is_some_and(is_ours) && entry.file_type().is_ok_and(|it| it.is_file())
+                };
+                Ok(entries.is_empty() || (entries.iter().all(ours) && tells_errors(folder, entries.len())?))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(error),
         }
@@ -130,7 +153,7 @@ impl Rejects {
         let place = rejection.position.place;
         let frame = (place.framing == Framing::Framed).then_some(place.record);
         let line = ErrorLine {
-            file: &rejection.position.input,
+            file: Cow::Borrowed(&rejection.position.input),
             line: frame.is_none().then_some(place.record),
             frame,
             byte: place.byte,
@@ -159,7 +182,10 @@ impl Rejects {
             return Ok(place);
         }
         let name = file_name(source, framing, self.kept.iter().filter(same_kind).count() + 1);
-        let out = BufWriter::new(self.staging.create(&self.folder.join(name), Rank::Rejects)?);
+        let path = self.folder.join(name);
+        let file = self.staging.create(&path, Rank::Rejects);
+        let out =
+            BufWriter::new(file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", shown(&path))))?);
         let mut kept = Kept { source, framing, header: header.cloned(), out, ends_a_line: true };
         if let Some(header) = header {
             kept.begin(header)?;

@@ -11,6 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempPath;
 
+use crate::messages::shown;
+
 /// When a file is put in place. Later ones may rely on earlier ones: the saved list, which changes what the same
 /// command would answer, comes last, so that a run that dies in between can simply be run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +55,7 @@ impl Staging {
     /// When nothing can be written there, the same file was opened before, or the run was given up.
     pub fn create(&self, path: &Path, rank: Rank) -> io::Result<File> {
         let existing = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(metadata) if !metadata.is_file() => return OpenOptions::new().write(true).open(path),
             Ok(metadata) => {
                 // What may not be written may not be replaced either.
@@ -68,7 +71,7 @@ impl Staging {
             return Err(io::ErrorKind::Interrupted.into());
         }
         if state.staged.iter().any(|staged| staged.target == target) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is named for two outputs"));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another output goes there"));
         }
         let (file, written) = beside(&target)?.into_parts();
         if let Some(metadata) = existing {
@@ -105,19 +108,25 @@ impl Staging {
     pub fn put_in_place(&self) -> Result<(), (PathBuf, io::Error)> {
         let mut state = self.lock();
         state.closed = true;
-        let stale = std::mem::take(&mut state.stale);
+        let mut stale = std::mem::take(&mut state.stale);
         let mut staged = std::mem::take(&mut state.staged);
         staged.sort_by_key(|staged| staged.rank);
-        for path in stale.into_iter().filter(|path| staged.iter().all(|staged| staged.target != *path)) {
+        for Staged { written, target, .. } in staged {
+            stale.retain(|path| *path != target);
+            written.persist(&target).map_err(|failed| (target, failed.error))?;
+        }
+        for path in stale {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
                 Ok(()) | Err(_) => {}
             }
         }
-        for Staged { written, target, .. } in staged {
-            written.persist(&target).map_err(|failed| (target, failed.error))?;
-        }
         Ok(())
+    }
+
+    /// Whether nothing was opened that has yet to be put in place.
+    pub fn is_empty(&self) -> bool {
+        self.lock().staged.is_empty()
     }
 
     /// Removes everything that is not in place. Nothing can be opened any more.
@@ -136,23 +145,40 @@ impl Staging {
     }
 }
 
+/// A run that ends in a panic leaves nothing, either.
+impl Drop for Staging {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
 /// Where `path` leads, as a redirect would go: a link is written through, not replaced.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "this names a folder"));
+        }
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let folder = folder.canonicalize().map_err(|error| named(folder, &error))?;
         match fs::read_link(&path) {
-            Ok(link) => path = path.parent().unwrap_or(Path::new("")).join(link),
-            Err(_) => {
-                let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-                let folder = match path.parent() {
-                    Some(parent) if parent != Path::new("") => parent,
-                    _ => Path::new("."),
-                };
-                return Ok(folder.canonicalize()?.join(name));
+            Ok(_) if folder.starts_with("/proc") => {
+                // An open file of this or another process: its name may be gone, and others write to it as well.
+                return Err(io::Error::other("it stands for a file that is open already; name the file itself"));
             }
+            Ok(link) => path = folder.join(link),
+            Err(_) => return Ok(folder.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?)),
         }
     }
     Err(io::Error::other("too many symbolic links"))
+}
+
+/// An error that says which file it is about.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", shown(path)))
 }
 
 /// A new file in the folder of `target`, with the permissions that a redirect would give.
@@ -165,7 +191,9 @@ fn beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
         // The system takes the umask off.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(target.parent().unwrap_or(Path::new(".")))
+    let folder = target.parent().unwrap_or(Path::new("."));
+    // The error's own words would name a file that nobody has heard of.
+    builder.tempfile_in(folder).map_err(|error| named(folder, &error.kind().into()))
 }
 
 /// Gives a file the owner and the permissions of the one that it will replace.
@@ -174,7 +202,9 @@ fn take_over(file: &File, existing: &fs::Metadata) -> io::Result<()> {
     {
         use std::os::unix::fs::{MetadataExt, fchown};
         // Only a privileged user may give files away; for others the new file is theirs, as with a redirect to it.
-        let _ = fchown(file, Some(existing.uid()), Some(existing.gid()));
+        if fchown(file, Some(existing.uid()), Some(existing.gid())).is_err() {
+            let _ = fchown(file, None, Some(existing.gid()));
+        }
     }
     file.set_permissions(existing.permissions())
 }
@@ -223,7 +253,7 @@ mod tests {
         let staging = Staging::default();
         staging.create(&folder.path().join("out"), Rank::Output).unwrap();
         let error = staging.create(&folder.path().join("./out"), Rank::List).unwrap_err();
-        assert_eq!(error.to_string(), "it is named for two outputs");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[cfg(unix)]

@@ -229,9 +229,9 @@ impl<'a> CsvCutter<'a> {
 
     fn finish(&mut self) -> NextBlock {
         match self.end.take() {
-            Some(Err(source)) => {
+            Some(Err(cause)) => {
                 let byte = self.offset.saturating_add(self.rows.raw().len() as u64);
-                Some(Err(SourceError::Read { input: self.input.name.clone(), byte, source }))
+                Some(Err(SourceError::Read { input: self.input.name.clone(), byte, cause }))
             }
             Some(Ok(())) | None => None,
         }

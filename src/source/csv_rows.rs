@@ -212,7 +212,7 @@ impl Rows {
         if trim(raw).is_empty() && self.passed_fields == 0 {
             return Found::Blank;
         }
-        Found::Row { paired: memchr_iter(b'"', raw).count() % 2 == 0 }
+        Found::Row { paired: memchr_iter(b'"', raw).count().is_multiple_of(2) }
     }
 
     /// Lets go of the row that was found, and begins the next one.

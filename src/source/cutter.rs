@@ -183,7 +183,7 @@ impl<'a> Cutter<'a> {
                 continue;
             }
             if !self.reading() {
-                return self.finish(&fill, framing);
+                return self.rest(fill, framing);
             }
             if fill.is_full() {
                 match self.longest(&fill, framing) {
@@ -195,7 +195,7 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    /// Moves `fill.whole` behind the last whole record. Says whether the frame behind it is beyond the limit.
+    /// Moves `fill.whole` behind the last whole record. Says whether the frame behind it is beyond the limit and the buffer.
     fn scan(&mut self, fill: &mut Fill, framing: Framing, scanned: usize) -> bool {
         match framing {
             Framing::Text | Framing::Csv if matches!(self.end, End::Clean) => fill.whole = fill.filled,
@@ -206,11 +206,10 @@ impl<'a> Cutter<'a> {
             }
             Framing::Framed => {
                 while let Some(payload) = announced(fill.rest()) {
-                    if payload > self.settings.max_record_bytes {
-                        return true;
-                    }
                     if fill.rest().len() - HEADER_BYTES < payload {
-                        break;
+                        // One beyond the limit that fits into the buffer is left to the decoder.
+                        let fits = payload.saturating_add(HEADER_BYTES) <= fill.buffer.len();
+                        return payload > self.settings.max_record_bytes && !fits;
                     }
                     fill.whole += HEADER_BYTES + payload;
                     self.frames += 1;
@@ -218,6 +217,16 @@ impl<'a> Cutter<'a> {
             }
         }
         false
+    }
+
+    /// What is left when the input has ended within a record, or behind the last one.
+    fn rest(&mut self, fill: Fill, framing: Framing) -> NextBlock {
+        let announced = announced(fill.bytes()).filter(|_| framing == Framing::Framed);
+        if matches!(self.end, End::Clean) && announced.is_some_and(|len| len > self.settings.max_record_bytes) {
+            // That it is too long comes first, that it is cut short second, whatever the size of the buffer.
+            return self.first_piece(fill, framing);
+        }
+        self.finish(&fill, framing)
     }
 
     /// How long a buffer may become for the one record that fills it; `None` when the record is beyond the limit.
@@ -293,7 +302,7 @@ impl<'a> Cutter<'a> {
         let input = self.input.name.clone();
         let came = self.offset.saturating_add(fill.filled as u64);
         match std::mem::replace(&mut self.end, End::Told) {
-            End::Failed(source) => Some(Err(SourceError::Read { input, byte: came, source })),
+            End::Failed(cause) => Some(Err(SourceError::Read { input, byte: came, cause })),
             End::Clean if framing == Framing::Framed => {
                 let (record, start, whole) = match self.oversized.take() {
                     Some(Oversized::Frame { start, whole, .. }) => (self.frames, start, whole),

@@ -59,7 +59,7 @@ impl Input {
             Origin::Path(path) => File::open(path).and_then(boxed),
             Origin::Stdin => stdin_file().and_then(boxed),
         };
-        opened.and_then(unpacked).map_err(|source| SourceError::Open { input: self.name, source })
+        opened.and_then(unpacked).map_err(|cause| SourceError::Open { input: self.name, cause })
     }
 }
 

@@ -42,22 +42,22 @@ impl fmt::Display for Position {
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The input could not be opened.
-    #[error("{input}: cannot open: {source}")]
+    #[error("{input}: cannot open: {cause}")]
     Open {
         /// The input, as the user named it.
         input: String,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A read failed.
-    #[error("{input}: cannot read at byte {byte}: {source}")]
+    #[error("{input}: cannot read at byte {byte}: {cause}")]
     Read {
         /// The input, as the user named it.
         input: String,
         /// How many bytes were read before.
         byte: u64,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The header row of a table does not do.
     #[error("{input}:1: the header row will not do: {what}")]

@@ -35,6 +35,7 @@ pub struct Blocks {
     filled: Receiver<Result<Block, SourceError>>,
     empty: SyncSender<Vec<u8>>,
     reader: Option<thread::JoinHandle<()>>,
+    longest_buffer: usize,
 }
 
 impl Blocks {
@@ -46,17 +47,23 @@ impl Blocks {
     /// # Errors
     /// When the system gives no thread.
     pub fn read(inputs: Vec<Input>, settings: ReaderSettings) -> io::Result<Self> {
+        let longest_buffer = settings.block_bytes.saturating_mul(2);
         let (to_engine, filled) = sync_channel(QUEUED_BLOCKS);
         let (empty, from_engine) = sync_channel(QUEUED_BLOCKS + 2);
         let reader = thread::Builder::new()
             .name("reader".to_owned())
             .spawn(move || read_all(inputs, settings, &to_engine, &from_engine))?;
-        Ok(Self { filled, empty, reader: Some(reader) })
+        Ok(Self { filled, empty, reader: Some(reader), longest_buffer })
     }
 
     /// Gives the buffer of a finished block back to the reader.
     pub fn recycle(&self, block: Block) {
-        match self.empty.try_send(block.into_buffer()) {
+        let buffer = block.into_buffer();
+        if buffer.len() > self.longest_buffer {
+            // It grew for one long record. Kept, it would make every block as long.
+            return;
+        }
+        match self.empty.try_send(buffer) {
             // A full queue has spares enough, and a reader that has finished needs none.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }

@@ -227,7 +227,11 @@ fn decode_row(expected: Expected, columns: &[Vec<u8>], row: &Raw<'_>) -> Option<
     };
     let of = |names: &[&str]| names.iter().map_while(|name| column(name)).collect::<Vec<_>>();
     let fields = match (expected, column("conversion").as_deref()) {
-        (Expected::Customers, _) => of(&["email", "fb_user", "insta_user", "gender"]),
+        (Expected::Customers, _) => {
+            let email = column("email").unwrap();
+            let good = is_email(&email) && !email.contains(&b',');
+            return good.then(|| Meaning::Customer { email, fields: of(&["fb_user", "insta_user", "gender"]) });
+        }
         (_, Some(b"ClickConversion")) => of(&["promo", "conversion", "email", "where"]),
         (_, Some(b"BasketConversion")) => of(&["promo", "conversion", "email", "items"]),
         _ => of(&["promo", "conversion", "email", "items", "total_cost"]),
@@ -252,7 +256,8 @@ fn decode(expected: Expected, fields: &[Vec<u8>]) -> Option<Meaning> {
         (good && is_email(&email)).then_some(Meaning::Conversion { kind, email })
     } else {
         let (email, rest) = fields.split_first()?;
-        (rest.len() >= 3 && is_email(email)).then(|| Meaning::Customer { email: email.clone(), fields: rest.to_vec() })
+        (rest.len() >= 3 && is_email(email) && !named)
+            .then(|| Meaning::Customer { email: email.clone(), fields: rest.to_vec() })
     }
 }
 

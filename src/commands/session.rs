@@ -1,0 +1,85 @@
+//! A session: work that writes files, shows progress, and can be interrupted at any moment.
+//!
+//! What was written is put in place when the work is done, and taken back when it fails or a signal comes. Every
+//! subcommand that reads or writes data does it in a session.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+
+use super::{FAILED, INTERRUPTED};
+use crate::interrupt::interruptible;
+use crate::messages::shown;
+use crate::progress::Progress;
+use crate::sink::Staging;
+
+/// What work can use of its session.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// Where files are opened for writing.
+    pub staging: Arc<Staging>,
+    /// Where progress is shown.
+    pub progress: Progress,
+}
+
+/// How work ended that did not fail.
+#[derive(Debug)]
+pub enum Ended<T> {
+    /// It is done.
+    Done(T),
+    /// Whoever read the output has gone away, so there is no point in going on.
+    ReaderLeft,
+}
+
+/// What became of a session that did not fail.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    /// The work is done and its files are in place.
+    Done(T),
+    /// It ended early, and nothing is left to say but this.
+    Early(ExitCode),
+}
+
+/// Does `work` in a session.
+///
+/// # Errors
+/// When the work fails, or its files cannot be put in place.
+pub fn session<T: Send + 'static>(
+    work: impl FnOnce(&Session) -> anyhow::Result<Ended<T>> + Send + 'static,
+) -> anyhow::Result<Outcome<T>> {
+    let session = Session::default();
+    let of_work = session.clone();
+    let Some(result) = interruptible(move || work(&of_work)).context("cannot start")? else {
+        // The work may hold on to anything: first what must not stay, then what is only for the eye.
+        session.staging.abandon();
+        session.progress.finish();
+        return Ok(Outcome::Early(ExitCode::from(INTERRUPTED)));
+    };
+    session.progress.finish();
+    match result {
+        Ok(Ended::Done(done)) => {
+            session.put_in_place()?;
+            Ok(Outcome::Done(done))
+        }
+        Ok(Ended::ReaderLeft) => {
+            // What else was asked for is not there then, and a script must not take it for done.
+            let exit = if session.staging.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
+            session.staging.abandon();
+            Ok(Outcome::Early(exit))
+        }
+        Err(error) => {
+            session.staging.abandon();
+            Err(error)
+        }
+    }
+}
+
+impl Session {
+    fn put_in_place(&self) -> anyhow::Result<()> {
+        self.staging.put_in_place().map_err(|(path, error)| {
+            self.staging.abandon();
+            anyhow!("{}: cannot put in place: {error}", shown(&path))
+        })
+    }
+}
