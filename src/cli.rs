@@ -101,6 +101,10 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Outputs")]
     pub output: Option<PathBuf>,
 
+    /// How the answers are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Outputs")]
+    pub output_format: OutputFormatArg,
+
     /// Write only the conversions that get a code
     #[arg(long, help_heading = "Outputs")]
     pub send_only: bool,
@@ -190,6 +194,20 @@ pub enum InputFormatArg {
     /// Each record behind its length, 4 bytes, big-endian
     Framed,
     /// CSV with a header row: columns by name, in any order, fields quoted where need be
+    Csv,
+}
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OutputFormatArg {
+    /// The line `Send additional promo code to: EMAIL, True`
+    #[default]
+    Text,
+    /// The same line behind its length, 4 bytes, big-endian, as a Wallaroo receiver reads it
+    Framed,
+    /// One JSON object a line, with every field of the conversion
+    Jsonl,
+    /// CSV with a header row, with every field of the conversion
     Csv,
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use adseg::campaign::{Keep, roster};
 use adseg::computation::Deciding;
-use adseg::encoder::TextEncoder;
+use adseg::encoder::DecisionEncoder;
 use adseg::engine::{Counts, Failure, Job, Observer, Settings, replay};
 use adseg::record::Expected;
 use adseg::sink::Rejection;
@@ -93,7 +93,7 @@ fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -
         origin: Origin::Feed(Box::new(feed(input))),
         meter: Arc::default(),
     });
-    let job = Job { computation: Deciding { keep: Keep::Rows }, encoder: TextEncoder { send_only: false } };
+    let job = Job { computation: Deciding { keep: Keep::Rows }, encoder: DecisionEncoder::default() };
     let (output, mut memory) = (Shared::default(), Memory::default());
     let ended = replay(&job, settings, named.collect(), Box::new(output.clone()), &mut memory);
     let mut told = Told { output: output.0.lock().unwrap().clone(), rejects: memory.0, ..Told::default() };

@@ -13,9 +13,9 @@ use super::outputs::{Output, Outputs};
 use super::session::{Ended, Outcome, Session, session};
 use super::usage::wrong;
 use crate::campaign::{Keep, LoyaltyCustomers, roster};
-use crate::cli::{OnError, ProgressWhen, RunArgs, SummaryFormat};
+use crate::cli::{OnError, OutputFormatArg, ProgressWhen, RunArgs, SummaryFormat};
 use crate::computation::Deciding;
-use crate::encoder::TextEncoder;
+use crate::encoder::{DecisionEncoder, OutputFormat};
 use crate::engine::{self, Counts, Failure, Job, Observer, Settings, replay};
 use crate::messages::{shown, tell};
 use crate::progress::Progress;
@@ -53,7 +53,7 @@ fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<engine::
     }
     let job = Job {
         computation: Deciding { keep: if list.is_some() { Keep::Rows } else { Keep::Emails } },
-        encoder: TextEncoder { send_only: args.send_only },
+        encoder: DecisionEncoder { format: output_format(args.output_format), send_only: args.send_only },
     };
     let mut witness = Witness {
         progress: session.progress.clone(),
@@ -102,6 +102,15 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         max_rejects,
         ..defaults
     })
+}
+
+const fn output_format(format: OutputFormatArg) -> OutputFormat {
+    match format {
+        OutputFormatArg::Text => OutputFormat::Text,
+        OutputFormatArg::Framed => OutputFormat::Framed,
+        OutputFormatArg::Jsonl => OutputFormat::Jsonl,
+        OutputFormatArg::Csv => OutputFormat::Csv,
+    }
 }
 
 fn shows_progress(args: &RunArgs, answers: &Output) -> bool {

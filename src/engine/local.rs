@@ -132,6 +132,10 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
     }
 
     fn run(mut self, mut blocks: Blocks) -> Result<Outcome<C::State>, Stopped> {
+        let preamble = self.job.encoder.preamble();
+        if !preamble.is_empty() {
+            self.writer.write(preamble)?;
+        }
         while let Some(block) = blocks.next() {
             let block = block.map_err(Failure::Source)?;
             self.enter(&block);

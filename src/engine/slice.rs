@@ -171,14 +171,9 @@ impl<Answer: Copy + Default> Slice<Answer> {
                 *slot = answer;
             }
         }
-        for (entry, &answer) in self.entries.iter().zip(&self.answers) {
-            if entry.kind != EventKind::Customer {
-                encoder.encode(
-                    &entry.event(block.bytes(), block.framing.layout(), self.first_line),
-                    answer,
-                    &mut self.output,
-                );
-            }
-        }
+        let (bytes, layout, first_line) = (block.bytes(), block.framing.layout(), self.first_line);
+        let conversions = self.entries.iter().zip(&self.answers).filter(|(entry, _)| entry.kind != EventKind::Customer);
+        let answered = conversions.map(|(entry, &answer)| (entry.event(bytes, layout, first_line), answer));
+        encoder.encode(answered, &mut self.output);
     }
 }
