@@ -47,7 +47,7 @@ pub struct Summary {
 impl Summary {
     /// Sums up a run that took `time`.
     pub fn of(outcome: &Outcome<LoyaltyCustomers>, time: Duration) -> Self {
-        let Outcome { states, counts } = outcome;
+        let Outcome { states, counts, .. } = outcome;
         let Counts { bytes, records, blanks, rejects, customers, clicks, baskets, purchases } = *counts;
         let seconds = time.as_secs_f64();
         Self {

@@ -246,6 +246,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             block_bytes,
             slice_bytes,
             max_record_bytes: LIMIT,
+            reads_on_after_damage: false,
             max_rejects,
         },
     )

@@ -2,6 +2,7 @@
 //!
 //! One file a subcommand; what they share stands beside them. [`dispatch`] is the way in.
 
+mod check;
 mod files;
 mod inputs;
 mod outputs;
@@ -11,7 +12,8 @@ mod usage;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, SpeedArgs};
+use crate::engine::Settings;
 use crate::messages::tell;
 use usage::UsageError;
 
@@ -26,9 +28,15 @@ const INTERRUPTED: u8 = 130;
 pub fn dispatch(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
     };
     done.unwrap_or_else(|error| {
         tell(&format!("adseg: {error:#}"));
         ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
     })
+}
+
+/// The settings with the numbers of partitions and threads that the user asks for.
+fn with_speed(settings: Settings, args: &SpeedArgs) -> Settings {
+    Settings { partitions: args.partitions, threads: args.threads.unwrap_or(settings.threads), ..settings }
 }

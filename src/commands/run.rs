@@ -10,8 +10,9 @@ use anyhow::anyhow;
 
 use super::inputs::Inputs;
 use super::outputs::{Output, Outputs};
-use super::session::{Ended, Outcome, Session, session};
+use super::session::{Ended, Outcome, Session, reader_left_or, session};
 use super::usage::wrong;
+use super::with_speed;
 use crate::campaign::{Keep, LoyaltyCustomers, roster};
 use crate::cli::{OnError, OutputFormatArg, ProgressWhen, RunArgs, SummaryFormat};
 use crate::computation::Deciding;
@@ -94,14 +95,8 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
             );
         }
     };
-    let defaults = Settings::default();
-    Ok(Settings {
-        partitions: args.partitions,
-        threads: args.threads.unwrap_or(defaults.threads),
-        max_record_bytes: args.inputs.max_record_bytes as usize,
-        max_rejects,
-        ..defaults
-    })
+    let max_record_bytes = args.inputs.max_record_bytes as usize;
+    Ok(with_speed(Settings { max_record_bytes, max_rejects, ..Settings::default() }, &args.speed))
 }
 
 const fn output_format(format: OutputFormatArg) -> OutputFormat {
@@ -127,14 +122,6 @@ fn save(partitions: &[LoyaltyCustomers], max_record_bytes: usize, list: Output) 
     let mut out = BufWriter::new(list.into_writer());
     roster(partitions, max_record_bytes, &mut out)?;
     out.flush()
-}
-
-/// A failed write, unless it failed because whoever was to read it has gone away.
-fn reader_left_or<T>(name: &str, error: io::Error) -> anyhow::Result<Ended<T>> {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(Ended::ReaderLeft),
-        _ => Err(anyhow!("{name}: cannot write: {error}")),
-    }
 }
 
 /// Tells how many records were bad, and the summary if it is wanted.

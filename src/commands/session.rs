@@ -3,6 +3,7 @@
 //! What was written is put in place when the work is done, and taken back when it fails or a signal comes. Every
 //! subcommand that reads or writes data does it in a session.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -72,6 +73,14 @@ pub fn session<T: Send + 'static>(
             session.staging.abandon();
             Err(error)
         }
+    }
+}
+
+/// A failed write, unless it failed because whoever was to read it has gone away.
+pub fn reader_left_or<T>(name: &str, error: io::Error) -> anyhow::Result<Ended<T>> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(Ended::ReaderLeft),
+        _ => Err(anyhow!("{name}: cannot write: {error}")),
     }
 }
 

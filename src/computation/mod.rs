@@ -1,17 +1,20 @@
 //! What is computed over the partitions' states.
 //!
 //! The engine knows how to bring every record to its partition in order, and how to bring the answers back; what a
-//! partition does with its events is a [`Computation`]. [`Deciding`] is the one that `adseg run` uses. A computation
+//! partition does with its events is a [`Computation`]. [`Deciding`] is the one that `adseg run` uses, [`Checking`] that of
+//! `adseg check`. A computation
 //! knows neither threads nor files: it takes a run of events and answers with plain values.
 
 mod batch;
+mod checking;
 mod deciding;
 
 pub use batch::{Entry, EventBatch, Route, Span};
+pub use checking::{Checking, Names, Seen, Sightings, Suspicion};
 pub use deciding::Deciding;
 
 use crate::campaign::EventKind;
-use crate::partition::EmailHasher;
+use crate::partition::{EmailHash, EmailHasher};
 
 /// A state computation: one state a partition, and a step that events go through in the order of their records.
 pub trait Computation: Sync {
@@ -27,6 +30,12 @@ pub trait Computation: Sync {
 
     /// Whether events of this kind have to reach their partition.
     fn concerns(&self, kind: EventKind) -> bool;
+
+    /// The hash that says which partition an email belongs to. Emails that have to meet in one partition have one hash.
+    #[inline]
+    fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
+        hasher.hash(email)
+    }
 
     /// Applies a partition's events of one slice, in order, and puts the answers that are not the default into
     /// `answers`, each with the number of its entry.

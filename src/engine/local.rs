@@ -4,6 +4,7 @@
 //! Everything that must happen in input order happens here, on one thread: record numbers, bad records, and writing.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use memchr::memchr_iter;
 
@@ -15,7 +16,7 @@ use crate::encoder::Encoder;
 use crate::partition::Partitioner;
 use crate::record::{Decoder, RecordError};
 use crate::sink::{Closed, Rejection, Writer};
-use crate::source::{Block, Blocks, Content, Framing, Input, Place, Position, ReaderSettings};
+use crate::source::{Block, Blocks, Content, Framing, Input, Numbering, Place, Position, ReaderSettings};
 
 /// What a replay computes, and how the answers are written.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,8 @@ pub struct Outcome<State> {
     pub states: Vec<State>,
     /// What came in.
     pub counts: Counts,
+    /// Where a line or frame stands, by its number.
+    pub numbering: Numbering,
 }
 
 /// Replays `inputs`, in their order, through `job`, and writes the answers to `out`.
@@ -51,7 +54,11 @@ pub fn replay<C: Computation, E: Encoder<C::Answer>>(
         .num_threads(settings.threads.get().min(busy_threads(settings)))
         .build()
         .map_err(|error| Failure::Threads(io::Error::other(error)))?;
-    let reader = ReaderSettings { block_bytes: settings.block_bytes, max_record_bytes: settings.max_record_bytes };
+    let reader = ReaderSettings {
+        block_bytes: settings.block_bytes,
+        max_record_bytes: settings.max_record_bytes,
+        reads_on_after_damage: settings.reads_on_after_damage,
+    };
     let blocks = Blocks::read(inputs, reader).map_err(Failure::Threads)?;
     let mut writer = Writer::start(out, parts(settings)).map_err(Failure::Threads)?;
     let replayed = pool.install(|| Replay::new(job, settings, &mut writer, observer).run(blocks));
@@ -103,6 +110,7 @@ struct Replay<'a, C: Computation, E> {
     states: Vec<C::State>,
     batch: Batch<C::Answer>,
     counts: Counts,
+    numbering: Numbering,
     /// The input that is being read, and how many lines or frames it had so far.
     input: Option<usize>,
     lines_in_input: u64,
@@ -123,6 +131,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             batch: Batch::new(&partitioner),
             partitioner,
             counts: Counts::default(),
+            numbering: Numbering::default(),
             input: None,
             lines_in_input: 0,
             lines: 0,
@@ -137,7 +146,14 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             self.writer.write(preamble)?;
         }
         while let Some(block) = blocks.next() {
-            let block = block.map_err(Failure::Source)?;
+            let block = match block {
+                Ok(block) => block,
+                Err(damage) if self.settings.reads_on_after_damage => {
+                    self.observer.damaged(&damage).map_err(Failure::Rejects)?;
+                    continue;
+                }
+                Err(damage) => return Err(Failure::Source(damage).into()),
+            };
             self.enter(&block);
             match block.content {
                 Content::Records => self.records(&block)?,
@@ -147,7 +163,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             blocks.recycle(block);
             self.observer.advanced(&self.counts);
         }
-        Ok(Outcome { states: self.states, counts: self.counts })
+        Ok(Outcome { states: self.states, counts: self.counts, numbering: self.numbering })
     }
 
     /// Begins to count anew where another input begins.
@@ -155,6 +171,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
         if self.input != Some(block.input.index) {
             self.input = Some(block.input.index);
             self.lines_in_input = 0;
+            self.numbering.begin(Arc::clone(&block.input), block.framing, self.lines);
             if let Some(header) = &block.header {
                 self.pass_lines(memchr_iter(b'\n', header).count() as u64);
             }

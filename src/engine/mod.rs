@@ -38,6 +38,8 @@ pub struct Settings {
     pub slice_bytes: usize,
     /// The longest record that is taken, in bytes.
     pub max_record_bytes: usize,
+    /// Whether damage to one input leaves the others to be read. Otherwise it ends the run.
+    pub reads_on_after_damage: bool,
     /// How many bad records are put aside before one ends the run; 0 stops at the first.
     pub max_rejects: u64,
 }
@@ -50,6 +52,7 @@ impl Default for Settings {
             block_bytes: 2 << 20,
             slice_bytes: 32 << 10,
             max_record_bytes: 1 << 20,
+            reads_on_after_damage: false,
             max_rejects: 0,
         }
     }
@@ -71,6 +74,14 @@ pub trait Observer: Send {
     /// # Errors
     /// When it could not be kept; the run ends then.
     fn rejected_more(&mut self, raw: &[u8]) -> io::Result<()>;
+
+    /// An input is damaged and the settings say to read on with the next one.
+    ///
+    /// # Errors
+    /// When it could not be told; the run ends then.
+    fn damaged(&mut self, _error: &SourceError) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Why a replay did not reach the end.

@@ -117,7 +117,7 @@ impl<Answer: Copy + Default> Slice<Answer> {
         };
         self.counts.count(kind);
         if with.computation.concerns(kind) {
-            let hash = with.partitioner.hasher().hash(email.as_bytes());
+            let hash = with.computation.hash(with.partitioner.hasher(), email.as_bytes());
             if let Some(routes) = self.routes.get_mut(with.partitioner.partition(hash)) {
                 routes.push(Route { hash, entry: self.entries.len() as u32 });
             }

@@ -7,6 +7,6 @@ mod rejects;
 mod staging;
 mod writer;
 
-pub use rejects::{Rejection, Rejects};
+pub use rejects::{ErrorLine, Rejection, Rejects};
 pub use staging::{Rank, Staging};
 pub use writer::{Closed, Writer};

@@ -60,10 +60,11 @@ struct Kept {
     ends_a_line: bool,
 }
 
-/// A line of `errors.jsonl`.
+/// What is told of a bad record to programs: a line of `errors.jsonl`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ErrorLine<'a> {
+pub struct ErrorLine<'a> {
+    /// The input, as the user named it.
     file: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
@@ -71,6 +72,21 @@ struct ErrorLine<'a> {
     frame: Option<u64>,
     byte: u64,
     reason: String,
+}
+
+impl<'a> ErrorLine<'a> {
+    /// What is told of this bad record.
+    pub fn of(rejection: &'a Rejection<'_>) -> Self {
+        let place = rejection.position.place;
+        let frame = (place.framing == Framing::Framed).then_some(place.record);
+        Self {
+            file: Cow::Borrowed(&rejection.position.input),
+            line: frame.is_none().then_some(place.record),
+            frame,
+            byte: place.byte,
+            reason: rejection.reason.to_string(),
+        }
+    }
 }
 
 const STEMS: [(Expected, &str); 3] =
@@ -150,16 +166,7 @@ impl Rejects {
     /// # Errors
     /// When a write fails.
     pub fn keep(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
-        let place = rejection.position.place;
-        let frame = (place.framing == Framing::Framed).then_some(place.record);
-        let line = ErrorLine {
-            file: Cow::Borrowed(&rejection.position.input),
-            line: frame.is_none().then_some(place.record),
-            frame,
-            byte: place.byte,
-            reason: rejection.reason.to_string(),
-        };
-        serde_json::to_writer(&mut self.errors, &line)?;
+        serde_json::to_writer(&mut self.errors, &ErrorLine::of(rejection))?;
         self.errors.write_all(b"\n")?;
         self.last = self.place_of(rejection)?;
         self.kept.get_mut(self.last).map_or(Ok(()), |kept| kept.begin(rejection.raw))

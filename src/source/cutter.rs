@@ -333,7 +333,7 @@ mod tests {
     }
 
     fn cut_feed(feed: &mut dyn Feed, block_bytes: usize, max_record_bytes: usize) -> (Vec<Block>, Option<String>) {
-        let settings = ReaderSettings { block_bytes, max_record_bytes };
+        let settings = ReaderSettings { block_bytes, max_record_bytes, reads_on_after_damage: false };
         let label = Arc::new(InputLabel { index: 0, name: "in".to_owned(), expected: Expected::Either });
         let mut cutter = Cutter::new(feed, InputFormat::Auto, settings, label);
         let mut blocks = Vec::new();

@@ -21,5 +21,5 @@ pub use feed::{Feed, Patience};
 pub use framing::{Framing, InputFormat, RawRecord};
 pub(crate) use input::stdin_file;
 pub use input::{Input, Origin};
-pub use position::{Place, Position, SourceError};
+pub use position::{Numbering, Place, Position, SourceError};
 pub use reader::{Blocks, ReaderSettings};

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::Framing;
+use super::{Framing, InputLabel};
 
 /// The place of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,29 @@ impl fmt::Display for Position {
         match framing {
             Framing::Text | Framing::Csv => write!(out, "{input}:{record}"),
             Framing::Framed => write!(out, "{input}: record {record} at byte {byte}"),
+        }
+    }
+}
+
+/// Finds the place of a line or frame by its number over the whole run.
+#[derive(Debug, Default)]
+pub struct Numbering {
+    /// The inputs that had something to read, and how many lines or frames came before each.
+    inputs: Vec<(Arc<InputLabel>, Framing, u64)>,
+}
+
+impl Numbering {
+    /// Notes that an input begins behind this many lines or frames.
+    pub fn begin(&mut self, input: Arc<InputLabel>, framing: Framing, before: u64) {
+        self.inputs.push((input, framing, before));
+    }
+
+    /// Where the line or frame with this number, counted from 0, stands: `conversions.txt:17`, or `stdin: record 17`.
+    pub fn place(&self, number: u64) -> String {
+        match self.inputs.iter().rev().find(|(.., before)| *before <= number) {
+            Some((input, Framing::Framed, before)) => format!("{}: record {}", input.name, number - before + 1),
+            Some((input, _, before)) => format!("{}:{}", input.name, number - before + 1),
+            None => format!("record {}", number.saturating_add(1)),
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct ReaderSettings {
     pub block_bytes: usize,
     /// The longest record that is taken, in bytes. A longer one is handed over in pieces.
     pub max_record_bytes: usize,
+    /// Whether damage to one input leaves the others to be read.
+    pub reads_on_after_damage: bool,
 }
 
 /// What comes next of an input: a block, damage, or nothing more.
@@ -29,7 +31,7 @@ pub(super) trait Cut {
     fn next_block(&mut self, buffer: Vec<u8>) -> NextBlock;
 }
 
-/// The blocks of all inputs, in input order. After an error nothing more comes.
+/// The blocks of all inputs, in input order. After an error nothing more comes, or nothing more of that input.
 #[derive(Debug)]
 pub struct Blocks {
     filled: Receiver<Result<Block, SourceError>>,
@@ -96,15 +98,18 @@ fn read_all(
         let format = input.format;
         let mut feed = match input.open() {
             Ok(feed) => feed,
-            Err(error) => return drop(to_engine.send(Err(error))),
+            Err(error) => match to_engine.send(Err(error)) {
+                Ok(()) if settings.reads_on_after_damage => continue,
+                Ok(()) | Err(_) => return,
+            },
         };
         let mut cutter: Box<dyn Cut> = match format {
             InputFormat::Csv => Box::new(CsvCutter::new(feed.as_mut(), settings, label)),
             _ => Box::new(Cutter::new(feed.as_mut(), format, settings, label)),
         };
         while let Some(next) = cutter.next_block(from_engine.try_recv().unwrap_or_default()) {
-            let over = next.is_err();
-            if to_engine.send(next).is_err() || over {
+            let ends_all = next.is_err() && !settings.reads_on_after_damage;
+            if to_engine.send(next).is_err() || ends_all {
                 return;
             }
         }

@@ -1,0 +1,198 @@
+//! Looking at the data before the campaign: the computation of `adseg check`.
+//!
+//! It decides nothing. Each partition counts what it sees, and notes what is legal but suspicious, each kind with how
+//! often and where first. Customers are sharded by their emails in lower case, so that two which differ only by case
+//! meet in one partition.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry, HashMap};
+
+use super::{Computation, EventBatch};
+use crate::campaign::{Event, EventKind};
+use crate::partition::{EmailHash, EmailHasher};
+use crate::record::field::Fields;
+use crate::record::{Action, Conversion, ConversionKind, Layout};
+
+/// Looks and counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Checking;
+
+/// What is legal but suspicious.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Suspicion {
+    /// A record with more fields than its kind needs.
+    ExtraFields,
+    /// An email without an `@`.
+    NoAtSign,
+    /// An email that differs from a member's only by case.
+    OtherCase,
+}
+
+/// How often something was seen, and the number of the first line or frame with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sightings {
+    /// How often.
+    pub count: u64,
+    /// The first one's number, counted over the whole run.
+    pub first: u64,
+}
+
+/// How many different names of a kind are told apart in one partition; whoever has more has something else in that
+/// field, and memory must not pay for it.
+const MAX_NAMES: usize = 10_000;
+
+/// Names, and how often each was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// By name.
+    pub seen: BTreeMap<Vec<u8>, Sightings>,
+    /// How often names were seen that are not told apart any more.
+    pub others: u64,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Members by their emails in lower case; for each the emails as they were written, mostly one.
+    members: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// Loyalty rows for an email that had one before.
+    pub duplicates: Option<Sightings>,
+    /// The promos of the conversions.
+    pub promos: Names,
+    /// The channels of the clicks.
+    pub channels: Names,
+    /// What is suspicious.
+    pub suspicions: BTreeMap<Suspicion, Sightings>,
+}
+
+impl Computation for Checking {
+    type State = Seen;
+    type Answer = ();
+
+    fn new_state(&self, _hasher: &EmailHasher) -> Seen {
+        Seen::default()
+    }
+
+    fn concerns(&self, _kind: EventKind) -> bool {
+        true
+    }
+
+    fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
+        hasher.hash(&lower_case(email))
+    }
+
+    fn apply(&self, state: &mut Seen, events: EventBatch<'_>, _answers: &mut Vec<(u32, ())>) {
+        for (_, _, event) in events.events() {
+            state.see(&event);
+        }
+    }
+}
+
+fn lower_case(email: &[u8]) -> Cow<'_, [u8]> {
+    if email.iter().any(u8::is_ascii_uppercase) { email.to_ascii_lowercase().into() } else { email.into() }
+}
+
+impl Sightings {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = self.first.min(other.first);
+    }
+}
+
+fn sighted(sightings: &mut Option<Sightings>, seen: Sightings) {
+    match sightings {
+        Some(sightings) => sightings.add(seen),
+        None => *sightings = Some(seen),
+    }
+}
+
+impl Names {
+    fn see(&mut self, name: &[u8], seen: Sightings) {
+        if let Some(sightings) = self.seen.get_mut(name) {
+            sightings.add(seen);
+        } else if self.seen.len() < MAX_NAMES {
+            self.seen.insert(name.to_owned(), seen);
+        } else {
+            self.others += seen.count;
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (name, sightings) in other.seen {
+            self.see(&name, sightings);
+        }
+        self.others += other.others;
+    }
+}
+
+impl Seen {
+    /// What several partitions saw together.
+    pub fn merge(partitions: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        for partition in partitions {
+            all.promos.merge(partition.promos);
+            all.channels.merge(partition.channels);
+            if let Some(duplicates) = partition.duplicates {
+                sighted(&mut all.duplicates, duplicates);
+            }
+            for (suspicion, sightings) in partition.suspicions {
+                all.suspect(suspicion, sightings);
+            }
+        }
+        all
+    }
+
+    fn see(&mut self, event: &Event<'_>) {
+        let once = Sightings { count: 1, first: event.number };
+        if event.layout == Layout::Commas && Fields::of(event.record).count() > needed_fields(event.kind) {
+            self.suspect(Suspicion::ExtraFields, once);
+        }
+        if !event.email.contains(&b'@') {
+            self.suspect(Suspicion::NoAtSign, once);
+        }
+        match event.kind {
+            EventKind::Customer => self.see_customer(event.email, once),
+            EventKind::Conversion(_) => self.see_conversion(event, once),
+        }
+    }
+
+    fn see_customer(&mut self, email: &[u8], once: Sightings) {
+        match self.members.entry(lower_case(email).into_owned()) {
+            Entry::Vacant(entry) => {
+                entry.insert(vec![email.to_owned()]);
+            }
+            Entry::Occupied(entry) if entry.get().iter().any(|known| known == email) => {
+                sighted(&mut self.duplicates, once);
+            }
+            Entry::Occupied(entry) => {
+                entry.into_mut().push(email.to_owned());
+                self.suspect(Suspicion::OtherCase, once);
+            }
+        }
+    }
+
+    fn see_conversion(&mut self, event: &Event<'_>, once: Sightings) {
+        // It was decoded before, so this does not fail.
+        let Ok(conversion) = Conversion::decode_as(event.layout, event.record) else { return };
+        self.promos.see(conversion.promo, once);
+        if let Action::Click { channel } = conversion.action {
+            self.channels.see(channel, once);
+        }
+        let known = self.members.get(lower_case(event.email).as_ref());
+        if known.is_some_and(|known| known.iter().all(|known| known != event.email)) {
+            self.suspect(Suspicion::OtherCase, once);
+        }
+    }
+
+    fn suspect(&mut self, suspicion: Suspicion, seen: Sightings) {
+        self.suspicions.entry(suspicion).and_modify(|sightings| sightings.add(seen)).or_insert(seen);
+    }
+}
+
+const fn needed_fields(kind: EventKind) -> usize {
+    match kind {
+        EventKind::Customer | EventKind::Conversion(ConversionKind::Click | ConversionKind::Basket) => 4,
+        EventKind::Conversion(ConversionKind::Purchase) => 5,
+    }
+}
