@@ -47,6 +47,7 @@ pub mod messages;
 pub mod partition;
 pub mod progress;
 pub mod record;
+pub mod reframe;
 pub mod sink;
 pub mod source;
 pub mod summary;

@@ -266,7 +266,7 @@ fn by_count(names: &Names) -> Vec<Named> {
         names.seen.iter().map(|(name, seen)| Named { name: text(name), count: seen.count }).collect();
     named.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.name.cmp(&other.name)));
     if names.others > 0 {
-        named.push(Named { name: "(others)".to_owned(), count: names.others });
+        named.push(Named { name: "(too many to tell apart)".to_owned(), count: names.others });
     }
     named
 }

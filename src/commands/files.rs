@@ -37,6 +37,16 @@ impl FileId {
     }
 }
 
+/// Whether `path` stands for the standard input or output.
+pub fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// The file that an output would go to, if there is one already.
+pub fn output_id(path: &Path) -> Option<FileId> {
+    if is_dash(path) { FileId::of_open(&stdout_file().ok()?) } else { FileId::of_path(path) }
+}
+
 /// The standard output without the line buffer that the standard library puts before it.
 pub fn stdout_file() -> io::Result<File> {
     duplicate(io::stdout())

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::Context;
 
-use super::files::FileId;
+use super::files::{FileId, output_id};
 use super::usage::wrong;
 use crate::cli::{InputArgs, InputFormatArg};
 use crate::messages::shown;
@@ -30,6 +30,7 @@ struct Named {
 }
 
 const STDIN: &str = "stdin";
+const STDIN_TWICE: &str = "'-' is named twice, and the standard input can be read only once";
 
 impl Inputs {
     /// The loyalty list, then the conversions; or, when both are the standard input, the one stream of both.
@@ -52,12 +53,24 @@ impl Inputs {
                 let loyalty = loyalty.iter().map(|path| (Expected::Customers, path));
                 loyalty.chain(conversions.iter().map(|path| (Expected::Conversions, path))).collect()
             }
-            _ => return wrong("'-' is named twice, and the standard input can be read only once"),
+            _ => return wrong(STDIN_TWICE),
         };
         let inputs = sources.into_iter().map(|(expected, path)| Named::new(expected, format(args, expected)?, path));
         let inputs = Self(inputs.collect::<anyhow::Result<_>>()?);
         inputs.check_sources_differ()?;
         Ok(inputs)
+    }
+
+    /// Inputs that all hold the same.
+    ///
+    /// # Errors
+    /// When an input is not there, or the standard input is named twice.
+    pub fn of_one_source(paths: &[PathBuf], format: InputFormat) -> anyhow::Result<Self> {
+        if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+            return wrong(STDIN_TWICE);
+        }
+        let inputs = paths.iter().map(|path| Named::new(Expected::Either, format, path));
+        Ok(Self(inputs.collect::<anyhow::Result<_>>()?))
     }
 
     fn check_sources_differ(&self) -> anyhow::Result<()> {
@@ -72,6 +85,11 @@ impl Inputs {
             }
         }
         Ok(())
+    }
+
+    /// The name of the input that an output would be written over, if there is one.
+    pub fn find_output(&self, path: &Path) -> Option<String> {
+        self.find(&output_id(path)?)
     }
 
     /// The name of the input that is this file, if one is.

@@ -6,8 +6,10 @@ mod check;
 mod files;
 mod inputs;
 mod outputs;
+mod reframe;
 mod run;
 mod session;
+mod shell;
 mod usage;
 
 use std::process::ExitCode;
@@ -29,6 +31,10 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(args),
+        Command::Frame(args) => reframe::frame(args),
+        Command::Unframe(args) => reframe::unframe(args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     };
     done.unwrap_or_else(|error| {
         tell(&format!("adseg: {error:#}"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
-use super::files::{FileId, stderr_file, stdout_file};
+use super::files::{FileId, is_dash, output_id, stderr_file, stdout_file};
 use super::inputs::Inputs;
 use super::usage::wrong;
 use crate::cli::{OnError, RunArgs};
@@ -43,7 +43,8 @@ impl Outputs {
     /// # Errors
     /// When one of them cannot be written, or would harm an input or another output.
     pub fn open(args: &RunArgs, inputs: &Inputs, staging: &Arc<Staging>) -> anyhow::Result<Self> {
-        let (output, save) = (args.output.as_deref(), args.save_loyalty.as_deref());
+        let output = args.output.as_deref().unwrap_or(Path::new("-"));
+        let save = args.save_loyalty.as_deref();
         check_output(output, inputs)?;
         check_list(args, inputs)?;
         check_rejects(args, inputs)?;
@@ -55,7 +56,7 @@ impl Outputs {
             None => None,
         };
         check_apart(args)?;
-        let answers = Output::open(output.unwrap_or(Path::new("-")), staging, Rank::Output)?;
+        let answers = Output::open(output, staging, Rank::Output)?;
         let list = save.map(|path| Output::open(path, staging, Rank::List)).transpose()?;
         if answers.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
             return wrong("the answers and the saved list cannot both go to the standard output; give one a file");
@@ -97,16 +98,8 @@ impl Output {
     }
 }
 
-/// The file that an output goes to, if there is one already.
-fn id_of(path: Option<&Path>) -> Option<FileId> {
-    match path {
-        Some(path) if !is_dash(path) => FileId::of_path(path),
-        _ => stdout_file().ok().and_then(|stdout| FileId::of_open(&stdout)),
-    }
-}
-
-fn check_output(path: Option<&Path>, inputs: &Inputs) -> anyhow::Result<()> {
-    match id_of(path).and_then(|id| inputs.find(&id)) {
+fn check_output(path: &Path, inputs: &Inputs) -> anyhow::Result<()> {
+    match inputs.find_output(path) {
         Some(input) => wrong(format!("the answers would be written over {input}, which is being read")),
         None => Ok(()),
     }
@@ -116,11 +109,11 @@ fn check_output(path: Option<&Path>, inputs: &Inputs) -> anyhow::Result<()> {
 /// be read must not vanish with it.
 fn check_list(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(path) = args.save_loyalty.as_deref() else { return Ok(()) };
-    let Some(id) = id_of(Some(path)) else { return Ok(()) };
+    let Some(id) = output_id(path) else { return Ok(()) };
     if let Some(input) = inputs.find_conversions(&id) {
         return wrong(format!("the saved list would be written over {input}, which holds conversions"));
     }
-    if args.output.as_deref().is_some_and(|output| id_of(Some(output)) == Some(id.clone())) {
+    if args.output.as_deref().and_then(output_id).as_ref() == Some(&id) {
         return wrong(format!("{} is named for two outputs", shown(path)));
     }
     if inputs.find(&id).is_some() && args.on_error == OnError::Skip && args.rejects.is_none() {
@@ -159,8 +152,4 @@ fn check_apart(args: &RunArgs) -> anyhow::Result<()> {
         Some(path) => wrong(format!("{} lies in the folder of the rejects; name another place", shown(path))),
         None => Ok(()),
     }
-}
-
-fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }

@@ -47,7 +47,7 @@ const MAX_NAMES: usize = 10_000;
 pub struct Names {
     /// By name.
     pub seen: BTreeMap<Vec<u8>, Sightings>,
-    /// How often names were seen that are not told apart any more.
+    /// How often names were seen that are not told apart, because there are too many.
     pub others: u64,
 }
 
@@ -119,10 +119,18 @@ impl Names {
     }
 
     fn merge(&mut self, other: Self) {
-        for (name, sightings) in other.seen {
-            self.see(&name, sightings);
+        for (name, seen) in other.seen {
+            self.seen.entry(name).and_modify(|sightings| sightings.add(seen)).or_insert(seen);
         }
         self.others += other.others;
+    }
+
+    /// When there are too many names, which ones were counted depends on the partitions. Then none of them is told.
+    fn settle(&mut self) {
+        if self.others > 0 || self.seen.len() > MAX_NAMES {
+            self.others += self.seen.values().map(|sightings| sightings.count).sum::<u64>();
+            self.seen.clear();
+        }
     }
 }
 
@@ -140,6 +148,8 @@ impl Seen {
                 all.suspect(suspicion, sightings);
             }
         }
+        all.promos.settle();
+        all.channels.settle();
         all
     }
 
