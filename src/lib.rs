@@ -29,7 +29,7 @@
 //!
 //! [`cli`] is what can be typed, [`commands`] does it: one file a subcommand, which checks the arguments, opens the
 //! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`] and [`interrupt`]
-//! help it; [`man`] makes the man pages. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
+//! help it; [`man`] makes the man pages. [`reframe`] and [`sample`] are what `adseg frame` and `adseg generate` do. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
 
 // Nothing that comes in may end the program by surprise.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -48,6 +48,7 @@ pub mod partition;
 pub mod progress;
 pub mod record;
 pub mod reframe;
+pub mod sample;
 pub mod sink;
 pub mod source;
 pub mod summary;

@@ -1,7 +1,8 @@
 //! Everything the README shows is run, so that it cannot rot.
 //!
 //! In its `console` blocks a line that begins with `$ ` is a command, and what follows is all that it gives on both
-//! streams. Commands run one after the other in a folder of their own that has the fixtures in it.
+//! streams. Commands run one after the other in a folder of their own that has the fixtures in it. To write what they
+//! give now into the README, run with `UPDATE_README=1`.
 
 #![cfg(unix)]
 
@@ -35,6 +36,12 @@ fn every_command_in_the_readme_gives_what_is_shown() {
             continue;
         }
         let given = run(&scratch, &command.replace(FROM_SOURCE, "adseg "));
+        if std::env::var_os("UPDATE_README").is_some() && timeless(&given) != timeless(&shown) {
+            let readme = fs::read_to_string(root.join("README.md")).unwrap();
+            let readme = readme.replace(&format!("$ {command}\n{shown}"), &format!("$ {command}\n{given}"));
+            fs::write(root.join("README.md"), readme).unwrap();
+            continue;
+        }
         assert_eq!(timeless(&given), timeless(&shown), "$ {command}");
     }
 }

@@ -82,7 +82,7 @@ impl LoyaltyCustomers {
         }
     }
 
-    /// Fetches what the next events' look-ups will need; see [`EmailIndex::warm`].
+    /// Fetches what the next events' look-ups will need; see the index of emails.
     #[inline]
     pub fn warm(&self, hashes: impl Iterator<Item = EmailHash>) {
         self.emails.warm(hashes);

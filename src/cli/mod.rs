@@ -1,10 +1,10 @@
 //! The command line: what a user can type, and the help that teaches it.
 //!
 //! No work is done here and nothing of the rest of the crate is imported, so that the man pages can be made from these
-//! types alone.
-//! What the arguments mean together is checked in [`crate::commands`].
+//! types alone. What the arguments mean together is checked in [`crate::commands`].
 
 mod check;
+mod generate;
 mod reframe;
 mod run;
 mod shared;
@@ -13,6 +13,7 @@ mod shell;
 use clap::{Parser, Subcommand};
 
 pub use check::{CheckArgs, CheckFormat};
+pub use generate::{GenerateArgs, PerMillion, SampleFormat};
 pub use reframe::ReframeArgs;
 pub use run::{OnError, OutputFormatArg, RunArgs, SummaryFormat};
 pub use shared::{InputArgs, InputFormatArg, ProgressWhen, SpeedArgs};
@@ -50,7 +51,7 @@ Exit codes:
   2    wrong usage
   130  interrupted by SIGINT, SIGTERM or SIGHUP; no half-written file is left
 
-A reader that goes away (adseg run … | head) ends a run quietly, with 0; with 1 if files were
+A reader that goes away (adseg run ... | head) ends a run quietly, with 0; with 1 if files were
 still to be put in place.";
 
 /// The subcommands.
@@ -71,6 +72,10 @@ pub enum Command {
     /// Take frames apart: a framed stream to text records, one a line
     #[command(long_about = reframe::UNFRAME_LONG_ABOUT)]
     Unframe(ReframeArgs),
+
+    /// Make sample data: a loyalty list and conversions to try things on
+    #[command(long_about = generate::GENERATE_LONG_ABOUT)]
+    Generate(GenerateArgs),
 
     /// Print a script that completes adseg's arguments in a shell
     Completions(CompletionsArgs),

@@ -4,6 +4,7 @@
 
 mod check;
 mod files;
+mod generate;
 mod inputs;
 mod outputs;
 mod reframe;
@@ -33,6 +34,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::Frame(args) => reframe::frame(args),
         Command::Unframe(args) => reframe::unframe(args),
+        Command::Generate(args) => generate::generate(args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
     };

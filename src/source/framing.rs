@@ -33,7 +33,7 @@ pub enum Framing {
     Text,
     /// A 4-byte big-endian length, then that many bytes.
     Framed,
-    /// Rows of a table. In a block they are taken apart already; see [`super::csv`].
+    /// Rows of a table. In a block they are taken apart already; it is the CSV source that does it.
     Csv,
 }
 
