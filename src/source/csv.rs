@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::csv_rows::{Found, Rows};
+use super::cut::{Cut, NextBlock};
 use super::framing::push_table_row;
-use super::reader::{Cut, NextBlock};
 use super::{Block, Content, Feed, Framing, InputLabel, Patience, ReaderSettings, SourceError};
 use crate::record::field::trim;
 use crate::record::{CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Expected, Quoted, Width, write_row};

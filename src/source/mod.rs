@@ -8,6 +8,7 @@
 mod block;
 mod csv;
 mod csv_rows;
+mod cut;
 mod cutter;
 mod feed;
 mod framing;
@@ -17,9 +18,10 @@ mod reader;
 mod unpack;
 
 pub use block::{Block, Content, InputLabel};
+pub use cut::ReaderSettings;
 pub use feed::{Feed, Patience};
 pub use framing::{Framing, InputFormat, RawRecord};
 pub(crate) use input::stdin_file;
 pub use input::{Input, Origin};
 pub use position::{Numbering, Place, Position, SourceError};
-pub use reader::{Blocks, ReaderSettings};
+pub use reader::Blocks;

@@ -5,31 +5,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::{io, panic, thread};
 
 use super::csv::CsvCutter;
+use super::cut::{Cut, ReaderSettings};
 use super::cutter::Cutter;
 use super::{Block, Input, InputFormat, InputLabel, SourceError};
 
 /// How many blocks may wait between the reader and the engine.
 const QUEUED_BLOCKS: usize = 2;
-
-/// How the inputs are cut into blocks.
-#[derive(Debug, Clone, Copy)]
-pub struct ReaderSettings {
-    /// How large a block is, in bytes. A longer record makes its block longer.
-    pub block_bytes: usize,
-    /// The longest record that is taken, in bytes. A longer one is handed over in pieces.
-    pub max_record_bytes: usize,
-    /// Whether damage to one input leaves the others to be read.
-    pub reads_on_after_damage: bool,
-}
-
-/// What comes next of an input: a block, damage, or nothing more.
-pub(super) type NextBlock = Option<Result<Block, SourceError>>;
-
-/// Something that cuts one input into blocks.
-pub(super) trait Cut {
-    /// The next block, built in `buffer`; `None` at the end of the input, and behind an error.
-    fn next_block(&mut self, buffer: Vec<u8>) -> NextBlock;
-}
 
 /// The blocks of all inputs, in input order. After an error nothing more comes, or nothing more of that input.
 #[derive(Debug)]
