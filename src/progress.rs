@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const DRAWS_PER_SECOND: u8 = 10;
 const TICK: Duration = Duration::from_millis(100);
 
-/// It does not fill the line: the `^C` that a terminal writes would end on the next one, and the bar could not be cleared.
 const BAR: &str = "{bar:12} {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
 const SPINNER: &str = "{spinner} {bytes}  {bytes_per_sec}  {elapsed}  {msg}";
 
