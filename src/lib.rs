@@ -28,7 +28,7 @@
 //! # The program
 //!
 //! [`cli`] is what can be typed, [`commands`] does it: one file a subcommand, which checks the arguments, opens the
-//! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`] and [`interrupt`]
+//! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`], [`stdio`] and [`interrupt`]
 //! help it; [`man`] makes the man pages. [`reframe`] and [`sample`] are what `adseg frame` and `adseg generate` do. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
 
 // Nothing that comes in may end the program by surprise.
@@ -51,4 +51,5 @@ pub mod reframe;
 pub mod sample;
 pub mod sink;
 pub mod source;
+pub mod stdio;
 pub mod summary;

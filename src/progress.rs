@@ -48,9 +48,8 @@ impl Progress {
             return;
         };
         bar.set_position(bytes);
-        if self.is_drawn() {
-            bar.set_message(format!("{} records", HumanCount(records)));
-        } else if *appears <= Instant::now() {
+        bar.set_message(format!("{} records", HumanCount(records)));
+        if !self.is_drawn() && *appears <= Instant::now() {
             bar.set_draw_target(stderr_target());
             bar.enable_steady_tick(TICK);
             self.0.is_drawn.store(true, Ordering::Relaxed);

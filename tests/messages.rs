@@ -2,6 +2,10 @@
 
 mod common;
 
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
 use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
@@ -92,11 +96,22 @@ fn the_first_few_skipped_records_are_told_and_all_are_counted() {
 #[test]
 fn progress_is_shown_when_asked_for_and_otherwise_only_on_a_terminal() {
     let scratch = Scratch::small_campaign();
-    // Long enough for a bar to appear.
-    scratch.write("conversions.txt", SMALL_CONVERSIONS.repeat(400_000));
-    scratch.adseg(&format!("{RUN} -o codes.txt")).assert().success().stderr(is_empty());
-    let shown = scratch.adseg(&format!("{RUN} -o codes.txt --progress always")).assert().success();
-    shown.stderr(contains("records").and(contains("/s")));
+    for (progress, shown) in [("always", true), ("auto", false), ("never", false)] {
+        let args = format!("run --loyalty loyalty.txt --conversions - --progress {progress}");
+        let mut run = scratch.piped(&args).spawn().unwrap();
+        let mut stdin = run.stdin.take().unwrap();
+        for _ in 0..2 {
+            stdin.write_all(SMALL_CONVERSIONS.as_bytes()).unwrap();
+            // Longer than a run has to take for a bar to appear.
+            thread::sleep(Duration::from_millis(400));
+        }
+        drop(stdin);
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.stdout, SMALL_ANSWERS.repeat(2).as_bytes());
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(told.contains("5 records"), shown, "{progress}: {told}");
+        assert_eq!(told.is_empty(), !shown, "{progress}: {told}");
+    }
 }
 
 #[test]

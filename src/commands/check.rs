@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::FAILED;
-use super::files::stdout_file;
 use super::inputs::Inputs;
 use super::session::{Ended, Outcome, Session, reader_left_or, session};
 use super::with_speed;
@@ -22,6 +21,7 @@ use crate::progress::Progress;
 use crate::record::Quoted;
 use crate::sink::{ErrorLine, Rejection};
 use crate::source::{Numbering, SourceError};
+use crate::stdio::stdout_file;
 
 /// How many promos and channels a report for people lists.
 const LISTED_NAMES: usize = 20;

@@ -4,6 +4,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::stdio::stdout_file;
+
 /// A file that could be harmed by being used twice: a regular file or a FIFO, but not a device or a terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileId(Id);
@@ -45,24 +47,4 @@ pub fn is_dash(path: &Path) -> bool {
 /// The file that an output would go to, if there is one already.
 pub fn output_id(path: &Path) -> Option<FileId> {
     if is_dash(path) { FileId::of_open(&stdout_file().ok()?) } else { FileId::of_path(path) }
-}
-
-/// The standard output without the line buffer that the standard library puts before it.
-pub fn stdout_file() -> io::Result<File> {
-    duplicate(io::stdout())
-}
-
-/// The standard error as a file.
-pub fn stderr_file() -> io::Result<File> {
-    duplicate(io::stderr())
-}
-
-#[cfg(unix)]
-fn duplicate(stream: impl std::os::fd::AsFd) -> io::Result<File> {
-    Ok(File::from(stream.as_fd().try_clone_to_owned()?))
-}
-
-#[cfg(windows)]
-fn duplicate(stream: impl std::os::windows::io::AsHandle) -> io::Result<File> {
-    Ok(File::from(stream.as_handle().try_clone_to_owned()?))
 }

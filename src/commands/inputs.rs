@@ -11,7 +11,8 @@ use super::usage::wrong;
 use crate::cli::{InputArgs, InputFormatArg};
 use crate::messages::shown;
 use crate::record::Expected;
-use crate::source::{Input, InputFormat, Origin, stdin_file};
+use crate::source::{Input, InputFormat, Origin};
+use crate::stdio::stdin_file;
 
 /// The inputs of a run, in the order in which they are read.
 #[derive(Debug)]

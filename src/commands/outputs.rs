@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
-use super::files::{FileId, is_dash, output_id, stderr_file, stdout_file};
+use super::files::{FileId, is_dash, output_id};
 use super::inputs::Inputs;
 use super::usage::wrong;
 use crate::cli::{OnError, RunArgs};
 use crate::messages::shown;
 use crate::sink::{Rank, Rejects, Staging};
+use crate::stdio::{stderr_file, stdout_file};
 
 /// Where one output goes.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use super::feed::{Feed, FileFeed};
 use super::unpack::unpacked;
 use super::{InputFormat, SourceError};
 use crate::record::Expected;
+use crate::stdio::stdin_file;
 
 /// An input that has not been opened yet. Inputs are opened one at a time, when their turn comes.
 #[derive(Debug)]
@@ -61,18 +62,4 @@ impl Input {
         };
         opened.and_then(unpacked).map_err(|cause| SourceError::Open { input: self.name, cause })
     }
-}
-
-/// The standard input without the buffer that the standard library puts before it: blocks are buffer enough.
-#[cfg(unix)]
-pub(crate) fn stdin_file() -> io::Result<File> {
-    use std::os::fd::AsFd;
-    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
-}
-
-/// The standard input without the buffer that the standard library puts before it: blocks are buffer enough.
-#[cfg(windows)]
-pub(crate) fn stdin_file() -> io::Result<File> {
-    use std::os::windows::io::AsHandle;
-    Ok(File::from(io::stdin().as_handle().try_clone_to_owned()?))
 }

@@ -21,7 +21,6 @@ pub use block::{Block, Content, InputLabel};
 pub use cut::ReaderSettings;
 pub use feed::{Feed, Patience};
 pub use framing::{Framing, InputFormat, RawRecord};
-pub(crate) use input::stdin_file;
 pub use input::{Input, Origin};
 pub use position::{Numbering, Place, Position, SourceError};
 pub use reader::Blocks;
