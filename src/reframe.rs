@@ -6,7 +6,7 @@
 use memchr::memchr;
 use thiserror::Error;
 
-use crate::source::{Block, Framing};
+use crate::source::{BYTE_ORDER_MARK, Block, Framing, looks_like_no_text, push_frame};
 
 /// Why a record cannot be framed the other way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -25,8 +25,8 @@ pub enum ReframeError {
 /// A record that cannot be framed the other way, and how many records and bytes of its block stand before it.
 pub type Misfit = (ReframeError, u64, u64);
 
-/// Appends the records of `block`, of lines or of frames, to `out` as the other one. Blank lines are passed over.
-/// Gives the number of lines or frames.
+/// Appends the records of `block`, of lines or of frames, to `out` as the other one. Blank lines are passed over. A first
+/// line that would be taken for no text gets a byte-order mark before it. Gives the number of lines or frames.
 ///
 /// # Errors
 /// The first record that cannot be; the records before it are in `out`.
@@ -43,15 +43,14 @@ pub fn reframe(block: &Block, max_record_bytes: usize, out: &mut Vec<u8>) -> Res
         match framing {
             Framing::Framed => {
                 check_line(payload).map_err(misfit)?;
+                if block.number == 0 && at == 0 && looks_like_no_text(payload) {
+                    out.extend_from_slice(BYTE_ORDER_MARK);
+                }
                 out.extend_from_slice(payload);
                 out.push(b'\n');
             }
             Framing::Text | Framing::Csv if framing.is_blank(payload) => {}
-            Framing::Text | Framing::Csv => {
-                // A record is at most 1 GiB long.
-                out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
-                out.extend_from_slice(payload);
-            }
+            Framing::Text | Framing::Csv => push_frame(out, |out| out.extend_from_slice(payload)),
         }
         at = record.end;
         records += 1;

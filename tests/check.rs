@@ -64,11 +64,11 @@ fn no_more_errors_are_told_than_wanted_and_all_are_counted() {
     let assert = scratch.adseg(&format!("{CHECK} --max-errors 2")).assert().code(1);
     let told = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     assert_eq!(told.lines().filter(|line| line.starts_with("conversions.txt:")).count(), 2);
-    assert_eq!(row(&told, "bad records"), 9);
+    assert_eq!(row_of(&told, "bad records"), 9);
 }
 
 /// The number behind a name in the table of a report.
-fn row(report: &str, name: &str) -> u64 {
+fn row_of(report: &str, name: &str) -> u64 {
     let row = report.lines().find_map(|line| line.trim_start().strip_prefix(name));
     row.unwrap().trim().parse().unwrap()
 }
@@ -81,14 +81,28 @@ fn one_stream_of_members_and_conversions_is_checked_in_arrival_order() {
 }
 
 #[test]
-fn more_names_than_anybody_reads_cost_no_memory_and_give_the_same_report() {
+fn more_names_than_anybody_reads_give_the_same_report_for_any_number_of_partitions() {
     let scratch = Scratch::small_campaign();
     let promo = |number: u32| format!("promo{number}, BasketConversion, customer{number}@example.com, []\n");
     scratch.write("conversions.txt", (0..20_000).map(promo).collect::<String>());
     let report = |numbers: &str| scratch.adseg(&format!("{CHECK} {numbers}")).output().unwrap().stdout;
     let told = String::from_utf8(report("")).unwrap();
-    assert_eq!(row(&told, "(too many to tell apart)"), 20_000);
+    assert_eq!(row_of(&told, "(too many or too long)"), 20_000);
     assert_eq!(report("--partitions 1"), told.as_bytes());
+}
+
+#[test]
+fn thousands_of_spellings_of_one_email_are_told_apart() {
+    let scratch = Scratch::small_campaign();
+    let spelling = |number: usize| -> String {
+        let case = |(bit, char): (usize, char)| if number >> bit & 1 == 1 { char.to_ascii_uppercase() } else { char };
+        "abcdefghijklmnop@example.com".chars().enumerate().map(case).collect()
+    };
+    let row = |number: usize| format!("{}, , , F\n", spelling(number % 20_000));
+    scratch.write("loyalty.txt", (0..40_000).map(row).collect::<String>());
+    let told = String::from_utf8(scratch.adseg(CHECK).output().unwrap().stdout).unwrap();
+    assert_eq!(row_of(&told, "for an email seen before"), 20_000);
+    assert!(told.contains("only by case, so it is somebody else's (19999 times, here first)"), "{told}");
 }
 
 #[cfg(target_os = "linux")]

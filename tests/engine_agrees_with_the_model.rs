@@ -8,13 +8,13 @@ use std::io::{self, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 
-use adseg::campaign::{Keep, roster};
+use adseg::campaign::Keep;
 use adseg::computation::Deciding;
-use adseg::encoder::DecisionEncoder;
+use adseg::encoder::{DecisionEncoder, write_list};
 use adseg::engine::{Counts, Failure, Job, Observer, Settings, replay};
 use adseg::record::Expected;
 use adseg::sink::Rejection;
-use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Patience, Position};
+use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Patience, Position, SourceError};
 use common::frame;
 use common::model::{ModelInput, Told, run};
 use proptest::prelude::*;
@@ -78,6 +78,10 @@ impl Observer for Memory {
         self.0.last_mut().unwrap().3.extend_from_slice(raw);
         Ok(())
     }
+
+    fn damaged(&mut self, error: &SourceError) -> io::Result<()> {
+        panic!("{error}")
+    }
 }
 
 fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -> Told {
@@ -103,7 +107,7 @@ fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -
             told.blanks = outcome.counts.blanks;
             told.decisions = outcome.counts.conversions();
             told.loyalty_rows = outcome.counts.customers;
-            roster(&outcome.states, usize::MAX, &mut told.saved).unwrap();
+            write_list(&outcome.states, usize::MAX, &mut told.saved).unwrap();
             let Counts { records, blanks, rejects, customers, bytes, .. } = outcome.counts;
             assert_eq!(records, outcome.counts.conversions() + customers + rejects + blanks, "nothing is lost");
             // The header row of a table is no record.

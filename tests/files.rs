@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch};
+use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, frame};
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 
@@ -68,11 +68,14 @@ fn a_folder_with_somebody_elses_files_takes_no_rejects() {
 }
 
 #[test]
-fn rejects_never_replace_what_only_looks_like_rejects() {
+fn rejects_never_replace_what_an_earlier_run_did_not_keep_there() {
+    let ours = r#"{"file":"a","line":1,"byte":0,"reason":"r","kept_in":"conversions.txt"}"#;
     for (errors, others) in [
-        ("{\"other\":1}\n", vec!["loyalty.txt"]),
-        ("", vec!["conversions.txt"]),
-        ("{\"file\":\"a\",\"line\":1,\"byte\":0,\"reason\":\"r\"}\n", vec!["loyalty.txt", "notes.md"]),
+        ("{\"other\":1}\n".to_owned(), vec!["loyalty.txt"]),
+        (String::new(), vec!["conversions.txt"]),
+        (format!("{ours}\n"), vec!["conversions.txt", "notes.md"]),
+        (format!("{ours}\n"), vec!["conversions.txt", "loyalty.txt"]),
+        (format!("{ours}\n"), vec!["loyalty.txt"]),
     ] {
         let scratch = Scratch::small_campaign();
         fs::create_dir(scratch.file("rejects")).unwrap();
@@ -82,7 +85,7 @@ fn rejects_never_replace_what_only_looks_like_rejects() {
         }
         let assert = scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().code(2);
         assert.stderr(contains("holds files that are no rejects of an earlier run"));
-        assert!(others.iter().all(|other| scratch.read(&format!("rejects/{other}")) == "precious\n"));
+        assert!(others.iter().all(|other| scratch.read(&format!("rejects/{other}")) == "precious\n"), "{others:?}");
     }
 }
 
@@ -90,8 +93,8 @@ fn rejects_never_replace_what_only_looks_like_rejects() {
 fn nothing_else_is_written_into_the_folder_of_the_rejects() {
     let scratch = Scratch::small_campaign();
     for args in ["-o rejects/codes.txt", "--save-loyalty ./rejects/loyalty.txt", "-o rejects/../rejects/codes.txt"] {
-        let assert = scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects {args}")).assert().failure();
-        assert.stdout("");
+        let assert = scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects {args}")).assert().code(2);
+        assert.stdout("").stderr(contains("in the folder of the rejects"));
         assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
     }
 }
@@ -117,6 +120,24 @@ fn a_saved_list_can_be_read_again_under_the_same_limit() {
         let args = format!("{RUN} --max-record-bytes 9 --save-loyalty loyalty.txt");
         scratch.adseg(&args).assert().success();
         assert_eq!(scratch.read("loyalty.txt"), "a@x,b,c,F\n");
+    }
+}
+
+#[test]
+fn saving_twice_gives_the_same_list_whatever_csv_and_frames_bring() {
+    let scratch = Scratch::new();
+    scratch.write("conversions.txt", "");
+    scratch.write("loyalty.csv", "email,fb_user,insta_user,gender\nb@x,\"Kim,\",\", the\n\",F\n");
+    scratch.write("loyalty.frames", frame(b"\x28\xb5\x2f\xfd@x, a\nb, , F"));
+    for (from, saved) in [
+        ("loyalty.csv --loyalty-format csv", &b"b@x, Kim, the, F\n"[..]),
+        ("loyalty.frames", b"\xef\xbb\xbf\x28\xb5\x2f\xfd@x, a b, , F\n"),
+    ] {
+        let save = |from| format!("run --loyalty {from} --conversions conversions.txt --save-loyalty saved.txt");
+        scratch.adseg(&save(from)).assert().success();
+        assert_eq!(fs::read(scratch.file("saved.txt")).unwrap(), saved);
+        scratch.adseg(&save("saved.txt")).assert().success();
+        assert_eq!(fs::read(scratch.file("saved.txt")).unwrap(), saved);
     }
 }
 

@@ -21,6 +21,7 @@ struct Live {
 impl Live {
     fn start(scratch: &Scratch, args: &str) -> Self {
         let mut child = scratch.piped(args).spawn().unwrap();
+        watch(child.id());
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { child, stdin, stdout }
@@ -46,6 +47,14 @@ impl Live {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
+}
+
+/// Ends a run that answers nothing for far too long, so that its test fails instead of hanging.
+fn watch(pid: u32) {
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(30));
+        let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
+    });
 }
 
 fn wait(child: &mut Child) -> (Option<i32>, String) {

@@ -48,10 +48,11 @@ fn every_command_in_the_readme_gives_what_is_shown() {
 
 fn steps(readme: &str) -> Vec<Step> {
     let blocks = readme.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let steps = blocks.flat_map(|block| block.split("$ ").skip(1)).map(|step| {
-        let (command, shown) = step.split_once('\n').unwrap();
-        Step { command: command.to_owned(), shown: shown.to_owned() }
-    });
+    let steps =
+        blocks.flat_map(|block| block.split("\n$ ").map(|step| step.strip_prefix("$ ").unwrap_or(step))).map(|step| {
+            let (command, shown) = step.split_once('\n').unwrap_or((step, ""));
+            Step { command: command.to_owned(), shown: shown.trim_end_matches('\n').to_owned() }
+        });
     steps.collect()
 }
 
@@ -60,7 +61,7 @@ fn run(scratch: &Scratch, command: &str) -> String {
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let script = format!("exec 2>&1\n{command}");
     let output = Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).env("PATH", path).output();
-    String::from_utf8(output.unwrap().stdout).unwrap()
+    String::from_utf8(output.unwrap().stdout).unwrap().trim_end_matches('\n').to_owned()
 }
 
 /// The last line of a summary tells how long it took, which is never the same.

@@ -41,6 +41,14 @@ fn blank_lines_and_a_byte_order_mark_are_no_records() {
 }
 
 #[test]
+fn a_first_frame_that_would_be_taken_for_no_text_comes_back_as_it_was() {
+    for first in [&b"\xef\xbb\xbfabc"[..], b"\x1f\x8babc", b"\x28\xb5\x2f\xfdabc", b"\0abc"] {
+        let frames = [frame(first), frame("next")].concat();
+        assert_eq!(given("frame", given("unframe", frames.clone())), frames, "{first:?}");
+    }
+}
+
+#[test]
 fn framed_conversions_are_answered_like_their_lines() {
     let scratch = Scratch::small_campaign();
     scratch.adseg("frame conversions.txt -o conversions.frames").assert().success().stdout("");

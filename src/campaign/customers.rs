@@ -4,7 +4,7 @@ use super::email_index::EmailIndex;
 use super::rows::{Rows, Turn};
 use super::{Decision, decide};
 use crate::partition::{EmailHash, EmailHasher};
-use crate::record::{ConversionKind, Customer, Layout};
+use crate::record::{Conversion, ConversionKind, Customer, Layout, RecordError};
 
 /// What an event is: a conversion, or a loyalty row, which decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,26 @@ pub struct Event<'a> {
     pub layout: Layout,
     /// The number of its line or frame, counted over the whole run: the order in which things happened.
     pub number: u64,
+}
+
+impl<'a> Event<'a> {
+    /// The loyalty row that the event is. `None` when it is a conversion.
+    pub fn customer(&self) -> Option<Customer<'a>> {
+        let wanted = self.kind == EventKind::Customer;
+        wanted.then(|| Customer::decode_as(self.layout, self.record)).and_then(decoded_before)
+    }
+
+    /// The conversion that the event is. `None` when it is a loyalty row.
+    pub fn conversion(&self) -> Option<Conversion<'a>> {
+        let wanted = self.kind != EventKind::Customer;
+        wanted.then(|| Conversion::decode_as(self.layout, self.record)).and_then(decoded_before)
+    }
+}
+
+/// Only a record that was decoded becomes an event, so decoding it again does not fail.
+fn decoded_before<T>(decoded: Result<T, RecordError<'_>>) -> Option<T> {
+    debug_assert!(decoded.is_ok(), "an event that is no record");
+    decoded.ok()
 }
 
 /// What a state keeps of its members.
@@ -90,9 +110,8 @@ impl LoyaltyCustomers {
 
     fn save(&mut self, hash: EmailHash, event: &Event<'_>) {
         let (number, new) = self.emails.insert(hash, event.email);
-        // The decoder has passed the row already; only its fields are wanted here.
         if let Some(rows) = &mut self.rows
-            && let Ok(customer) = Customer::decode_as(event.layout, event.record)
+            && let Some(customer) = event.customer()
         {
             if new {
                 rows.add(&customer, event.number);

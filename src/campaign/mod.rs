@@ -10,5 +10,5 @@ mod rows;
 mod rule;
 
 pub use customers::{Event, EventKind, Keep, LoyaltyCustomers};
-pub use roster::roster;
+pub use roster::members;
 pub use rule::{Decision, decide};

@@ -1,7 +1,9 @@
 //! What is kept of each member beside the email when the list is to be saved: the row's other fields and its turn.
 
+use std::borrow::Cow;
+
 use crate::record::Customer;
-use crate::record::field::Fields;
+use crate::record::field::{Fields, trim};
 
 /// The fields behind the email, for every member of one partition, by member number.
 ///
@@ -97,14 +99,22 @@ impl Rows {
 }
 
 /// Writes `, Facebook user, Instagram user, gender` and any more fields that the row had.
-///
-/// A comma or a line feed in a field, which only CSV and frames can bring, would make other fields or another row of
-/// what follows. The list is text and has no quotes, so they become spaces.
 fn write_fields(customer: &Customer<'_>, text: &mut Vec<u8>) {
     let fields = [customer.fb_user, customer.insta_user, customer.gender];
     for field in fields.into_iter().chain(customer.extra.into_iter().flat_map(Fields::of)) {
         text.extend_from_slice(b", ");
-        text.extend(field.iter().map(|byte| if matches!(byte, b',' | b'\n') { b' ' } else { *byte }));
+        text.extend_from_slice(trim(&harmless(field)));
+    }
+}
+
+/// A field as the list can hold it, which is text and has no quotes: a comma or a line feed, which only CSV and frames
+/// can bring, would make other fields or another row of what follows it, and becomes a space.
+fn harmless(field: &[u8]) -> Cow<'_, [u8]> {
+    let harms = |byte: u8| matches!(byte, b',' | b'\n');
+    if field.iter().any(|&byte| harms(byte)) {
+        field.iter().map(|&byte| if harms(byte) { b' ' } else { byte }).collect()
+    } else {
+        Cow::Borrowed(field)
     }
 }
 
@@ -136,7 +146,7 @@ mod tests {
     fn no_field_can_become_another_field_or_another_row() {
         let mut rows = Rows::default();
         let mut customer = row("a@x, fb, in, F");
-        (customer.fb_user, customer.gender) = (b"Kim, the\nWombat", b"F\nforged@x");
+        (customer.fb_user, customer.gender) = (b"Kim, the\nWombat,", b",F\nforged@x");
         rows.add(&customer, 0);
         assert_eq!(texts(&rows), [", Kim  the Wombat, in, F forged@x"]);
     }

@@ -68,7 +68,7 @@ fn carry_out(args: &CheckArgs, session: &Session) -> anyhow::Result<Ended<bool>>
     let job = Job { computation: Checking, encoder: Silent };
     let written = match replay(&job, &settings, inputs, Box::new(io::sink()), &mut reporter) {
         Ok(outcome) => reporter.report(outcome),
-        Err(Failure::Rejects(error)) => Err(error),
+        Err(Failure::Observer(error)) => Err(error),
         Err(failure) => return Err(failure.into()),
     };
     match written {
@@ -266,7 +266,7 @@ fn by_count(names: &Names) -> Vec<Named> {
         names.seen.iter().map(|(name, seen)| Named { name: text(name), count: seen.count }).collect();
     named.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.name.cmp(&other.name)));
     if names.others > 0 {
-        named.push(Named { name: "(too many to tell apart)".to_owned(), count: names.others });
+        named.push(Named { name: "(too many or too long)".to_owned(), count: names.others });
     }
     named
 }

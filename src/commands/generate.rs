@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::files::is_dash;
+use super::files::output_id;
 use super::outputs::Output;
 use super::session::{Ended, Outcome, Session, reader_left_or, session};
 use super::usage::wrong;
@@ -12,6 +12,7 @@ use crate::cli::{GenerateArgs, SampleFormat};
 use crate::messages::shown;
 use crate::sample::{Events, Interleaved, Members, Mix, Settings};
 use crate::sink::Rank;
+use crate::source::push_frame;
 
 /// How many bytes are written at once.
 const WRITTEN_BYTES: usize = 1 << 20;
@@ -28,7 +29,8 @@ fn carry_out(args: &GenerateArgs, session: &Session) -> anyhow::Result<Ended<()>
     let settings = settings(args);
     let (loyalty, conversions) = (args.loyalty.as_deref(), args.conversions.as_deref());
     let open = |path: &Path, rank| {
-        if !args.force && path.metadata().is_ok_and(|metadata| metadata.is_file()) && !is_dash(path) {
+        let is_stdout = output_id(path) == output_id(Path::new("-"));
+        if !args.force && !is_stdout && path.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return wrong(format!("{} is there already; --force replaces it", shown(path)));
         }
         Output::open(path, &session.staging, rank)
@@ -82,7 +84,6 @@ fn write_records(
     mut write_next: impl FnMut(&mut Vec<u8>) -> bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    const HEADER: usize = 4;
     let mut buffer = Vec::with_capacity(WRITTEN_BYTES + WRITTEN_BYTES / 8);
     loop {
         let start = buffer.len();
@@ -95,12 +96,10 @@ fn write_records(
                 more
             }
             SampleFormat::Framed => {
-                buffer.extend_from_slice(&[0; HEADER]);
-                let more = write_next(&mut buffer);
-                let len = (buffer.len() - start - HEADER) as u32;
-                match buffer.get_mut(start..start + HEADER) {
-                    Some(header) if more => header.copy_from_slice(&len.to_be_bytes()),
-                    _ => buffer.truncate(start),
+                let mut more = false;
+                push_frame(&mut buffer, |payload| more = write_next(payload));
+                if !more {
+                    buffer.truncate(start);
                 }
                 more
             }

@@ -13,7 +13,7 @@ use super::inputs::Inputs;
 use super::usage::wrong;
 use crate::cli::{OnError, RunArgs};
 use crate::messages::shown;
-use crate::sink::{Rank, Rejects, Staging};
+use crate::sink::{Rank, Rejects, Staging, earlier_rejects, may_hold_rejects};
 use crate::stdio::{stderr_file, stdout_file};
 
 /// Where one output goes.
@@ -130,11 +130,11 @@ fn check_list(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
 /// A folder of rejects must neither swallow files that are somebody else's nor be read at the same time.
 fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(folder) = &args.rejects else { return Ok(()) };
-    let earlier = Rejects::earlier(folder);
+    let earlier = earlier_rejects(folder);
     if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
         return wrong(format!("{input} is being read and would be replaced by new rejects; name another folder"));
     }
-    if !Rejects::may_use(folder).with_context(|| format!("{}: cannot keep rejects there", shown(folder)))? {
+    if !may_hold_rejects(folder).with_context(|| format!("{}: cannot keep rejects there", shown(folder)))? {
         return wrong(format!(
             "{} holds files that are no rejects of an earlier run; name a folder that is new or empty",
             shown(folder)

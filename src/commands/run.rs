@@ -13,14 +13,15 @@ use super::outputs::{Output, Outputs};
 use super::session::{Ended, Outcome, Session, reader_left_or, session};
 use super::usage::wrong;
 use super::with_speed;
-use crate::campaign::{Keep, LoyaltyCustomers, roster};
+use crate::campaign::{Keep, LoyaltyCustomers};
 use crate::cli::{OnError, OutputFormatArg, ProgressWhen, RunArgs, SummaryFormat};
 use crate::computation::Deciding;
-use crate::encoder::{DecisionEncoder, OutputFormat};
+use crate::encoder::{DecisionEncoder, OutputFormat, write_list};
 use crate::engine::{self, Counts, Failure, Job, Observer, Settings, replay};
 use crate::messages::{shown, tell};
 use crate::progress::Progress;
 use crate::sink::{Rejection, Rejects};
+use crate::source::SourceError;
 use crate::summary::Summary;
 
 /// How many bad records are told one by one when they are skipped.
@@ -120,7 +121,7 @@ fn shows_progress(args: &RunArgs, answers: &Output) -> bool {
 /// Saves the list; no row is longer than a record that a later run takes.
 fn save(partitions: &[LoyaltyCustomers], max_record_bytes: usize, list: Output) -> io::Result<()> {
     let mut out = BufWriter::new(list.into_writer());
-    roster(partitions, max_record_bytes, &mut out)?;
+    write_list(partitions, max_record_bytes, &mut out)?;
     out.flush()
 }
 
@@ -173,5 +174,10 @@ impl Observer for Witness {
 
     fn rejected_more(&mut self, raw: &[u8]) -> io::Result<()> {
         self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep_more(raw))
+    }
+
+    /// Damage ends a run, which tells of it then.
+    fn damaged(&mut self, _error: &SourceError) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -5,14 +5,13 @@
 //! meet in one partition.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Computation, EventBatch};
 use crate::campaign::{Event, EventKind};
 use crate::partition::{EmailHash, EmailHasher};
 use crate::record::field::Fields;
-use crate::record::{Action, Conversion, ConversionKind, Layout};
+use crate::record::{Action, ConversionKind, Layout};
 
 /// Looks and counts.
 #[derive(Debug, Clone, Copy)]
@@ -38,24 +37,27 @@ pub struct Sightings {
     pub first: u64,
 }
 
-/// How many different names of a kind are told apart in one partition; whoever has more has something else in that
-/// field, and memory must not pay for it.
+/// How many different names of a kind are told apart, and how long a name may be, in bytes. Whoever has more or longer
+/// ones has something else in that field, and memory must not pay for it.
 const MAX_NAMES: usize = 10_000;
+const MAX_NAME_BYTES: usize = 100;
 
 /// Names, and how often each was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// By name.
     pub seen: BTreeMap<Vec<u8>, Sightings>,
-    /// How often names were seen that are not told apart, because there are too many.
+    /// How often names were seen that are not told apart, because there are too many or they are too long.
     pub others: u64,
+    /// Whether there were too many.
+    too_many: bool,
 }
 
 /// What was seen.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Members by their emails in lower case; for each the emails as they were written, mostly one.
-    members: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// Members by their emails in lower case; for each the emails as they were written.
+    members: HashMap<Vec<u8>, Spellings>,
     /// Loyalty rows for an email that had one before.
     pub duplicates: Option<Sightings>,
     /// The promos of the conversions.
@@ -64,6 +66,35 @@ pub struct Seen {
     pub channels: Names,
     /// What is suspicious.
     pub suspicions: BTreeMap<Suspicion, Sightings>,
+}
+
+/// How members write one email that is the same but for case.
+#[derive(Debug)]
+enum Spellings {
+    /// In lower case, as nearly everybody does.
+    LowerCase,
+    /// In these ways.
+    These(HashSet<Vec<u8>>),
+}
+
+impl Spellings {
+    fn of(email: &[u8], lower_case: &[u8]) -> Self {
+        if email == lower_case { Self::LowerCase } else { Self::These(HashSet::from([email.to_owned()])) }
+    }
+
+    fn contains(&self, email: &[u8], lower_case: &[u8]) -> bool {
+        match self {
+            Self::LowerCase => email == lower_case,
+            Self::These(spellings) => spellings.contains(email),
+        }
+    }
+
+    fn add(&mut self, email: &[u8], lower_case: &[u8]) {
+        match self {
+            Self::LowerCase => *self = Self::These(HashSet::from([lower_case.to_owned(), email.to_owned()])),
+            Self::These(spellings) => drop(spellings.insert(email.to_owned())),
+        }
+    }
 }
 
 impl Computation for Checking {
@@ -111,9 +142,10 @@ impl Names {
     fn see(&mut self, name: &[u8], seen: Sightings) {
         if let Some(sightings) = self.seen.get_mut(name) {
             sightings.add(seen);
-        } else if self.seen.len() < MAX_NAMES {
+        } else if name.len() <= MAX_NAME_BYTES && self.seen.len() < MAX_NAMES {
             self.seen.insert(name.to_owned(), seen);
         } else {
+            self.too_many |= name.len() <= MAX_NAME_BYTES;
             self.others += seen.count;
         }
     }
@@ -123,11 +155,12 @@ impl Names {
             self.seen.entry(name).and_modify(|sightings| sightings.add(seen)).or_insert(seen);
         }
         self.others += other.others;
+        self.too_many |= other.too_many;
     }
 
     /// When there are too many names, which ones were counted depends on the partitions. Then none of them is told.
     fn settle(&mut self) {
-        if self.others > 0 || self.seen.len() > MAX_NAMES {
+        if self.too_many || self.seen.len() > MAX_NAMES {
             self.others += self.seen.values().map(|sightings| sightings.count).sum::<u64>();
             self.seen.clear();
         }
@@ -168,29 +201,25 @@ impl Seen {
     }
 
     fn see_customer(&mut self, email: &[u8], once: Sightings) {
-        match self.members.entry(lower_case(email).into_owned()) {
-            Entry::Vacant(entry) => {
-                entry.insert(vec![email.to_owned()]);
-            }
-            Entry::Occupied(entry) if entry.get().iter().any(|known| known == email) => {
-                sighted(&mut self.duplicates, once);
-            }
-            Entry::Occupied(entry) => {
-                entry.into_mut().push(email.to_owned());
+        let lower_case = lower_case(email);
+        match self.members.get_mut(lower_case.as_ref()) {
+            None => drop(self.members.insert(lower_case.to_vec(), Spellings::of(email, &lower_case))),
+            Some(known) if known.contains(email, &lower_case) => sighted(&mut self.duplicates, once),
+            Some(known) => {
+                known.add(email, &lower_case);
                 self.suspect(Suspicion::OtherCase, once);
             }
         }
     }
 
     fn see_conversion(&mut self, event: &Event<'_>, once: Sightings) {
-        // It was decoded before, so this does not fail.
-        let Ok(conversion) = Conversion::decode_as(event.layout, event.record) else { return };
+        let Some(conversion) = event.conversion() else { return };
         self.promos.see(conversion.promo, once);
         if let Action::Click { channel } = conversion.action {
             self.channels.see(channel, once);
         }
-        let known = self.members.get(lower_case(event.email).as_ref());
-        if known.is_some_and(|known| known.iter().all(|known| known != event.email)) {
+        let lower_case = lower_case(event.email);
+        if self.members.get(lower_case.as_ref()).is_some_and(|known| !known.contains(event.email, &lower_case)) {
             self.suspect(Suspicion::OtherCase, once);
         }
     }

@@ -2,7 +2,6 @@
 
 use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
-use super::fields;
 use crate::campaign::{Decision, Event};
 use crate::record::{Action, CONVERSION_COLUMNS, Conversion, Items};
 
@@ -27,7 +26,7 @@ pub(super) fn rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>,
     let mut row = ByteRecord::new();
     let mut scratch = Vec::new();
     for (event, decision) in conversions {
-        if let Ok(conversion) = fields(&event) {
+        if let Some(conversion) = event.conversion() {
             fill(&mut row, &conversion, decision, &mut scratch);
             // Memory cannot fail, and every row has the same width.
             let _ = writer.write_byte_record(&row);

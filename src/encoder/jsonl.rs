@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::fields;
 use crate::campaign::{Decision, Event};
 use crate::record::{Action, Conversion, Items, TotalCost};
 
@@ -60,7 +59,7 @@ fn digits(total_cost: TotalCost<'_>) -> Cow<'_, str> {
 /// Appends a line for each conversion.
 pub(super) fn lines<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
     for (event, decision) in conversions {
-        if let Ok(conversion) = fields(&event) {
+        if let Some(conversion) = event.conversion() {
             let start = out.len();
             match serde_json::to_writer(&mut *out, &Line::new(&conversion, decision)) {
                 Ok(()) => out.push(b'\n'),

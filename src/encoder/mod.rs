@@ -5,10 +5,12 @@
 
 mod csv;
 mod jsonl;
+mod list;
 mod text;
 
+pub use list::write_list;
+
 use crate::campaign::{Decision, Event};
-use crate::record::{Conversion, RecordError};
 
 /// Writes the answers to conversions.
 pub trait Encoder<Answer>: Sync {
@@ -62,9 +64,4 @@ impl Encoder<Decision> for DecisionEncoder {
             OutputFormat::Csv => csv::rows(wanted, out),
         }
     }
-}
-
-/// All fields of a conversion. It was decoded before, so this does not fail.
-fn fields<'a>(event: &Event<'a>) -> Result<Conversion<'a>, RecordError<'a>> {
-    Conversion::decode_as(event.layout, event.record)
 }

@@ -149,7 +149,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             let block = match block {
                 Ok(block) => block,
                 Err(damage) if self.settings.reads_on_after_damage => {
-                    self.observer.damaged(&damage).map_err(Failure::Rejects)?;
+                    self.observer.damaged(&damage).map_err(Failure::Observer)?;
                     continue;
                 }
                 Err(damage) => return Err(Failure::Source(damage).into()),
@@ -173,7 +173,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             self.lines_in_input = 0;
             self.numbering.begin(Arc::clone(&block.input), block.framing, self.lines);
             if let Some(header) = &block.header {
-                self.pass_lines(memchr_iter(b'\n', header).count() as u64);
+                self.pass_lines(header.lines);
             }
         }
     }
@@ -233,7 +233,10 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
                 let position = Position { input: block.input.name.clone(), place };
                 let reason = match decoder.decode(reject.payload(block)) {
                     Err(reason) => reason,
-                    Ok(_) => continue,
+                    Ok(_) => {
+                        debug_assert!(false, "a record that was bad a moment ago is good");
+                        continue;
+                    }
                 };
                 if self.counts.rejects >= self.settings.max_rejects {
                     failure = Some((reject.clone(), Failure::BadRecord { position, reason: reason.to_string() }));
@@ -241,7 +244,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
                 }
                 self.counts.rejects += 1;
                 let rejection = rejection(block, position, reason, reject.raw(block));
-                self.observer.rejected(&rejection).map_err(Failure::Rejects)?;
+                self.observer.rejected(&rejection).map_err(Failure::Observer)?;
             }
             if let Some((reject, _)) = &failure {
                 slice.truncate(reject);
@@ -268,14 +271,14 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
         self.pass_lines_of_piece(block);
         self.counts += Counts { records: 1, rejects: 1, bytes: block.bytes().len() as u64, ..Counts::default() };
         let rejection = rejection(block, position, reason, block.bytes());
-        self.observer.rejected(&rejection).map_err(Failure::Rejects)?;
+        self.observer.rejected(&rejection).map_err(Failure::Observer)?;
         Ok(())
     }
 
     fn oversized_rest(&mut self, block: &Block) -> Result<(), Stopped> {
         self.pass_lines_of_piece(block);
         self.counts.bytes += block.bytes().len() as u64;
-        self.observer.rejected_more(block.bytes()).map_err(Failure::Rejects)?;
+        self.observer.rejected_more(block.bytes()).map_err(Failure::Observer)?;
         Ok(())
     }
 

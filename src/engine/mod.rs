@@ -1,7 +1,7 @@
 //! The engine: what brings every record to its partition and every answer back into input order.
 //!
 //! [`replay`] is the local one, on the threads of this process. It is handed a [`Computation`] and an [`Encoder`] and
-//! knows nothing of members or codes. Whatever the numbers of partitions, threads, slices or blocks, the bytes that
+//! knows nothing of the rule. Whatever the numbers of partitions, threads, slices or blocks, the bytes that
 //! come out are the same: the events of one email go through one partition, in the order of their records, and the
 //! answers are written in the order of the records.
 //!
@@ -79,9 +79,7 @@ pub trait Observer: Send {
     ///
     /// # Errors
     /// When it could not be told; the run ends then.
-    fn damaged(&mut self, _error: &SourceError) -> io::Result<()> {
-        Ok(())
-    }
+    fn damaged(&mut self, error: &SourceError) -> io::Result<()>;
 }
 
 /// Why a replay did not reach the end.
@@ -101,9 +99,9 @@ pub enum Failure {
     /// A write failed.
     #[error("cannot write: {0}")]
     Output(io::Error),
-    /// A bad record could not be kept.
-    #[error("cannot keep a bad record: {0}")]
-    Rejects(io::Error),
+    /// Whoever is told what happens could not take it.
+    #[error("{0}")]
+    Observer(io::Error),
     /// The system gives no threads.
     #[error("cannot start threads: {0}")]
     Threads(io::Error),

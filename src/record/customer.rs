@@ -49,15 +49,19 @@ impl<'a> Customer<'a> {
     /// Decodes one row of a table, as [`super::write_row`] wrote it with [`CUSTOMER_COLUMNS`].
     ///
     /// # Errors
-    /// When the row does not fit its header, or the email is no email.
+    /// When the row does not fit its header, or for what [`Self::decode`] refuses.
     pub fn decode_row(payload: &'a [u8]) -> Result<Self, RecordError<'a>> {
         let mut row = Row::open(payload)?;
         let mut column = |index: usize| {
             let column = CUSTOMER_COLUMNS.get(index).copied().unwrap_or_default();
             row.next_column().ok_or(RecordError::NoColumn { what: "a loyalty row", column })
         };
-        let email = Email::parse_unsplit(column(0)?)?;
-        Ok(Self { email, fb_user: column(1)?, insta_user: column(2)?, gender: column(3)?, extra: None })
+        let (email, fb_user) = (column(0)?, column(1)?);
+        if let Some(kind) = ConversionKind::from_name(fb_user) {
+            return Err(RecordError::ConversionInList { kind });
+        }
+        let (email, insta_user, gender) = (Email::parse_unsplit(email)?, column(2)?, column(3)?);
+        Ok(Self { email, fb_user, insta_user, gender, extra: None })
     }
 }
 

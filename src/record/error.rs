@@ -75,8 +75,8 @@ pub enum RecordError<'a> {
         /// How many fields the row has.
         row: u32,
     },
-    /// A CSV row with an odd number of quotes.
-    #[error("the quotes do not pair up (is a quoted field never closed?)")]
+    /// A CSV row with quotes where none can be.
+    #[error("the quotes do not pair up (is a quoted field never closed, or is text beside one?)")]
     Misquoted,
     /// A CSV row that needs a column which the header does not have.
     #[error("{what} needs a column \"{column}\", and the header row has none")]

@@ -24,7 +24,7 @@ pub enum Width {
         /// How many fields the row has.
         row: u32,
     },
-    /// Its quotes do not pair up, so nobody knows where its fields end.
+    /// Quotes stand where none can be, so nobody knows where its fields end.
     Misquoted,
 }
 

@@ -4,9 +4,11 @@
 //! whole or not at all. [`Rejects`] keeps bad records.
 
 mod rejects;
+mod rejects_folder;
 mod staging;
 mod writer;
 
 pub use rejects::{ErrorLine, Rejection, Rejects};
+pub use rejects_folder::{earlier_rejects, may_hold_rejects};
 pub use staging::{Rank, Staging};
 pub use writer::{Closed, Writer};

@@ -17,6 +17,15 @@ pub struct InputLabel {
     pub expected: Expected,
 }
 
+/// The header row of a table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TableHeader {
+    /// The row verbatim.
+    pub raw: Vec<u8>,
+    /// How many lines of the input end with it: its own, and blank ones before it.
+    pub lines: u64,
+}
+
 /// What a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -29,9 +38,12 @@ pub enum Content {
     OversizedRest,
 }
 
-/// Bytes of one input on their way through the engine.
+/// Bytes of one input on their way through the engine. It knows where its bytes stand; which line its first record is on
+/// is known to whoever has counted the lines of the blocks before it.
 #[derive(Debug)]
 pub struct Block {
+    /// The how-manieth block of all inputs it is, counted from 0.
+    pub number: u64,
     /// Which input it comes from.
     pub input: Arc<InputLabel>,
     /// Where its first byte stands in that input, counted from 0.
@@ -40,14 +52,14 @@ pub struct Block {
     pub framing: Framing,
     /// What it holds.
     pub content: Content,
-    /// The header row of a table, verbatim.
-    pub header: Option<Arc<[u8]>>,
+    /// The header row of a table.
+    pub header: Option<Arc<TableHeader>>,
     buffer: Vec<u8>,
     len: usize,
 }
 
 impl Block {
-    /// A block of the first `len` bytes of `buffer`, which may be longer: it is reused as it is.
+    /// The first block, of the first `len` bytes of `buffer`, which may be longer: it is reused as it is.
     pub fn new(
         buffer: Vec<u8>,
         len: usize,
@@ -57,11 +69,11 @@ impl Block {
         content: Content,
     ) -> Self {
         let len = len.min(buffer.len());
-        Self { input, offset, framing, content, header: None, buffer, len }
+        Self { number: 0, input, offset, framing, content, header: None, buffer, len }
     }
 
     /// The same block with the header row of its table.
-    pub fn with_header(self, header: Arc<[u8]>) -> Self {
+    pub fn with_header(self, header: Arc<TableHeader>) -> Self {
         Self { header: Some(header), ..self }
     }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::csv_rows::{Found, Rows};
 use super::cut::{Cut, NextBlock};
-use super::framing::push_table_row;
-use super::{Block, Content, Feed, Framing, InputLabel, Patience, ReaderSettings, SourceError};
+use super::framing::{lines_of, push_table_row};
+use super::{Block, Content, Feed, Framing, InputLabel, Patience, ReaderSettings, SourceError, TableHeader};
 use crate::record::field::trim;
 use crate::record::{CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Expected, Quoted, Width, write_row};
 
@@ -40,7 +40,7 @@ pub(super) struct CsvCutter<'a> {
 
 /// What the header row says.
 struct Table {
-    header: Arc<[u8]>,
+    header: Arc<TableHeader>,
     width: usize,
     /// For each column that a record needs, where it stands in a row.
     columns: Vec<Option<usize>>,
@@ -76,34 +76,39 @@ impl<'a> CsvCutter<'a> {
 
     /// Reads the header row unless it was read before, or there is nothing at all.
     fn read_header(&mut self) -> Result<(), SourceError> {
-        let mut header = Vec::new();
+        let mut lines = 0;
         while self.table.is_none() {
             let found = self.next_found();
             if self.is_too_long(&found) {
-                return Err(self.bad_header(format!("it is longer than {} bytes", self.settings.max_record_bytes)));
+                let what = format!("it is longer than {} bytes", self.settings.max_record_bytes);
+                return Err(self.bad_header(lines, what));
             }
             match found {
-                Found::NeedsMore => drop(self.read(Patience::Wait)),
-                Found::End => {
+                Found::NeedsMore if self.end.is_none() => drop(self.read(Patience::Wait)),
+                Found::NeedsMore | Found::End => {
                     self.pending = Some(found);
                     return Ok(());
                 }
                 Found::Blank | Found::Row { .. } => {
-                    header.extend_from_slice(self.rows.raw());
                     if found != Found::Blank {
-                        self.table = Some(self.table(header.as_slice().into())?);
+                        self.table = Some(self.table(lines)?);
+                        self.offset += self.rows.passed_over();
                     }
+                    self.offset += self.rows.raw().len() as u64;
+                    lines += lines_of(self.rows.raw());
                     self.rows.finish_row();
                 }
             }
         }
-        self.offset += self.rows.passed_over() + header.len() as u64;
         Ok(())
     }
 
-    /// What the header row that was just parsed says.
-    fn table(&self, header: Arc<[u8]>) -> Result<Table, SourceError> {
+    /// What the header row says that was just parsed, behind so many blank lines.
+    fn table(&self, lines_before: u64) -> Result<Table, SourceError> {
         let names: Vec<&[u8]> = self.rows.fields().map(trim).collect();
+        if self.rows.width() > names.len() {
+            return Err(self.bad_header(lines_before, format!("it has more than {} columns", names.len())));
+        }
         let (wanted, needed) = match self.input.expected {
             Expected::Customers | Expected::Either => (CUSTOMER_COLUMNS.as_slice(), CUSTOMER_COLUMNS.len()),
             Expected::Conversions => (CONVERSION_COLUMNS.as_slice(), NEEDED_CONVERSION_COLUMNS),
@@ -114,18 +119,21 @@ impl<'a> CsvCutter<'a> {
             let place = places.next();
             if place.is_none() && index < needed {
                 let has: Vec<_> = names.iter().take(SHOWN_COLUMNS).map(|name| Quoted(name).to_string()).collect();
-                return Err(self.bad_header(format!("it has no column \"{name}\", only {}", has.join(", "))));
+                let what = format!("it has no column \"{name}\", only {}", has.join(", "));
+                return Err(self.bad_header(lines_before, what));
             }
             if places.next().is_some() {
-                return Err(self.bad_header(format!("it has more than one column \"{name}\"")));
+                return Err(self.bad_header(lines_before, format!("it has more than one column \"{name}\"")));
             }
             columns.push(place);
         }
-        Ok(Table { header, width: self.rows.width(), columns })
+        let raw = self.rows.raw().to_vec();
+        let lines = lines_before + lines_of(&raw);
+        Ok(Table { header: Arc::new(TableHeader { raw, lines }), width: self.rows.width(), columns })
     }
 
-    fn bad_header(&self, what: String) -> SourceError {
-        SourceError::Header { input: self.input.name.clone(), what }
+    fn bad_header(&self, lines_before: u64, what: String) -> SourceError {
+        SourceError::Header { input: self.input.name.clone(), line: lines_before + 1, what }
     }
 
     /// A block of rows, or a piece of one that is beyond the limit, or what there is to say at the end.
@@ -134,8 +142,8 @@ impl<'a> CsvCutter<'a> {
         let mut taken = 0;
         loop {
             let found = self.next_found();
-            let starved = found == Found::NeedsMore && self.rows.raw().is_empty();
-            if !starved && found != Found::End && (self.oversized || self.is_too_long(&found)) {
+            let more = !self.rows.raw().is_empty() || matches!(found, Found::Row { .. } | Found::Blank);
+            if more && found != Found::End && (self.oversized || self.is_too_long(&found)) {
                 if taken == 0 {
                     return self.piece(block, &found);
                 }
@@ -151,16 +159,17 @@ impl<'a> CsvCutter<'a> {
                         return self.hand_over(block, taken, Content::Records);
                     }
                 }
+                Found::NeedsMore | Found::End if taken == 0 && self.end.is_some() => return self.finish(),
                 Found::NeedsMore if taken == 0 => drop(self.read(Patience::Wait)),
-                Found::NeedsMore if self.read(Patience::TakeWhatIsThere) => {}
-                Found::End if taken == 0 => return self.finish(),
+                Found::NeedsMore if self.end.is_none() && self.read(Patience::TakeWhatIsThere) => {}
                 Found::NeedsMore | Found::End => return self.hand_over(block, taken, Content::Records),
             }
         }
     }
 
     fn next_found(&mut self) -> Found {
-        self.pending.take().unwrap_or_else(|| self.rows.parse(self.end.is_some()))
+        // What a failed read cut short is no row.
+        self.pending.take().unwrap_or_else(|| self.rows.parse(matches!(self.end, Some(Ok(())))))
     }
 
     fn is_too_long(&self, found: &Found) -> bool {
@@ -168,8 +177,8 @@ impl<'a> CsvCutter<'a> {
         match found {
             // What is still missing may be the line feed of a row that just fits.
             Found::NeedsMore => self.rows.raw().len() > limit.saturating_add(2),
-            Found::Row { .. } => self.rows.raw_without_line_end().len() > limit,
-            Found::Blank | Found::End => false,
+            Found::Row { .. } | Found::Blank => self.rows.raw_without_line_end().len() > limit,
+            Found::End => false,
         }
     }
 
@@ -193,7 +202,7 @@ impl<'a> CsvCutter<'a> {
         let rows = &self.rows;
         push_table_row(block, rows.raw(), |payload| {
             let width = match found {
-                Found::Row { paired: false } => Width::Misquoted,
+                Found::Row { well_quoted: false } => Width::Misquoted,
                 Found::Row { .. } if rows.width() == table.width => Width::AsHeader,
                 Found::Row { .. } => Width::Differs { header: table.width as u32, row: rows.width() as u32 },
                 Found::Blank | Found::NeedsMore | Found::End => return,

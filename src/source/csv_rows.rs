@@ -6,25 +6,24 @@
 use std::io;
 
 use csv_core::{ReadRecordResult, Reader};
-use memchr::memchr_iter;
+use memchr::memchr;
 
+use super::framing::BYTE_ORDER_MARK;
 use super::{Feed, Patience};
 use crate::record::field::trim;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How many bytes are read at once.
 const READ_BYTES: usize = 256 << 10;
 
 /// A row's fields beyond this number are counted but not kept.
-const MAX_COLUMNS: usize = 1 << 10;
+const MAX_COLUMNS: usize = 1 << 12;
 
 /// What was found next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A row. Where its quotes do not pair up it is no CSV, whatever a lenient parser makes of it: most of the time a
-    /// quoted field is never closed.
-    Row { paired: bool },
+    /// A row. One whose quotes are not as they should be is no CSV, whatever a lenient parser makes of it: most of the
+    /// time a quoted field is never closed, and the next quote closes it lines later.
+    Row { well_quoted: bool },
     /// A line with nothing but white space.
     Blank,
     /// The bytes are used up, within a row or between two.
@@ -46,10 +45,14 @@ pub(super) struct Rows {
     text_len: usize,
     ends: Vec<usize>,
     ends_len: usize,
+    /// Takes the ends of the fields that are not kept.
+    unkept: [usize; 64],
     /// How many fields the row has, beside those in `ends`.
     passed_fields: usize,
     /// Whether the row is complete but for the line feed behind its carriage return.
     awaits_line_feed: bool,
+    /// Whether the beginning of the row was let go of.
+    is_broken: bool,
     /// Whether the very beginning was looked at, and how many bytes of it are no part of a row.
     begun: bool,
     passed_over: u64,
@@ -66,8 +69,10 @@ impl Default for Rows {
             text_len: 0,
             ends: vec![0; MAX_COLUMNS],
             ends_len: 0,
+            unkept: [0; 64],
             passed_fields: 0,
             awaits_line_feed: false,
+            is_broken: false,
             begun: false,
             passed_over: 0,
         }
@@ -129,7 +134,7 @@ impl Rows {
         if !self.begun && !self.begin(ended) {
             return Found::NeedsMore;
         }
-        if self.start == self.parsed && self.width() == 0 && !self.awaits_line_feed {
+        if self.start == self.parsed && !self.is_broken && !self.awaits_line_feed {
             match self.blank_line(ended) {
                 Some(found) => return found,
                 None if self.parsed == self.raw.len() => return if ended { Found::End } else { Found::NeedsMore },
@@ -179,18 +184,16 @@ impl Rows {
                 return ReadRecordResult::InputEmpty;
             }
             let text = self.text.get_mut(self.text_len..).unwrap_or_default();
-            let ends = self.ends.get_mut(self.ends_len..).unwrap_or_default();
+            let kept = self.ends_len < self.ends.len();
+            let ends = self.ends.get_mut(self.ends_len..).filter(|_| kept).unwrap_or(&mut self.unkept);
             let (result, read, written, fields) = self.parser.read_record(input, text, ends);
             self.parsed += read;
             self.text_len += written;
-            self.ends_len += fields;
+            *(if kept { &mut self.ends_len } else { &mut self.passed_fields }) += fields;
             match result {
                 ReadRecordResult::InputEmpty if ended => {}
                 ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => {
-                    self.passed_fields += self.ends_len;
-                    self.ends_len = 0;
-                }
+                ReadRecordResult::OutputEndsFull => {}
                 result => return result,
             }
         }
@@ -209,16 +212,16 @@ impl Rows {
             }
         }
         let raw = self.raw();
-        if trim(raw).is_empty() && self.passed_fields == 0 {
+        if trim(raw).is_empty() && !self.is_broken {
             return Found::Blank;
         }
-        Found::Row { paired: memchr_iter(b'"', raw).count().is_multiple_of(2) }
+        Found::Row { well_quoted: self.is_broken || is_well_quoted(self.raw_without_line_end()) }
     }
 
     /// Lets go of the row that was found, and begins the next one.
     pub(super) fn finish_row(&mut self) {
         self.pass_over();
-        self.passed_fields = 0;
+        self.is_broken = false;
         self.awaits_line_feed = false;
     }
 
@@ -226,9 +229,45 @@ impl Rows {
     pub(super) fn pass_over(&mut self) {
         self.start = self.parsed;
         self.text_len = 0;
-        // A row that is passed over piece by piece is still a row, even if none of its fields has ended yet.
-        self.passed_fields += self.ends_len + 1;
         self.ends_len = 0;
+        self.passed_fields = 0;
+        self.is_broken = true;
+    }
+}
+
+/// Whether quotes stand only where RFC 4180 has them: around a whole field, and doubled within it.
+fn is_well_quoted(row: &[u8]) -> bool {
+    let mut rest = row;
+    loop {
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let Some(behind) = behind_closing_quote(quoted) else { return false };
+            match behind {
+                [] => return true,
+                [b',', behind @ ..] => rest = behind,
+                _ => return false,
+            }
+        } else {
+            let field = memchr(b',', rest).unwrap_or(rest.len());
+            let (field, behind) = rest.split_at_checked(field).unwrap_or((rest, b""));
+            if memchr(b'"', field).is_some() {
+                return false;
+            }
+            match behind {
+                [b',', behind @ ..] => rest = behind,
+                _ => return true,
+            }
+        }
+    }
+}
+
+/// What follows the quote that closes a field, of which the bytes behind the opening quote are given.
+fn behind_closing_quote(mut quoted: &[u8]) -> Option<&[u8]> {
+    loop {
+        let behind = quoted.get(memchr(b'"', quoted)? + 1..)?;
+        match behind.strip_prefix(b"\"") {
+            Some(doubled) => quoted = doubled,
+            None => return Some(behind),
+        }
     }
 }
 
@@ -260,7 +299,7 @@ mod tests {
     #[test]
     fn rows_are_the_same_in_pieces_of_any_size() {
         let bytes = "\u{feff}a,\"b \"\"q\"\", c\"\r\n\n \r\n\"multi\nline\",x\ny,z".as_bytes();
-        let row = |fields: [&str; 2], len| (Found::Row { paired: true }, fields.map(str::to_owned).to_vec(), len);
+        let row = |fields: [&str; 2], len| (Found::Row { well_quoted: true }, fields.map(str::to_owned).to_vec(), len);
         for piece in 1..=bytes.len() {
             let mut given = found(bytes, piece);
             assert_eq!(given.iter().map(|(.., len)| len).sum::<usize>() + 3, bytes.len(), "nothing is lost");
@@ -271,19 +310,26 @@ mod tests {
     }
 
     #[test]
-    fn quotes_that_do_not_pair_up_are_told() {
-        assert_eq!(found(b"a,\"b\nc,d", 3)[0].0, Found::Row { paired: false });
-        assert_eq!(found(b"a,\"b\nc,d\n", 3)[0].0, Found::Row { paired: false });
-        assert_eq!(found(b"a,b\"c\n", 3)[0].0, Found::Row { paired: false });
-        assert_eq!(found(b"a,\"b\"", 3)[0].0, Found::Row { paired: true });
+    fn quotes_that_stand_where_none_can_be_are_told() {
+        assert_eq!(found(b"a,\"b\nc,d", 3)[0].0, Found::Row { well_quoted: false });
+        assert_eq!(found(b"a,\"b\nc,d\n", 3)[0].0, Found::Row { well_quoted: false });
+        for row in ["a,b\"c\n", "\"a\"b,c\n", "a,\"b\" \n", "a,\"\"\"\n", "\"a,b\n\"x,y\n"] {
+            assert_eq!(found(row.as_bytes(), 3)[0].0, Found::Row { well_quoted: false }, "{row}");
+        }
+        for row in ["\"\",b\n", "a,\"b \"\"c\"\"\"\r\n", "\"a\nb\",\n"] {
+            assert_eq!(found(row.as_bytes(), 3)[0].0, Found::Row { well_quoted: true }, "{row}");
+        }
+        assert_eq!(found(b"a,\"b\"", 3)[0].0, Found::Row { well_quoted: true });
     }
 
     #[test]
     fn fields_beyond_what_is_kept_are_counted() {
         let mut rows = Rows::default();
-        let line = ",".repeat(5_000);
+        let line = format!("first{}", ",".repeat(5_000));
         drop(rows.read(&mut io::Cursor::new(line), Patience::Wait));
-        assert_eq!(rows.parse(true), Found::Row { paired: true });
+        assert_eq!(rows.parse(true), Found::Row { well_quoted: true });
         assert_eq!(rows.width(), 5_001);
+        assert_eq!(rows.fields().count(), MAX_COLUMNS);
+        assert_eq!(rows.field(0), b"first");
     }
 }

@@ -10,12 +10,10 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::cut::{Cut, NextBlock};
-use super::framing::{HEADER_BYTES, announced, last_line_end};
+use super::framing::{BYTE_ORDER_MARK, HEADER_BYTES, announced, last_line_end};
 use super::{
     Block, Content, Feed, Framing, InputFormat, InputLabel, Patience, Place, Position, ReaderSettings, SourceError,
 };
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The smallest buffer: it holds a header, and the byte-order mark that is looked for first.
 const MIN_BUFFER_BYTES: usize = HEADER_BYTES;

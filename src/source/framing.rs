@@ -1,4 +1,4 @@
-//! How records are told apart: one a line, or one behind each length.
+//! How records are told apart: one a line, one behind each length, or as rows of a table that are taken apart already.
 //!
 //! Pure functions on bytes. Incomplete, complete and blank are told apart here; what a record means is not.
 
@@ -11,6 +11,9 @@ use crate::record::field::trim;
 
 /// Bytes of a frame's header: the length of the payload, big-endian.
 pub const HEADER_BYTES: usize = 4;
+
+/// What may stand before text and is no part of it.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What the user says of an input's framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -149,6 +152,23 @@ fn table_row(bytes: &[u8]) -> Option<TableRow> {
     Some(TableRow { payload_len, raw_len, lines: numbers.next()? })
 }
 
+/// How many lines a row of a table takes. One that ends without a line feed, be it the last one, still is a line.
+pub fn lines_of(raw: &[u8]) -> u64 {
+    memchr_iter(b'\n', raw).count() as u64 + u64::from(!raw.ends_with(b"\n"))
+}
+
+/// Appends a frame to `out`: what `payload` appends, behind its length.
+pub fn push_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    payload(out);
+    // A record is at most 1 GiB long, and so is what is said about it.
+    let len = (out.len() - start - HEADER_BYTES) as u32;
+    if let Some(header) = out.get_mut(start..start + HEADER_BYTES) {
+        header.copy_from_slice(&len.to_be_bytes());
+    }
+}
+
 /// Appends a row of a table to the bytes of a block: what is written by `payload`, and the row verbatim.
 pub fn push_table_row(block: &mut Vec<u8>, raw: &[u8], payload: impl FnOnce(&mut Vec<u8>)) {
     let start = block.len();
@@ -156,9 +176,7 @@ pub fn push_table_row(block: &mut Vec<u8>, raw: &[u8], payload: impl FnOnce(&mut
     payload(block);
     let payload_len = block.len() - start - ROW_HEADER_BYTES;
     block.extend_from_slice(raw);
-    // A row that ends without a line feed, be it the last one, still is a line.
-    let lines = memchr_iter(b'\n', raw).count() + usize::from(!raw.ends_with(b"\n"));
-    let numbers = [payload_len, raw.len(), lines].map(|number| (number as u32).to_le_bytes());
+    let numbers = [payload_len, raw.len(), lines_of(raw) as usize].map(|number| (number as u32).to_le_bytes());
     if let Some(header) = block.get_mut(start..start + ROW_HEADER_BYTES) {
         header.copy_from_slice(numbers.as_flattened());
     }

@@ -3,7 +3,7 @@
 //! A thread of its own reads the inputs one after the other ([`Blocks`]), so that reading overlaps with the work. It
 //! finds out how an input marks its records ([`Framing`]), cuts the bytes into blocks of whole records, and hands a
 //! block over when it is full or when nothing more is waiting: that is what makes a live pipe answer at once. What the
-//! bytes of a record mean is not known here.
+//! bytes of a record mean is not known here, but for the columns that CSV is taken apart into.
 
 mod block;
 mod csv;
@@ -17,10 +17,11 @@ mod position;
 mod reader;
 mod unpack;
 
-pub use block::{Block, Content, InputLabel};
+pub use block::{Block, Content, InputLabel, TableHeader};
 pub use cut::ReaderSettings;
 pub use feed::{Feed, Patience};
-pub use framing::{Framing, InputFormat, RawRecord};
+pub use framing::{BYTE_ORDER_MARK, Framing, InputFormat, RawRecord, push_frame};
 pub use input::{Input, Origin};
 pub use position::{Numbering, Place, Position, SourceError};
 pub use reader::Blocks;
+pub use unpack::looks_like_no_text;

@@ -62,7 +62,7 @@ impl Numbering {
     }
 }
 
-/// Damage to an input itself. No mode of a run goes on behind it.
+/// Damage to an input itself. Nothing behind it in that input is read.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The input could not be opened.
@@ -84,10 +84,12 @@ pub enum SourceError {
         cause: io::Error,
     },
     /// The header row of a table does not do.
-    #[error("{input}:1: the header row will not do: {what}")]
+    #[error("{input}:{line}: the header row will not do: {what}")]
     Header {
         /// The input, as the user named it.
         input: String,
+        /// Which line it stands on, counted from 1.
+        line: u64,
         /// What is wrong with it.
         what: String,
     },

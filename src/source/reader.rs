@@ -74,6 +74,7 @@ fn read_all(
     to_engine: &SyncSender<Result<Block, SourceError>>,
     from_engine: &Receiver<Vec<u8>>,
 ) {
+    let mut blocks = 0;
     for (index, input) in inputs.into_iter().enumerate() {
         let label = Arc::new(InputLabel { index, name: input.name.clone(), expected: input.expected });
         let format = input.format;
@@ -89,6 +90,11 @@ fn read_all(
             _ => Box::new(Cutter::new(feed.as_mut(), format, settings, label)),
         };
         while let Some(next) = cutter.next_block(from_engine.try_recv().unwrap_or_default()) {
+            let next = next.map(|mut block| {
+                block.number = blocks;
+                blocks += 1;
+                block
+            });
             let ends_all = next.is_err() && !settings.reads_on_after_damage;
             if to_engine.send(next).is_err() || ends_all {
                 return;

@@ -10,9 +10,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::feed::{Feed, Patience};
+use super::framing::BYTE_ORDER_MARK;
 
-const GZIP: &[u8] = b"\x1f\x8b";
-const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+/// How many bytes tell whether an input is packed.
+const MAGIC_BYTES: usize = 4;
+
+/// How an input is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Gzip,
+    Zstd,
+}
+
+/// What the first bytes of an input, up to four of them, say about it.
+#[derive(Debug, PartialEq, Eq)]
+enum Head {
+    Plain,
+    Packed(Packing),
+    /// There may be a magic number in the making.
+    TooShort,
+}
+
+const fn look_at(head: &[u8]) -> Head {
+    match head {
+        [0x1f, 0x8b, ..] => Head::Packed(Packing::Gzip),
+        // A frame, or one that is to be skipped, with which parallel packers begin.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Head::Packed(Packing::Zstd),
+        [] | [0x1f | 0x28 | 0x50..=0x5f] | [0x28, 0xb5] | [0x50..=0x5f, 0x2a] => Head::TooShort,
+        [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a, 0x4d] => Head::TooShort,
+        _ => Head::Plain,
+    }
+}
+
+/// Whether text that begins like this would be taken for something else, or lose its beginning, when it is read: it
+/// looks like frames, like an archive, or like a byte-order mark. A byte-order mark before it helps.
+pub fn looks_like_no_text(text: &[u8]) -> bool {
+    let packed = matches!(look_at(text.get(..MAGIC_BYTES).unwrap_or(text)), Head::Packed(_));
+    packed || text.starts_with(BYTE_ORDER_MARK) || text.first() == Some(&0)
+}
 
 /// How many packed bytes are read at once.
 const PACKED_BYTES: usize = 256 << 10;
@@ -23,26 +58,23 @@ const PACKED_BYTES: usize = 256 << 10;
 /// When its first bytes cannot be read, or there is no memory for an unpacker.
 pub(super) fn unpacked(mut feed: Box<dyn Feed>) -> io::Result<Box<dyn Feed>> {
     let head = head(feed.as_mut())?;
-    let is_packed_by = |magic| head.starts_with(magic);
-    let (gzip, zstd) = (is_packed_by(GZIP), is_packed_by(ZSTD));
+    let packing = look_at(&head);
     let whole = Headed { head: Cursor::new(head), feed };
-    if !gzip && !zstd {
-        return Ok(Box::new(whole));
-    }
+    let Head::Packed(packing) = packing else { return Ok(Box::new(whole)) };
     let waits = Arc::new(AtomicBool::new(true));
     let packed = BufReader::with_capacity(PACKED_BYTES, Gate { feed: whole, waits: Arc::clone(&waits) });
-    if gzip {
-        Ok(Box::new(Unpacker { decoder: MultiGzDecoder::new(packed), waits, format: "gzip" }))
-    } else {
-        let decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
-        Ok(Box::new(Unpacker { decoder, waits, format: "zstd" }))
-    }
+    Ok(match packing {
+        Packing::Gzip => Box::new(Unpacker { decoder: MultiGzDecoder::new(packed), waits, format: "gzip" }),
+        Packing::Zstd => {
+            Box::new(Unpacker { decoder: zstd::stream::read::Decoder::with_buffer(packed)?, waits, format: "zstd" })
+        }
+    })
 }
 
 /// The first bytes of `feed`, as many as are needed to see whether it is packed.
 fn head(feed: &mut dyn Feed) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    while [GZIP, ZSTD].iter().any(|magic| magic.len() > head.len() && magic.starts_with(&head)) {
+    while look_at(&head) == Head::TooShort {
         let mut byte = [0];
         match feed.read(&mut byte, Patience::Wait) {
             Ok(0) => break,
@@ -138,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_is_not_packed_passes_as_it_is() {
-        for bytes in [&b""[..], b"\x1f", b"\x28\xb5\x2f", b"\x28\xb5 and more", b"plain"] {
+        for bytes in [&b""[..], b"\x1f", b"\x28\xb5\x2f", b"\x28\xb5 and more", b"plain", b"P", b"P*M", b"P*Mx"] {
             assert_eq!(read_all(bytes.to_vec()).unwrap(), bytes);
         }
     }
@@ -147,6 +179,12 @@ mod tests {
     fn archives_of_several_members_are_read_to_their_end() {
         assert_eq!(read_all([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(), b"one two");
         assert_eq!(read_all([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(), b"one two");
+    }
+
+    #[test]
+    fn an_archive_that_begins_with_a_frame_to_be_skipped_is_an_archive() {
+        let skipped = b"\x50\x2a\x4d\x18\x02\0\0\0xx".to_vec();
+        assert_eq!(read_all([skipped, zstd(b"text")].concat()).unwrap(), b"text");
     }
 
     #[test]

@@ -57,8 +57,8 @@ struct Raw<'a> {
     /// The record without what marks its end or its length.
     payload: &'a [u8],
     fields: Vec<Vec<u8>>,
-    /// Whether its quotes pair up.
-    paired: bool,
+    /// Whether quotes stand only around whole fields, and doubled in them.
+    well_quoted: bool,
 }
 
 enum Meaning {
@@ -75,11 +75,7 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
         for record in split(input) {
             let (number, byte) = (record.number, record.byte as u64);
             let fits = record.payload.len() <= max_record_bytes;
-            let blank = match input.framing {
-                Framing::Text => fits && strip(record.payload).is_empty(),
-                Framing::Framed => false,
-                Framing::Csv => strip(record.raw).is_empty(),
-            };
+            let blank = fits && input.framing != Framing::Framed && strip(record.payload).is_empty();
             if blank && (input.framing != Framing::Csv || columns.is_some()) {
                 told.records += 1;
                 told.blanks += 1;
@@ -125,9 +121,10 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
     }
     for email in listed.into_iter().chain(enrolled) {
         let mut fields = rows.remove(&email).unwrap();
-        for byte in fields.iter_mut().flatten() {
+        for field in &mut fields {
             // The saved list is text: what would end a field or a row becomes a space.
-            *byte = if matches!(byte, b',' | b'\n') { b' ' } else { *byte };
+            field.iter_mut().filter(|byte| matches!(byte, b',' | b'\n')).for_each(|byte| *byte = b' ');
+            *field = strip(field);
         }
         told.saved.extend([vec![email], fields].concat().join(&b", "[..]));
         told.saved.push(b'\n');
@@ -158,12 +155,11 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
         Framing::Csv => {
             let mut number = 1;
             while at < bytes.len() {
-                let (fields, len) = csv_row(&bytes[at..]);
+                let (fields, len, well_quoted) = csv_row(&bytes[at..]);
                 let raw = &bytes[at..at + len];
-                let paired = raw.iter().filter(|&&byte| byte == b'"').count() % 2 == 0;
                 let payload = raw.strip_suffix(b"\n").unwrap_or(raw);
                 let payload = payload.strip_suffix(b"\r").unwrap_or(payload);
-                records.push(Raw { number, byte: at, raw, payload, fields, paired });
+                records.push(Raw { number, byte: at, raw, payload, fields, well_quoted });
                 number += raw.iter().filter(|&&byte| byte == b'\n').count() as u64;
                 number += u64::from(!raw.ends_with(b"\n"));
                 at += len;
@@ -176,19 +172,19 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
 impl<'a> Raw<'a> {
     fn split_at_commas(index: usize, byte: usize, raw: &'a [u8], payload: &'a [u8]) -> Self {
         let fields = payload.split(|&byte| byte == b',').map(strip).collect();
-        Self { number: index as u64 + 1, byte, raw, payload, fields, paired: true }
+        Self { number: index as u64 + 1, byte, raw, payload, fields, well_quoted: true }
     }
 }
 
-/// The fields of the first row of `bytes`, and how long the row is.
-fn csv_row(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+/// The fields of the first row of `bytes`, how long the row is, and whether its quotes are as they should be.
+fn csv_row(bytes: &[u8]) -> (Vec<Vec<u8>>, usize, bool) {
     enum At {
         Start,
         Plain,
         Quoted,
         Closed,
     }
-    let (mut fields, mut field, mut at) = (Vec::new(), Vec::new(), At::Start);
+    let (mut fields, mut field, mut at, mut good) = (Vec::new(), Vec::new(), At::Start, true);
     for (index, &byte) in bytes.iter().enumerate() {
         match (byte, &at) {
             (b'"', At::Start) => at = At::Quoted,
@@ -201,24 +197,26 @@ fn csv_row(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
             (b'\n' | b'\r', _) => {
                 fields.push(strip(&field));
                 let pair = byte == b'\r' && bytes.get(index + 1) == Some(&b'\n');
-                return (fields, index + 1 + usize::from(pair));
+                return (fields, index + 1 + usize::from(pair), good);
             }
             (b'"', At::Closed) => {
                 field.push(byte);
                 at = At::Quoted;
             }
             _ => {
+                // Text behind a closing quote, or a quote inside a field without quotes.
+                good &= !matches!(at, At::Closed) && byte != b'"';
                 field.push(byte);
                 at = At::Plain;
             }
         }
     }
     fields.push(strip(&field));
-    (fields, bytes.len())
+    (fields, bytes.len(), good && !matches!(at, At::Quoted))
 }
 
 fn decode_row(expected: Expected, columns: &[Vec<u8>], row: &Raw<'_>) -> Option<Meaning> {
-    if !row.paired || row.fields.len() != columns.len() {
+    if !row.well_quoted || row.fields.len() != columns.len() {
         return None;
     }
     let column = |name: &str| {
@@ -229,7 +227,7 @@ fn decode_row(expected: Expected, columns: &[Vec<u8>], row: &Raw<'_>) -> Option<
     let fields = match (expected, column("conversion").as_deref()) {
         (Expected::Customers, _) => {
             let email = column("email").unwrap();
-            let good = is_email(&email) && !email.contains(&b',');
+            let good = is_email(&email) && !email.contains(&b',') && !is_conversion_name(&column("fb_user").unwrap());
             return good.then(|| Meaning::Customer { email, fields: of(&["fb_user", "insta_user", "gender"]) });
         }
         (_, Some(b"ClickConversion")) => of(&["promo", "conversion", "email", "where"]),
@@ -240,10 +238,7 @@ fn decode_row(expected: Expected, columns: &[Vec<u8>], row: &Raw<'_>) -> Option<
 }
 
 fn decode(expected: Expected, fields: &[Vec<u8>]) -> Option<Meaning> {
-    let named = fields
-        .get(1)
-        .map(Vec::as_slice)
-        .is_some_and(|name| [&b"ClickConversion"[..], b"BasketConversion", b"PurchaseConversion"].contains(&name));
+    let named = fields.get(1).is_some_and(|name| is_conversion_name(name));
     let is_conversion = expected == Expected::Conversions || (expected == Expected::Either && named);
     if is_conversion {
         let kind = fields.get(1).filter(|_| named)?.clone();
@@ -259,6 +254,10 @@ fn decode(expected: Expected, fields: &[Vec<u8>]) -> Option<Meaning> {
         (rest.len() >= 3 && is_email(email) && !named)
             .then(|| Meaning::Customer { email: email.clone(), fields: rest.to_vec() })
     }
+}
+
+fn is_conversion_name(name: &[u8]) -> bool {
+    [&b"ClickConversion"[..], b"BasketConversion", b"PurchaseConversion"].contains(&name)
 }
 
 fn strip(bytes: &[u8]) -> Vec<u8> {
