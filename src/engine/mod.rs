@@ -10,6 +10,7 @@
 
 mod batch;
 mod counts;
+mod ledger;
 mod local;
 mod slice;
 

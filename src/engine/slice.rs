@@ -28,7 +28,7 @@ pub(super) struct Slice<Answer> {
 
 /// Where a bad record lies. What is wrong with it is found out again when somebody wants to know: half a million of
 /// them in a row must not cost half a million messages.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Reject {
     /// How many lines of its slice stand before it.
     pub(super) line: u32,
@@ -101,7 +101,8 @@ impl<Answer: Copy + Default> Slice<Answer> {
         }
     }
 
-    fn clear(&mut self) {
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.routes.iter_mut().for_each(Vec::clear);
         self.rejects.clear();
@@ -136,17 +137,13 @@ impl<Answer: Copy + Default> Slice<Answer> {
         });
     }
 
-    /// Forgets everything from this bad record on.
-    pub(super) fn truncate(&mut self, reject: &Reject) {
-        self.entries.truncate(reject.entries_before as usize);
+    /// Forgets everything from the bad record with this index on.
+    pub(super) fn truncate(&mut self, reject: usize) {
+        let entries = self.rejects.get(reject).map_or(0, |reject| reject.entries_before);
+        self.entries.truncate(entries as usize);
         for routes in &mut self.routes {
-            routes.truncate(routes.partition_point(|route| route.entry < reject.entries_before));
+            routes.truncate(routes.partition_point(|route| route.entry < entries));
         }
-    }
-
-    /// Forgets everything.
-    pub(super) fn forget(&mut self) {
-        self.clear();
     }
 
     /// What goes to this partition.
