@@ -28,8 +28,9 @@
 //! # The program
 //!
 //! [`cli`] is what can be typed, [`commands`] does it: one file a subcommand, which checks the arguments, opens the
-//! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`], [`stdio`] and [`interrupt`]
-//! help it; [`man`] makes the man pages. [`reframe`] and [`sample`] are what `adseg frame` and `adseg generate` do. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
+//! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`], [`stdio`] and
+//! [`interrupt`] help it; [`man`] makes the man pages. [`reframe`] and [`sample`] are what `adseg frame` and
+//! `adseg generate` do. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
 
 // Nothing that comes in may end the program by surprise.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

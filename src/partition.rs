@@ -16,7 +16,7 @@ pub const DEFAULT_PARTITIONS: u32 = 10;
 pub struct EmailHash(pub u64);
 
 /// Hashes emails under a key that is drawn anew for each run, so that nobody can prepare a list of emails that all
-/// fall into one place.
+/// fall into one place without knowing the key.
 #[derive(Debug, Clone, Default)]
 pub struct EmailHasher(RandomState);
 

@@ -114,3 +114,14 @@ fn a_report_that_cannot_be_written_is_an_error() {
     assert_eq!(output.status.code(), Some(1));
     assert!(contains("stdout: cannot write").eval(&String::from_utf8(output.stderr).unwrap()));
 }
+
+#[test]
+fn channels_that_were_seen_once_are_all_counted_even_if_not_all_are_told() {
+    let scratch = Scratch::small_campaign();
+    let click = |number: u32| format!("P, ClickConversion, kim@example.com, channel{number}\n");
+    scratch.write("conversions.txt", (0..30).map(click).collect::<String>());
+    let told = String::from_utf8(scratch.adseg(CHECK).output().unwrap().stdout).unwrap();
+    assert_eq!(told.lines().filter(|line| line.contains("is seen only here")).count(), 20);
+    assert!(told.contains("a further channel is seen only once (10 times, here first)"), "{told}");
+    assert_eq!((row_of(&told, "warnings"), row_of(&told, "channels")), (30, 30));
+}

@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use common::Scratch;
+use common::{RUN, Scratch};
 
 /// How the README starts the program where it is not installed.
 const FROM_SOURCE: &str = "cargo run --release -- ";
@@ -68,4 +68,19 @@ fn run(scratch: &Scratch, command: &str) -> String {
 fn timeless(text: &str) -> String {
     let timeless = |line: &str| if line.contains(" records/s, ") { "(time)".to_owned() } else { line.to_owned() };
     text.lines().map(timeless).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_readme_names_every_subcommand_and_every_key_of_the_summary() {
+    use clap::CommandFactory;
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    for subcommand in adseg::cli::Cli::command().get_subcommands() {
+        let name = format!("`adseg {}`", subcommand.get_name());
+        assert!(readme.contains(&name), "{name}");
+    }
+    let json = Scratch::small_campaign().adseg(&format!("{RUN} --summary=json")).output().unwrap().stderr;
+    let summary: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    for key in summary.as_object().unwrap().keys() {
+        assert!(readme.contains(&format!("`{key}`")), "{key}");
+    }
 }

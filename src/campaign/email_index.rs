@@ -71,7 +71,8 @@ impl EmailIndex {
                 if let Some(slot) = self.slots.get_mut(free) {
                     *slot = slot_of(hash, place);
                 }
-                self.members = number.wrapping_add(1);
+                // Four thousand million emails in one partition are beyond any machine's memory.
+                self.members = number.saturating_add(1);
                 if self.members as usize > self.slots.len() / 8 * FULL_EIGHTHS {
                     self.grow();
                 }

@@ -55,6 +55,6 @@ pub enum CheckFormat {
     /// Lines and a table for people
     #[default]
     Text,
-    /// One JSON object a line: errors, warnings, and a summary last
+    /// One JSON object a line: errors, damage, warnings, and a summary last
     Jsonl,
 }

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::FAILED;
 use super::inputs::Inputs;
-use super::session::{Ended, Outcome, Session, reader_left_or, session};
+use super::session::{Ended, Session, reader_left_or, session};
 use super::with_speed;
-use crate::cli::{CheckArgs, CheckFormat, ProgressWhen};
+use crate::cli::{CheckArgs, CheckFormat};
 use crate::computation::{Checking, Names, Seen, Sightings, Suspicion};
 use crate::encoder::Encoder;
-use crate::engine::{self, Counts, Failure, Job, Observer, Settings, replay};
+use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
 use crate::progress::Progress;
 use crate::record::Quoted;
 use crate::sink::{ErrorLine, Rejection};
@@ -31,22 +31,14 @@ const TOLD_CHANNELS: usize = 20;
 
 /// Carries out `adseg check`.
 pub fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    match session(move |session| carry_out(&args, session))? {
-        Outcome::Done(true) => Ok(ExitCode::SUCCESS),
-        Outcome::Done(false) => Ok(ExitCode::from(FAILED)),
-        Outcome::Early(exit) => Ok(exit),
-    }
+    let finish = session(move |session| carry_out(&args, session))?;
+    finish.exit_code(|clean| Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }))
 }
 
 /// Says whether everything can be read.
 fn carry_out(args: &CheckArgs, session: &Session) -> anyhow::Result<Ended<bool>> {
     let inputs = Inputs::new(&args.inputs)?;
-    let on_terminal = io::stdout().is_terminal();
-    if args.progress == ProgressWhen::Always
-        || (args.progress == ProgressWhen::Auto && !on_terminal && io::stderr().is_terminal())
-    {
-        session.progress.show(inputs.total_bytes());
-    }
+    session.show_progress(args.progress, false, io::stdout().is_terminal(), inputs.total_bytes());
     let settings = with_speed(
         Settings {
             max_record_bytes: args.inputs.max_record_bytes as usize,
@@ -127,11 +119,11 @@ impl Observer for Reporter {
 
 impl Reporter {
     /// Closes the report. Says whether everything can be read.
-    fn report(&mut self, outcome: engine::Outcome<Seen>) -> io::Result<bool> {
-        let engine::Outcome { states, counts, numbering } = outcome;
+    fn report(&mut self, outcome: Outcome<Seen>) -> io::Result<bool> {
+        let Outcome { states, counts, numbering } = outcome;
         let seen = Seen::merge(states);
         let warnings = warnings(&seen, &numbering);
-        let summary = CheckSummary::new(&counts, &seen, self.damaged, warnings.len() as u64);
+        let summary = CheckSummary::new(&counts, &seen, self.damaged, &warnings);
         match self.format {
             CheckFormat::Text => {
                 for warning in &warnings {
@@ -207,12 +199,16 @@ fn warnings(seen: &Seen, numbering: &Numbering) -> Vec<Warning> {
             warning(what.to_owned(), sightings)
         })
         .collect();
-    let once = seen.channels.seen.iter().filter(|(_, sightings)| sightings.count == 1).take(TOLD_CHANNELS);
+    let once: Vec<_> = seen.channels.seen.iter().filter(|(_, sightings)| sightings.count == 1).collect();
     warnings.extend(
-        once.map(|(channel, sightings)| {
+        once.iter().take(TOLD_CHANNELS).map(|(channel, sightings)| {
             warning(format!("the channel {} is seen only here", Quoted(channel)), sightings)
         }),
     );
+    if let Some((_, sightings)) = once.get(TOLD_CHANNELS) {
+        let more = Sightings { count: (once.len() - TOLD_CHANNELS) as u64, first: sightings.first };
+        warnings.push(warning("a further channel is seen only once".to_owned(), &more));
+    }
     warnings
 }
 
@@ -228,8 +224,12 @@ struct CheckSummary {
     blanks: u64,
     errors: u64,
     damaged_inputs: u64,
+    /// How many records or channels were warned of.
     warnings: u64,
+    /// How many different promos there were, as far as they are told apart, and how often each was seen.
+    distinct_promos: u64,
     promos: Vec<Named>,
+    distinct_channels: u64,
     channels: Vec<Named>,
 }
 
@@ -241,7 +241,7 @@ struct Named {
 }
 
 impl CheckSummary {
-    fn new(counts: &Counts, seen: &Seen, damaged_inputs: u64, warnings: u64) -> Self {
+    fn new(counts: &Counts, seen: &Seen, damaged_inputs: u64, warnings: &[Warning]) -> Self {
         Self {
             records: counts.records,
             loyalty_rows: counts.customers,
@@ -252,8 +252,10 @@ impl CheckSummary {
             blanks: counts.blanks,
             errors: counts.rejects,
             damaged_inputs,
-            warnings,
+            warnings: warnings.iter().map(|warning| warning.count).sum(),
+            distinct_promos: seen.promos.seen.len() as u64,
             promos: by_count(&seen.promos),
+            distinct_channels: seen.channels.seen.len() as u64,
             channels: by_count(&seen.channels),
         }
     }
@@ -284,8 +286,10 @@ impl fmt::Display for CheckSummary {
         row("  bad records", self.errors)?;
         row("damaged inputs", self.damaged_inputs)?;
         row("warnings", self.warnings)?;
-        for (kind, names) in [("promos", &self.promos), ("channels", &self.channels)] {
-            row(kind, names.len() as u64)?;
+        let of_promos = ("promos", self.distinct_promos, &self.promos);
+        let of_channels = ("channels", self.distinct_channels, &self.channels);
+        for (kind, distinct, names) in [of_promos, of_channels] {
+            row(kind, distinct)?;
             for Named { name, count } in names.iter().take(LISTED_NAMES) {
                 row(&format!("  {}", shortened(name)), *count)?;
             }

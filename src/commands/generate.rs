@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::files::output_id;
 use super::outputs::Output;
-use super::session::{Ended, Outcome, Session, reader_left_or, session};
+use super::session::{Ended, Session, reader_left_or, session};
 use super::usage::wrong;
 use crate::cli::{GenerateArgs, SampleFormat};
 use crate::messages::shown;
@@ -19,10 +19,7 @@ const WRITTEN_BYTES: usize = 1 << 20;
 
 /// Carries out `adseg generate`.
 pub fn generate(args: GenerateArgs) -> anyhow::Result<ExitCode> {
-    match session(move |session| carry_out(&args, session))? {
-        Outcome::Done(()) => Ok(ExitCode::SUCCESS),
-        Outcome::Early(exit) => Ok(exit),
-    }
+    session(move |session| carry_out(&args, session))?.exit_code(|()| Ok(ExitCode::SUCCESS))
 }
 
 fn carry_out(args: &GenerateArgs, session: &Session) -> anyhow::Result<Ended<()>> {

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::inputs::Inputs;
 use super::outputs::Output;
-use super::session::{Ended, Outcome, Session, reader_left_or, session};
+use super::session::{Ended, Session, reader_left_or, session};
 use super::usage::wrong;
 use crate::cli::ReframeArgs;
 use crate::engine::Settings;
@@ -30,10 +30,7 @@ pub fn unframe(args: ReframeArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn reframe_in_session(args: ReframeArgs, from: InputFormat) -> anyhow::Result<ExitCode> {
-    match session(move |session| carry_out(&args, from, session))? {
-        Outcome::Done(()) => Ok(ExitCode::SUCCESS),
-        Outcome::Early(exit) => Ok(exit),
-    }
+    session(move |session| carry_out(&args, from, session))?.exit_code(|()| Ok(ExitCode::SUCCESS))
 }
 
 fn carry_out(args: &ReframeArgs, from: InputFormat, session: &Session) -> anyhow::Result<Ended<()>> {

@@ -10,14 +10,14 @@ use anyhow::anyhow;
 
 use super::inputs::Inputs;
 use super::outputs::{Output, Outputs};
-use super::session::{Ended, Outcome, Session, reader_left_or, session};
+use super::session::{Ended, Session, reader_left_or, session};
 use super::usage::wrong;
 use super::with_speed;
 use crate::campaign::{Keep, LoyaltyCustomers};
-use crate::cli::{OnError, OutputFormatArg, ProgressWhen, RunArgs, SummaryFormat};
+use crate::cli::{OnError, OutputFormatArg, RunArgs, SummaryFormat};
 use crate::computation::Deciding;
 use crate::encoder::{DecisionEncoder, OutputFormat, write_list};
-use crate::engine::{self, Counts, Failure, Job, Observer, Settings, replay};
+use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
 use crate::messages::{shown, tell};
 use crate::progress::Progress;
 use crate::sink::{Rejection, Rejects};
@@ -30,29 +30,19 @@ const TOLD_REJECTS: u64 = 5;
 /// Carries out `adseg run`.
 pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let done = session(move |session| {
-        let ended = carry_out(&args, session)?;
-        Ok(match ended {
-            Ended::Done(outcome) => Ended::Done((args, outcome)),
-            Ended::ReaderLeft => Ended::ReaderLeft,
-        })
-    })?;
-    match done {
-        Outcome::Done((args, outcome)) => {
-            report(&args, &Summary::of(&outcome, began.elapsed()))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Outcome::Early(exit) => Ok(exit),
-    }
+    let finish = session(move |session| Ok(carry_out(&args, session)?.map(|outcome| (args, outcome))))?;
+    finish.exit_code(|(args, outcome)| {
+        report(&args, &Summary::of(&outcome, began.elapsed()))?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<engine::Outcome<LoyaltyCustomers>>> {
+fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<Outcome<LoyaltyCustomers>>> {
     let settings = settings(args)?;
     let inputs = Inputs::new(&args.inputs)?;
     let Outputs { answers, list, rejects } = Outputs::open(args, &inputs, &session.staging)?;
-    if shows_progress(args, &answers) {
-        session.progress.show(inputs.total_bytes());
-    }
+    let on_terminal = answers.is_stdout && io::stdout().is_terminal();
+    session.show_progress(args.progress, args.quiet, on_terminal, inputs.total_bytes());
     let job = Job {
         computation: Deciding { keep: if list.is_some() { Keep::Rows } else { Keep::Emails } },
         encoder: DecisionEncoder { format: output_format(args.output_format), send_only: args.send_only },
@@ -106,15 +96,6 @@ const fn output_format(format: OutputFormatArg) -> OutputFormat {
         OutputFormatArg::Framed => OutputFormat::Framed,
         OutputFormatArg::Jsonl => OutputFormat::Jsonl,
         OutputFormatArg::Csv => OutputFormat::Csv,
-    }
-}
-
-fn shows_progress(args: &RunArgs, answers: &Output) -> bool {
-    let one_terminal = answers.is_stdout && io::stdout().is_terminal();
-    match args.progress {
-        ProgressWhen::Always => true,
-        ProgressWhen::Never => false,
-        ProgressWhen::Auto => !args.quiet && !one_terminal && io::stderr().is_terminal(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::ops::AddAssign;
 use crate::campaign::EventKind;
 use crate::record::ConversionKind;
 
-/// What came in, by what became of it. Every record is counted once in `records` and once in one of the others.
+/// What came in, by what became of it. Every record is counted once in `records` and once in `blanks`, `rejects` or
+/// what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Bytes worked off.
