@@ -25,7 +25,7 @@ pub(super) struct Cutter<'a> {
     settings: ReaderSettings,
     input: Arc<InputLabel>,
     /// Known as soon as the first byte is there.
-    framing: Option<Framing>,
+    marks: Option<Marks>,
     /// What came behind the last block's end.
     carry: Vec<u8>,
     /// Where in the input `carry` begins.
@@ -35,6 +35,31 @@ pub(super) struct Cutter<'a> {
     /// Set while an oversized record is handed over in pieces.
     oversized: Option<Oversized>,
     end: End,
+}
+
+/// What marks the records of an input that is cut here; CSV is cut elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Marks {
+    LineFeeds,
+    Lengths,
+}
+
+impl Marks {
+    const fn framing(self) -> Framing {
+        match self {
+            Self::LineFeeds => Framing::Text,
+            Self::Lengths => Framing::Framed,
+        }
+    }
+}
+
+/// What follows the whole records in a buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nothing, or the beginning of a record, for which the buffer may grow to this size.
+    Unfinished { may_grow_to: usize },
+    /// The beginning of a record that is beyond the limit.
+    TooLong,
 }
 
 /// How the feed came to its end.
@@ -96,10 +121,10 @@ impl Cut for Cutter<'_> {
         }
         self.carry.clear();
         let mut fill = Fill { buffer, filled, whole: 0 };
-        let framing = self.framing(&mut fill);
+        let marks = self.find_marks(&mut fill);
         match self.oversized.take() {
             Some(oversized) => self.next_piece(fill, oversized),
-            None => self.next_records(fill, framing),
+            None => self.next_records(fill, marks),
         }
     }
 }
@@ -117,7 +142,7 @@ impl<'a> Cutter<'a> {
             format,
             settings,
             input,
-            framing: None,
+            marks: None,
             carry: Vec::new(),
             offset: 0,
             frames: 0,
@@ -126,22 +151,25 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    /// The framing of the input, found out from its first bytes; passes over a text's byte-order mark.
-    fn framing(&mut self, fill: &mut Fill) -> Framing {
-        if let Some(framing) = self.framing {
-            return framing;
+    /// How the records of the input are marked, found out from its first bytes; passes over a text's byte-order mark.
+    fn find_marks(&mut self, fill: &mut Fill) -> Marks {
+        if let Some(marks) = self.marks {
+            return marks;
         }
         while self.reading() && fill.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(fill.bytes()) {
             self.read(fill, Patience::Wait);
         }
-        let framing = self.format.framing(fill.bytes().first().copied());
-        if framing == Framing::Text && fill.bytes().starts_with(BYTE_ORDER_MARK) {
+        let marks = match self.format.framing(fill.bytes().first().copied()) {
+            Framing::Framed => Marks::Lengths,
+            Framing::Text | Framing::Csv => Marks::LineFeeds,
+        };
+        if marks == Marks::LineFeeds && fill.bytes().starts_with(BYTE_ORDER_MARK) {
             let mark = BYTE_ORDER_MARK.len();
             fill.buffer.copy_within(mark..fill.filled, 0);
             fill.filled -= mark;
             self.offset = mark as u64;
         }
-        *self.framing.insert(framing)
+        *self.marks.insert(marks)
     }
 
     const fn reading(&self) -> bool {
@@ -164,92 +192,93 @@ impl<'a> Cutter<'a> {
     }
 
     /// A block of whole records, or what there is to say when there are none left.
-    fn next_records(&mut self, mut fill: Fill, framing: Framing) -> NextBlock {
+    fn next_records(&mut self, mut fill: Fill, marks: Marks) -> NextBlock {
         let mut scanned = 0;
         loop {
-            let too_long = self.scan(&mut fill, framing, scanned);
+            let rest = self.scan(&mut fill, marks, scanned);
             scanned = fill.filled;
-            if too_long && fill.whole == 0 {
-                return self.first_piece(fill, framing);
-            }
             if fill.whole > 0 {
-                let done = too_long || fill.is_full() || !self.reading();
+                let done = rest == Rest::TooLong || fill.is_full() || !self.reading();
                 if done || !self.read(&mut fill, Patience::TakeWhatIsThere) {
                     let len = fill.whole;
-                    return self.hand_over(fill, len, framing, Content::Records);
+                    return self.hand_over(fill, len, marks, Content::Records);
                 }
                 continue;
             }
-            if !self.reading() {
-                return self.rest(fill, framing);
-            }
-            if fill.is_full() {
-                match self.longest(&fill, framing) {
-                    Some(limit) => fill.grow(limit),
-                    None => return self.first_piece(fill, framing),
-                }
-            }
-            self.read(&mut fill, Patience::Wait);
-        }
-    }
-
-    /// Moves `fill.whole` behind the last whole record. Says whether the frame behind it is beyond the limit and the buffer.
-    fn scan(&mut self, fill: &mut Fill, framing: Framing, scanned: usize) -> bool {
-        match framing {
-            Framing::Text | Framing::Csv if matches!(self.end, End::Clean) => fill.whole = fill.filled,
-            Framing::Text | Framing::Csv => {
-                if let Some(end) = last_line_end(fill.bytes().get(scanned..).unwrap_or_default()) {
-                    fill.whole = scanned + end;
-                }
-            }
-            Framing::Framed => {
-                while let Some(payload) = announced(fill.rest()) {
-                    if fill.rest().len() - HEADER_BYTES < payload {
-                        // One beyond the limit that fits into the buffer is left to the decoder.
-                        let fits = payload.saturating_add(HEADER_BYTES) <= fill.buffer.len();
-                        return payload > self.settings.max_record_bytes && !fits;
+            match rest {
+                Rest::TooLong => return self.first_piece(fill, marks),
+                Rest::Unfinished { .. } if !self.reading() => return self.cut_short(fill, marks),
+                Rest::Unfinished { may_grow_to } => {
+                    if fill.is_full() {
+                        fill.grow(may_grow_to);
                     }
-                    fill.whole += HEADER_BYTES + payload;
-                    self.frames += 1;
+                    self.read(&mut fill, Patience::Wait);
                 }
             }
         }
-        false
     }
 
-    /// What is left when the input has ended within a record, or behind the last one.
-    fn rest(&mut self, fill: Fill, framing: Framing) -> NextBlock {
-        let announced = announced(fill.bytes()).filter(|_| framing == Framing::Framed);
+    /// Moves `fill.whole` behind the last whole record, and says what follows it.
+    fn scan(&mut self, fill: &mut Fill, marks: Marks, scanned: usize) -> Rest {
+        match marks {
+            Marks::LineFeeds => self.scan_lines(fill, scanned),
+            Marks::Lengths => self.scan_frames(fill),
+        }
+    }
+
+    fn scan_lines(&self, fill: &mut Fill, scanned: usize) -> Rest {
+        if matches!(self.end, End::Clean) {
+            // The last line needs no line feed.
+            fill.whole = fill.filled;
+        } else if let Some(end) = last_line_end(fill.bytes().get(scanned..).unwrap_or_default()) {
+            fill.whole = scanned + end;
+        }
+        let limit = self.settings.max_record_bytes;
+        if fill.rest().len() > limit {
+            Rest::TooLong
+        } else {
+            Rest::Unfinished { may_grow_to: limit.saturating_add(1) }
+        }
+    }
+
+    fn scan_frames(&mut self, fill: &mut Fill) -> Rest {
+        while let Some(payload) = announced(fill.rest()) {
+            let frame = payload.saturating_add(HEADER_BYTES);
+            if fill.rest().len() < frame {
+                // One beyond the limit that fits into the buffer is left to the decoder.
+                let fits = payload <= self.settings.max_record_bytes || frame <= fill.buffer.len();
+                return if fits { Rest::Unfinished { may_grow_to: frame } } else { Rest::TooLong };
+            }
+            fill.whole += frame;
+            self.frames += 1;
+        }
+        Rest::Unfinished { may_grow_to: HEADER_BYTES }
+    }
+
+    /// What there is to say when the input has ended within a record, or behind the last one.
+    fn cut_short(&mut self, fill: Fill, marks: Marks) -> NextBlock {
+        let announced = announced(fill.bytes()).filter(|_| marks == Marks::Lengths);
         if matches!(self.end, End::Clean) && announced.is_some_and(|len| len > self.settings.max_record_bytes) {
             // That it is too long comes first, that it is cut short second, whatever the size of the buffer.
-            return self.first_piece(fill, framing);
+            return self.first_piece(fill, marks);
         }
-        self.finish(&fill, framing)
-    }
-
-    /// How long a buffer may become for the one record that fills it; `None` when the record is beyond the limit.
-    fn longest(&self, fill: &Fill, framing: Framing) -> Option<usize> {
-        let limit = self.settings.max_record_bytes;
-        match framing {
-            Framing::Text | Framing::Csv => (fill.filled <= limit).then(|| limit.saturating_add(1)),
-            Framing::Framed => Some(announced(fill.bytes()).unwrap_or(0).saturating_add(HEADER_BYTES)),
-        }
+        self.finish(&fill, marks)
     }
 
     /// The first piece of a record beyond the limit, which begins the buffer.
-    fn first_piece(&mut self, fill: Fill, framing: Framing) -> NextBlock {
-        let len = match framing {
-            Framing::Text | Framing::Csv => {
+    fn first_piece(&mut self, fill: Fill, marks: Marks) -> NextBlock {
+        let len = match marks {
+            Marks::LineFeeds => {
                 self.oversized = Some(Oversized::Line);
                 fill.filled
             }
-            Framing::Framed => {
+            Marks::Lengths => {
                 let whole = (announced(fill.bytes()).unwrap_or(0) as u64).saturating_add(HEADER_BYTES as u64);
                 self.frames += 1;
                 self.frame_piece(&fill, Oversized::Frame { start: self.offset, whole, left: whole })
             }
         };
-        self.hand_over(fill, len, framing, Content::OversizedStart)
+        self.hand_over(fill, len, marks, Content::OversizedStart)
     }
 
     /// The next piece of a record beyond the limit.
@@ -257,13 +286,13 @@ impl<'a> Cutter<'a> {
         while fill.filled == 0 && self.reading() {
             self.read(&mut fill, Patience::Wait);
         }
-        let framing = match oversized {
-            Oversized::Line => Framing::Text,
-            Oversized::Frame { .. } => Framing::Framed,
+        let marks = match oversized {
+            Oversized::Line => Marks::LineFeeds,
+            Oversized::Frame { .. } => Marks::Lengths,
         };
         if fill.filled == 0 {
             self.oversized = Some(oversized);
-            return self.finish(&fill, framing);
+            return self.finish(&fill, marks);
         }
         let len = match oversized {
             Oversized::Line => match memchr(b'\n', fill.bytes()) {
@@ -275,7 +304,7 @@ impl<'a> Cutter<'a> {
             },
             Oversized::Frame { .. } => self.frame_piece(&fill, oversized),
         };
-        self.hand_over(fill, len, framing, Content::OversizedRest)
+        self.hand_over(fill, len, marks, Content::OversizedRest)
     }
 
     /// How much of `fill` belongs to an oversized frame; remembers what is left of the frame.
@@ -288,20 +317,20 @@ impl<'a> Cutter<'a> {
     }
 
     /// Gives away the first `len` bytes of `fill` and keeps the others for the next block.
-    fn hand_over(&mut self, fill: Fill, len: usize, framing: Framing, content: Content) -> NextBlock {
+    fn hand_over(&mut self, fill: Fill, len: usize, marks: Marks, content: Content) -> NextBlock {
         self.carry.extend_from_slice(fill.bytes().get(len..).unwrap_or_default());
         let offset = self.offset;
         self.offset = offset.saturating_add(len as u64);
-        Some(Ok(Block::new(fill.buffer, len, Arc::clone(&self.input), offset, framing, content)))
+        Some(Ok(Block::new(fill.buffer, len, Arc::clone(&self.input), offset, marks.framing(), content)))
     }
 
     /// What is to be told when no whole record is left: nothing, or how the input is damaged.
-    fn finish(&mut self, fill: &Fill, framing: Framing) -> NextBlock {
+    fn finish(&mut self, fill: &Fill, marks: Marks) -> NextBlock {
         let input = self.input.name.clone();
         let came = self.offset.saturating_add(fill.filled as u64);
         match std::mem::replace(&mut self.end, End::Told) {
             End::Failed(cause) => Some(Err(SourceError::Read { input, byte: came, cause })),
-            End::Clean if framing == Framing::Framed => {
+            End::Clean if marks == Marks::Lengths => {
                 let (record, start, whole) = match self.oversized.take() {
                     Some(Oversized::Frame { start, whole, .. }) => (self.frames, start, whole),
                     _ if fill.filled == 0 => return None,
@@ -310,7 +339,7 @@ impl<'a> Cutter<'a> {
                         (self.frames.saturating_add(1), self.offset, payload.saturating_add(HEADER_BYTES as u64))
                     }
                 };
-                let at = Position { input, place: Place { framing, record, byte: start } };
+                let at = Position { input, place: Place { framing: marks.framing(), record, byte: start } };
                 Some(Err(SourceError::CutFrame { at, present: came.saturating_sub(start), whole }))
             }
             End::Clean | End::NotYet | End::Told => None,
