@@ -49,6 +49,37 @@ fn every_fixture_gives_the_expected_bytes_for_any_number_of_partitions_and_threa
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+#[test]
+fn check_passes_a_fixture_if_and_only_if_run_takes_it() {
+    let mut taken = 0;
+    for case in cases() {
+        let args = args(&case);
+        let inputs = args.split_whitespace().skip(1).skip_while(|arg| !arg.starts_with("--")).fold(
+            (String::new(), false),
+            |(inputs, wanted), arg| {
+                let wanted = if arg.starts_with('-') && arg.len() > 1 { INPUT_ARGS.contains(&arg) } else { wanted };
+                (if wanted { format!("{inputs} {arg}") } else { inputs }, wanted)
+            },
+        );
+        if !inputs.0.contains("--conversions") {
+            continue;
+        }
+        let code = |command: &str| give_args(&case, &format!("{command} {}", inputs.0)).code;
+        let (run, check) = (code("run"), code("check"));
+        assert_eq!(run, check, "{}", case.display());
+        taken += usize::from(run == 0);
+    }
+    assert!(taken > 10, "where are the fixtures?");
+}
+
+/// The arguments that say what is read.
+const INPUT_ARGS: [&str; 6] =
+    ["--loyalty", "--conversions", "--input-format", "--loyalty-format", "--conversions-format", "--max-record-bytes"];
+
+fn args(case: &Path) -> String {
+    fs::read_to_string(case.join("args.txt")).unwrap_or_else(|_| RUN.to_owned())
+}
+
 fn cases() -> Vec<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let mut cases: Vec<_> = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -60,15 +91,19 @@ fn cases() -> Vec<PathBuf> {
 
 /// Runs the command of a case in a copy of its folder.
 fn give(case: &Path, numbers: &str) -> Given {
+    give_args(case, &format!("{} {numbers}", args(case)))
+}
+
+/// Runs a command with these arguments in a copy of the folder of a case.
+fn give_args(case: &Path, args: &str) -> Given {
     let scratch = Scratch::new();
     let inputs: Files = read_folder(case).into_iter().filter(|(name, _)| !EXPECTATIONS.contains(&&**name)).collect();
     for (name, content) in &inputs {
         scratch.write(name, content);
     }
-    let args = fs::read_to_string(case.join("args.txt")).unwrap_or_else(|_| RUN.to_owned());
     let stdin = inputs.iter().find(|(name, _)| name.starts_with("stdin."));
-    let mut command = scratch.adseg(&args);
-    command.args(numbers.split_whitespace()).write_stdin(stdin.map(|(_, bytes)| bytes.clone()).unwrap_or_default());
+    let mut command = scratch.adseg(args);
+    command.write_stdin(stdin.map(|(_, bytes)| bytes.clone()).unwrap_or_default());
     let output = command.output().unwrap();
     let mut files = Files::new();
     for name in scratch.names() {

@@ -2,7 +2,7 @@
 //! that cannot be written is told at once.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::inputs::Inputs;
 use super::usage::wrong;
 use crate::cli::{OnError, RunArgs};
 use crate::messages::shown;
-use crate::sink::{Rank, Rejects, Staging, earlier_rejects, may_hold_rejects};
+use crate::sink::{Rank, Rejects, StageError, Staging, earlier_rejects, may_hold_rejects};
 use crate::stdio::{stderr_file, stdout_file};
 
 /// Where one output goes.
@@ -86,9 +86,7 @@ impl Output {
         }
         match staging.create(path, rank) {
             Ok(file) => Ok(Self { name, file, is_stdout: false }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                wrong(format!("{name} is named for two outputs"))
-            }
+            Err(StageError::NamedTwice) => wrong(format!("{name} is named for two outputs")),
             Err(error) => Err(anyhow!("{name}: cannot write: {error}")),
         }
     }

@@ -10,5 +10,5 @@ mod writer;
 
 pub use rejects::{ErrorLine, Rejection, Rejects};
 pub use rejects_folder::{earlier_rejects, may_hold_rejects};
-pub use staging::{Rank, Staging};
+pub use staging::{Rank, StageError, Staging};
 pub use writer::{Closed, Writer};

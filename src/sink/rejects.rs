@@ -98,7 +98,7 @@ impl Rejects {
     pub fn keep_in(folder: &Path, staging: Arc<Staging>) -> io::Result<Self> {
         let folder = staging.make_folder(folder)?;
         earlier_rejects(&folder).into_iter().for_each(|path| staging.mark_stale(path));
-        let errors = BufWriter::new(staging.create(&folder.join(ERRORS), Rank::Rejects)?);
+        let errors = BufWriter::new(create(&staging, &folder.join(ERRORS))?);
         Ok(Self { folder, staging, errors, kept: Vec::new(), last: 0 })
     }
 
@@ -135,9 +135,7 @@ impl Rejects {
         }
         let name = file_name(source, framing, self.kept.iter().filter(same_kind).count() + 1);
         let path = self.folder.join(&name);
-        let file = self.staging.create(&path, Rank::Rejects);
-        let out =
-            BufWriter::new(file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", shown(&path))))?);
+        let out = BufWriter::new(create(&self.staging, &path)?);
         let mut kept = Kept { name, source, framing, header: header.cloned(), out, ends_a_line: true };
         if let Some(header) = header {
             kept.begin(&header.raw)?;
@@ -158,6 +156,10 @@ impl Rejects {
         let mut errors = self.errors;
         errors.flush()
     }
+}
+
+fn create(staging: &Staging, path: &Path) -> io::Result<File> {
+    staging.create(path, Rank::Rejects).map_err(|error| io::Error::other(format!("{}: {error}", shown(path))))
 }
 
 impl Kept {

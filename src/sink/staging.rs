@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempPath;
+use thiserror::Error;
 
 use crate::messages::shown;
 
@@ -23,6 +24,20 @@ pub enum Rank {
     Output,
     /// The loyalty list.
     List,
+}
+
+/// Why a file could not be opened for writing.
+#[derive(Debug, Error)]
+pub enum StageError {
+    /// Another output goes there.
+    #[error("another output goes there")]
+    NamedTwice,
+    /// The run was interrupted; nothing is opened any more.
+    #[error("the run was given up")]
+    GivenUp,
+    /// The system does not let it be opened.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// What one run writes to files, before it is in place.
@@ -53,25 +68,25 @@ impl Staging {
     ///
     /// # Errors
     /// When nothing can be written there, the same file was opened before, or the run was given up.
-    pub fn create(&self, path: &Path, rank: Rank) -> io::Result<File> {
+    pub fn create(&self, path: &Path, rank: Rank) -> Result<File, StageError> {
         let existing = match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(metadata) if !metadata.is_file() => return OpenOptions::new().write(true).open(path),
+            Ok(metadata) if metadata.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory).into()),
+            Ok(metadata) if !metadata.is_file() => return Ok(OpenOptions::new().write(true).open(path)?),
             Ok(metadata) => {
                 // What may not be written may not be replaced either.
                 OpenOptions::new().write(true).open(path)?;
                 Some(metadata)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let target = follow_links(path)?;
         let mut state = self.lock();
         if state.closed {
-            return Err(io::ErrorKind::Interrupted.into());
+            return Err(StageError::GivenUp);
         }
         if state.staged.iter().any(|staged| staged.target == target) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another output goes there"));
+            return Err(StageError::NamedTwice);
         }
         let (file, written) = beside(&target)?.into_parts();
         if let Some(metadata) = existing {
@@ -253,7 +268,7 @@ mod tests {
         let staging = Staging::default();
         staging.create(&folder.path().join("out"), Rank::Output).unwrap();
         let error = staging.create(&folder.path().join("./out"), Rank::List).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(matches!(error, StageError::NamedTwice));
     }
 
     #[cfg(unix)]
