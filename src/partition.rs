@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 
 use foldhash::quality::RandomState;
 
-/// How many partitions there are unless the user says otherwise; the seed's application has ten.
+/// How many partitions there are unless the user says otherwise, as in the Wallaroo application that this one follows.
 pub const DEFAULT_PARTITIONS: u32 = 10;
 
 /// The hash of an email, for one run.

@@ -1,4 +1,4 @@
-//! The seed's own line, and the same in a frame.
+//! The line that says whether to send a code, and the same in a frame.
 
 use crate::campaign::{Decision, Event};
 use crate::source::push_frame;

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn items_six_and_nine_cost_what_they_cost_in_the_seed() {
+    fn items_six_and_nine_together_cost_what_an_example_purchase_does() {
         let cart = Cart(8 << 8 | 5 << 3 | 3);
         assert_eq!(shown(|record| cart.push_items(record)), "[6;9]");
         assert_eq!(shown(|record| cart.push_ids(record)), "6;9");
