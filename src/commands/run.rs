@@ -65,7 +65,7 @@ fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<Outcome<
         Err(failure) => return Err(failure.into()),
     };
     if let Some(rejects) = witness.rejects {
-        rejects.finish()?;
+        rejects.finish().map_err(cannot_keep)?;
     }
     if let Some(list) = list {
         let name = list.name.clone();
@@ -104,6 +104,10 @@ fn save(partitions: &[LoyaltyCustomers], max_record_bytes: usize, list: Output) 
     let mut out = BufWriter::new(list.into_writer());
     write_list(partitions, max_record_bytes, &mut out)?;
     out.flush()
+}
+
+fn cannot_keep(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot keep the rejects: {error}"))
 }
 
 /// Tells how many records were bad, and the summary if it is wanted.
@@ -150,11 +154,11 @@ impl Observer for Witness {
             self.untold -= 1;
             self.progress.tell(&format!("adseg: {}: {}", rejection.position, rejection.reason));
         }
-        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(rejection))
+        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep(rejection)).map_err(cannot_keep)
     }
 
     fn rejected_more(&mut self, raw: &[u8]) -> io::Result<()> {
-        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep_more(raw))
+        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.keep_more(raw)).map_err(cannot_keep)
     }
 
     /// Damage ends a run, which tells of it then.

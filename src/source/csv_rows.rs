@@ -237,6 +237,9 @@ impl Rows {
 
 /// Whether quotes stand only where RFC 4180 has them: around a whole field, and doubled within it.
 fn is_well_quoted(row: &[u8]) -> bool {
+    if memchr(b'"', row).is_none() {
+        return true;
+    }
     let mut rest = row;
     loop {
         if let Some(quoted) = rest.strip_prefix(b"\"") {
