@@ -112,6 +112,21 @@ fn bad_rows_of_a_list_never_vanish_with_it() {
 }
 
 #[test]
+fn a_list_that_is_no_plain_text_is_never_saved_over() {
+    let scratch = Scratch::small_campaign();
+    let csv = "email,fb_user,insta_user,gender\nkim@example.com,,,F\n";
+    scratch.write("loyalty.csv", csv);
+    scratch.write("loyalty.gz", b"\x1f\x8b anything");
+    scratch.write("loyalty.frames", frame("kim@example.com, , , F"));
+    for list in ["loyalty.csv --loyalty-format csv", "loyalty.gz", "loyalty.frames --loyalty-format framed"] {
+        let file = list.split(' ').next().unwrap();
+        let args = format!("run --loyalty {list} --conversions conversions.txt --save-loyalty ./{file}");
+        scratch.adseg(&args).assert().code(2).stderr(contains("is CSV, framed or packed")).stdout("");
+    }
+    assert_eq!(scratch.read("loyalty.csv"), csv);
+}
+
+#[test]
 fn a_saved_list_can_be_read_again_under_the_same_limit() {
     let scratch = Scratch::new();
     scratch.write("loyalty.txt", "a@x,b,c,F\n");

@@ -55,7 +55,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Data")]
     pub events: u64,
 
-    /// How many customers cause them, members among them [default: five times the members]
+    /// How many customers cause them, all members among them [default: five times the members]
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub customers: Option<u64>,
 

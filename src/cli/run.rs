@@ -66,7 +66,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Outputs")]
     pub send_only: bool,
 
-    /// Write the loyalty list as it stands at the end; FILE may be the list that was read
+    /// Write the loyalty list as it stands at the end, as text; FILE may be the list that was read, if that is text
     #[arg(long, value_name = "FILE", help_heading = "Outputs")]
     pub save_loyalty: Option<PathBuf>,
 
@@ -91,7 +91,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
     pub progress: ProgressWhen,
 
-    /// Say nothing but errors and how many records were bad
+    /// Say nothing but errors, how many records were bad, and what --summary asks for
     #[arg(short, long, help_heading = "Messages")]
     pub quiet: bool,
 

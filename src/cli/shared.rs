@@ -16,7 +16,7 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
     pub conversions: Vec<PathBuf>,
 
-    /// How the inputs mark their records
+    /// How the inputs mark their records; gzip and zstd are unpacked in any case
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
     pub input_format: InputFormatArg,
 
@@ -44,7 +44,8 @@ pub enum InputFormatArg {
     Text,
     /// Each record behind its length, 4 bytes, big-endian
     Framed,
-    /// CSV with a header row: columns by name, in any order, fields quoted where need be
+    /// CSV with a header row: the columns email, fb_user, insta_user and gender for a list; promo, conversion and email,
+    /// and where, items and total_cost as far as rows need them, for conversions; in any order, among others
     Csv,
 }
 

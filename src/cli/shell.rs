@@ -6,6 +6,7 @@ use clap::Args;
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
+  mkdir -p ~/.local/share/bash-completion/completions
   adseg completions bash > ~/.local/share/bash-completion/completions/adseg
   adseg completions fish > ~/.config/fish/completions/adseg.fish";
 

@@ -193,6 +193,7 @@ fn warnings(seen: &Seen, numbering: &Numbering) -> Vec<Warning> {
         .map(|(suspicion, sightings)| {
             let what = match suspicion {
                 Suspicion::ExtraFields => "the record has more fields than it needs",
+                Suspicion::Quoted => "the email is in quotes, which this format does not have (is it CSV?)",
                 Suspicion::NoAtSign => "the email has no @",
                 Suspicion::OtherCase => "the email differs from a member's only by case, so it is somebody else's",
             };

@@ -1,9 +1,10 @@
 //! Which names stand for the same file, so that nothing is read and written at once.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::source::looks_packed;
 use crate::stdio::stdout_file;
 
 /// A file that could be harmed by being used twice: a regular file or a FIFO, but not a device or a terminal.
@@ -37,6 +38,13 @@ impl FileId {
     fn of(metadata: &Metadata, path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
         metadata.is_file().then(path)?.ok().map(Self)
     }
+}
+
+/// Whether a regular file is a gzip or zstd archive, as far as its first bytes say.
+pub fn is_packed(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
+    read.is_ok() && looks_packed(&head)
 }
 
 /// Whether `path` stands for the standard input or output.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::Context;
 
-use super::files::{FileId, output_id};
+use super::files::{FileId, is_packed, output_id};
 use super::usage::wrong;
 use crate::cli::{InputArgs, InputFormatArg};
 use crate::messages::shown;
@@ -96,6 +96,16 @@ impl Inputs {
     /// The name of the input that is this file, if one is.
     pub fn find(&self, id: &FileId) -> Option<String> {
         self.0.iter().find(|input| input.id.as_ref() == Some(id)).map(Named::name)
+    }
+
+    /// Whether this file is an input that could not be read in the same way if it were plain text: as CSV, as nothing but
+    /// frames, or packed.
+    pub fn is_no_plain_text(&self, id: &FileId) -> bool {
+        let same = self.0.iter().find(|input| input.id.as_ref() == Some(id));
+        same.is_some_and(|input| {
+            matches!(input.format, InputFormat::Csv | InputFormat::Framed)
+                || input.path.as_deref().is_some_and(is_packed)
+        })
     }
 
     /// The name of the input that is this file, if one is and it is not a loyalty list.

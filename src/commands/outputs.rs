@@ -115,6 +115,13 @@ fn check_list(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     if args.output.as_deref().and_then(output_id).as_ref() == Some(&id) {
         return wrong(format!("{} is named for two outputs", shown(path)));
     }
+    if inputs.is_no_plain_text(&id) {
+        return wrong(format!(
+            "the saved list is plain text, and {} is CSV, framed or packed, so tomorrow's run could not read it in the same way; \
+             save it to another file",
+            shown(path)
+        ));
+    }
     if inputs.find(&id).is_some() && args.on_error == OnError::Skip && args.rejects.is_none() {
         return wrong(format!(
             "with --on-error skip, bad rows of {} would be lost once the saved list takes its place; keep them with \

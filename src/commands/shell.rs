@@ -27,7 +27,7 @@ pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
         return write_pages(folder);
     }
     let name = match &args.command {
-        Some(command) => format!("adseg-{command}.1"),
+        Some(command) => format!("adseg-{}.1", command.strip_prefix("adseg-").unwrap_or(command)),
         None => "adseg.1".to_owned(),
     };
     match pages()?.into_iter().find(|page| page.file_name == name) {

@@ -22,6 +22,8 @@ pub struct Checking;
 pub enum Suspicion {
     /// A record with more fields than its kind needs.
     ExtraFields,
+    /// An email in quotes, in a format that has none.
+    Quoted,
     /// An email without an `@`.
     NoAtSign,
     /// An email that differs from a member's only by case.
@@ -190,6 +192,9 @@ impl Seen {
         let once = Sightings { count: 1, first: event.number };
         if event.layout == Layout::Commas && Fields::of(event.record).count() > needed_fields(event.kind) {
             self.suspect(Suspicion::ExtraFields, once);
+        }
+        if event.layout == Layout::Commas && event.email.starts_with(b"\"") {
+            self.suspect(Suspicion::Quoted, once);
         }
         if !event.email.contains(&b'@') {
             self.suspect(Suspicion::NoAtSign, once);

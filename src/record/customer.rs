@@ -1,6 +1,6 @@
 //! A row of the loyalty list.
 
-use super::field::Fields;
+use super::field::{Fields, trim};
 use super::row::{CUSTOMER_COLUMNS, Row};
 use super::{ConversionKind, Email, RecordError};
 
@@ -57,12 +57,21 @@ impl<'a> Customer<'a> {
             row.next_column().ok_or(RecordError::NoColumn { what: "a loyalty row", column })
         };
         let (email, fb_user) = (column(0)?, column(1)?);
-        if let Some(kind) = ConversionKind::from_name(fb_user) {
+        // Commas around the name would be gone from a saved list.
+        if let Some(kind) = ConversionKind::from_name(without_commas_around(fb_user)) {
             return Err(RecordError::ConversionInList { kind });
         }
         let (email, insta_user, gender) = (Email::parse_unsplit(email)?, column(2)?, column(3)?);
         Ok(Self { email, fb_user, insta_user, gender, extra: None })
     }
+}
+
+fn without_commas_around(field: &[u8]) -> &[u8] {
+    let mut field = trim(field);
+    while let Some(rest) = field.strip_prefix(b",").or_else(|| field.strip_suffix(b",")) {
+        field = trim(rest);
+    }
+    field
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::rejects_folder::{ERRORS, earlier_rejects, file_name};
 use super::{Rank, Staging};
 use crate::messages::shown;
 use crate::record::{Expected, RecordError};
-use crate::source::{Framing, Position, TableHeader};
+use crate::source::{BYTE_ORDER_MARK, Framing, Position, TableHeader, looks_like_no_text};
 
 /// A bad record that is put aside.
 #[derive(Debug)]
@@ -139,6 +139,9 @@ impl Rejects {
         let mut kept = Kept { name, source, framing, header: header.cloned(), out, ends_a_line: true };
         if let Some(header) = header {
             kept.begin(&header.raw)?;
+        } else if framing == Framing::Text && (looks_like_no_text(rejection.raw) || rejection.raw.starts_with(b"\0")) {
+            // As the first line of a file it would be taken for something else.
+            kept.out.write_all(BYTE_ORDER_MARK)?;
         }
         self.kept.push(kept);
         Ok(self.kept.len() - 1)
@@ -169,7 +172,9 @@ impl Kept {
     }
 
     fn write(&mut self, raw: &[u8]) -> io::Result<()> {
-        self.ends_a_line = raw.ends_with(b"\n");
+        if let Some(&last) = raw.last() {
+            self.ends_a_line = last == b'\n';
+        }
         self.out.write_all(raw)
     }
 

@@ -89,6 +89,10 @@ impl<'a> CsvCutter<'a> {
                     self.pending = Some(found);
                     return Ok(());
                 }
+                Found::Row { well_quoted: false } => {
+                    let what = "its quotes do not pair up (is a quoted name never closed?)".to_owned();
+                    return Err(self.bad_header(lines, what));
+                }
                 Found::Blank | Found::Row { .. } => {
                     if found != Found::Blank {
                         self.table = Some(self.table(lines)?);
@@ -119,7 +123,11 @@ impl<'a> CsvCutter<'a> {
             let place = places.next();
             if place.is_none() && index < needed {
                 let has: Vec<_> = names.iter().take(SHOWN_COLUMNS).map(|name| Quoted(name).to_string()).collect();
-                let what = format!("it has no column \"{name}\", only {}", has.join(", "));
+                let hint = match names.as_slice() {
+                    [one] if one.contains(&b';') || one.contains(&b'\t') => "; columns are separated by commas only",
+                    _ => "",
+                };
+                let what = format!("it has no column \"{name}\", only {}{hint}", has.join(", "));
                 return Err(self.bad_header(lines_before, what));
             }
             if places.next().is_some() {
@@ -176,8 +184,8 @@ impl<'a> CsvCutter<'a> {
         let limit = self.settings.max_record_bytes;
         match found {
             // What is still missing may be the line feed of a row that just fits.
-            Found::NeedsMore => self.rows.raw().len() > limit.saturating_add(2),
-            Found::Row { .. } | Found::Blank => self.rows.raw_without_line_end().len() > limit,
+            Found::NeedsMore => self.rows.raw().len() > limit.saturating_add(1),
+            Found::Row { .. } | Found::Blank => self.rows.raw_without_line_feed().len() > limit,
             Found::End => false,
         }
     }

@@ -85,11 +85,10 @@ impl Rows {
         self.raw.get(self.start..self.parsed).unwrap_or_default()
     }
 
-    /// The row so far, verbatim, without its line end.
-    pub(super) fn raw_without_line_end(&self) -> &[u8] {
+    /// The row so far, verbatim, without its line feed.
+    pub(super) fn raw_without_line_feed(&self) -> &[u8] {
         let raw = self.raw();
-        let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
-        raw.strip_suffix(b"\r").unwrap_or(raw)
+        raw.strip_suffix(b"\n").unwrap_or(raw)
     }
 
     /// How many bytes at the very beginning are no part of a row: a byte-order mark.
@@ -215,7 +214,7 @@ impl Rows {
         if trim(raw).is_empty() && !self.is_broken {
             return Found::Blank;
         }
-        Found::Row { well_quoted: self.is_broken || is_well_quoted(self.raw_without_line_end()) }
+        Found::Row { well_quoted: self.is_broken || is_well_quoted(self.raw_without_line_feed()) }
     }
 
     /// Lets go of the row that was found, and begins the next one.
@@ -237,6 +236,7 @@ impl Rows {
 
 /// Whether quotes stand only where RFC 4180 has them: around a whole field, and doubled within it.
 fn is_well_quoted(row: &[u8]) -> bool {
+    let row = row.strip_suffix(b"\r").unwrap_or(row);
     if memchr(b'"', row).is_none() {
         return true;
     }

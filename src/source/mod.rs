@@ -24,4 +24,4 @@ pub use framing::{BYTE_ORDER_MARK, Framing, InputFormat, RawRecord, push_frame};
 pub use input::{Input, Origin};
 pub use position::{Numbering, Place, Position, SourceError};
 pub use reader::Blocks;
-pub use unpack::looks_like_no_text;
+pub use unpack::{looks_like_no_text, looks_packed};

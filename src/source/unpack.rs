@@ -45,8 +45,12 @@ const fn look_at(head: &[u8]) -> Head {
 /// Whether text that begins like this would be taken for something else, or lose its beginning, when it is read as text:
 /// it looks like an archive, or like a byte-order mark. A byte-order mark before it helps.
 pub fn looks_like_no_text(text: &[u8]) -> bool {
-    let packed = matches!(look_at(text.get(..MAGIC_BYTES).unwrap_or(text)), Head::Packed(_));
-    packed || text.starts_with(BYTE_ORDER_MARK)
+    looks_packed(text) || text.starts_with(BYTE_ORDER_MARK)
+}
+
+/// Whether an input that begins like this is taken for an archive.
+pub fn looks_packed(bytes: &[u8]) -> bool {
+    matches!(look_at(bytes.get(..MAGIC_BYTES).unwrap_or(bytes)), Head::Packed(_))
 }
 
 /// How many packed bytes are read at once.

@@ -121,11 +121,7 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
     }
     for email in listed.into_iter().chain(enrolled) {
         let mut fields = rows.remove(&email).unwrap();
-        for field in &mut fields {
-            // The saved list is text: what would end a field or a row becomes a space.
-            field.iter_mut().filter(|byte| matches!(byte, b',' | b'\n')).for_each(|byte| *byte = b' ');
-            *field = strip(field);
-        }
+        fields.iter_mut().for_each(|field| *field = as_saved(field));
         told.saved.extend([vec![email], fields].concat().join(&b", "[..]));
         told.saved.push(b'\n');
     }
@@ -158,7 +154,6 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
                 let (fields, len, well_quoted) = csv_row(&bytes[at..]);
                 let raw = &bytes[at..at + len];
                 let payload = raw.strip_suffix(b"\n").unwrap_or(raw);
-                let payload = payload.strip_suffix(b"\r").unwrap_or(payload);
                 records.push(Raw { number, byte: at, raw, payload, fields, well_quoted });
                 number += raw.iter().filter(|&&byte| byte == b'\n').count() as u64;
                 number += u64::from(!raw.ends_with(b"\n"));
@@ -227,7 +222,9 @@ fn decode_row(expected: Expected, columns: &[Vec<u8>], row: &Raw<'_>) -> Option<
     let fields = match (expected, column("conversion").as_deref()) {
         (Expected::Customers, _) => {
             let email = column("email").unwrap();
-            let good = is_email(&email) && !email.contains(&b',') && !is_conversion_name(&column("fb_user").unwrap());
+            let good = is_email(&email)
+                && !email.contains(&b',')
+                && !is_conversion_name(&as_saved(&column("fb_user").unwrap()));
             return good.then(|| Meaning::Customer { email, fields: of(&["fb_user", "insta_user", "gender"]) });
         }
         (_, Some(b"ClickConversion")) => of(&["promo", "conversion", "email", "where"]),
@@ -254,6 +251,12 @@ fn decode(expected: Expected, fields: &[Vec<u8>]) -> Option<Meaning> {
         (rest.len() >= 3 && is_email(email) && !named)
             .then(|| Meaning::Customer { email: email.clone(), fields: rest.to_vec() })
     }
+}
+
+/// A field in the saved list, which is text: what would end a field or a row becomes a space.
+fn as_saved(field: &[u8]) -> Vec<u8> {
+    let plain: Vec<u8> = field.iter().map(|&byte| if matches!(byte, b',' | b'\n') { b' ' } else { byte }).collect();
+    strip(&plain)
 }
 
 fn is_conversion_name(name: &[u8]) -> bool {
