@@ -124,6 +124,12 @@ fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)]) -
 /// The longest record in these tests, in bytes.
 const LIMIT: usize = 90;
 
+/// Rows beyond the limit, one of them with carriage returns in it, and one whose quote is never closed.
+const LONG_ROW: &str =
+    "a@x,0123456789\r0123456789\r0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789\rb";
+const LONG_OPEN_ROW: &str =
+    "a@x,\"0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789";
+
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let email = || select(vec!["a@x", "b@x", "A@x", "c.d@example.com", "e@x ", "f\u{e9}@x", "\tg@x"]);
     let good = prop_oneof![
@@ -209,10 +215,22 @@ fn table(expected: Expected) -> impl Strategy<Value = ModelInput> {
         fields.prop_map(|fields| fields.join(","))
     };
     Just(columns).prop_shuffle().prop_flat_map(move |columns| {
-        let odd =
-            select(vec!["", "  ", "a,b", "\"", ",,,,,,,,,,", "x\"y\"z,1", "\"a\"b,c", "\r"]).prop_map(str::to_owned);
+        let odd = select(vec![
+            "",
+            "  ",
+            "a,b",
+            "\"",
+            ",,,,,,,,,,",
+            "x\"y\"z,1",
+            "a\rb",
+            LONG_ROW,
+            LONG_OPEN_ROW,
+            "\"a\"b,c",
+            "\r",
+        ])
+        .prop_map(str::to_owned);
         let rows = prop::collection::vec(prop_oneof![12 => row(&columns), 1 => odd], 0..25);
-        let ends = prop::collection::vec(select(vec!["\n", "\n", "\r\n"]), 26);
+        let ends = prop::collection::vec(select(vec!["\n", "\n", "\r\n", "\r"]), 26);
         (rows, ends, any::<bool>()).prop_map(move |(rows, ends, last_line_end)| {
             let mut text = String::new();
             let lines = std::iter::once(columns.join(",")).chain(rows);

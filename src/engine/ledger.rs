@@ -108,13 +108,12 @@ impl<'a> Ledger<'a> {
     ///
     /// # Errors
     /// When the observer cannot take it.
-    pub(super) fn oversized(&mut self, block: &Block) -> io::Result<Option<Failure>> {
+    pub(super) fn oversized(&mut self, block: &Block, last: bool) -> io::Result<Option<Failure>> {
         let place = self.place(block.framing, 0, 0);
         let reason = RecordError::TooLong { limit: self.max_record_bytes };
         let failure = self.put_aside(block, place, reason, block.bytes())?;
         self.counts.records += 1;
-        self.pass_lines(u64::from(block.framing == Framing::Framed));
-        self.pass_piece(block);
+        self.pass_piece(block, last);
         Ok(failure)
     }
 
@@ -122,18 +121,21 @@ impl<'a> Ledger<'a> {
     ///
     /// # Errors
     /// When the observer cannot take it.
-    pub(super) fn oversized_rest(&mut self, block: &Block) -> io::Result<()> {
-        self.pass_piece(block);
+    pub(super) fn oversized_rest(&mut self, block: &Block, last: bool) -> io::Result<()> {
+        self.pass_piece(block, last);
         self.observer.rejected_more(block.bytes())
     }
 
-    /// Counts the bytes of a piece, and its lines by their ends: text has one, a row of CSV may have more.
-    fn pass_piece(&mut self, block: &Block) {
-        self.counts.bytes += block.bytes().len() as u64;
-        match block.framing {
-            Framing::Text | Framing::Csv => self.pass_lines(memchr_iter(b'\n', block.bytes()).count() as u64),
-            Framing::Framed => {}
-        }
+    /// Counts the bytes and the lines of a piece. A frame and a line count when they are over; a row of CSV may have more
+    /// lines than one, and if a carriage return ended it, one more than line feeds.
+    fn pass_piece(&mut self, block: &Block, last: bool) {
+        let piece = block.bytes();
+        self.counts.bytes += piece.len() as u64;
+        let lines = match block.framing {
+            Framing::Text | Framing::Framed => u64::from(last),
+            Framing::Csv => memchr_iter(b'\n', piece).count() as u64 + u64::from(last && !piece.ends_with(b"\n")),
+        };
+        self.pass_lines(lines);
     }
 
     /// Tells that an input is damaged.

@@ -151,9 +151,9 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
         self.ledger.enter(block);
         let failure = match block.content {
             Content::Records => self.records(block)?,
-            Content::OversizedStart => self.ledger.oversized(block).map_err(Failure::Observer)?,
-            Content::OversizedRest => {
-                self.ledger.oversized_rest(block).map_err(Failure::Observer)?;
+            Content::OversizedStart { last } => self.ledger.oversized(block, last).map_err(Failure::Observer)?,
+            Content::OversizedRest { last } => {
+                self.ledger.oversized_rest(block, last).map_err(Failure::Observer)?;
                 None
             }
         };

@@ -33,9 +33,15 @@ pub enum Content {
     Records,
     /// The beginning of a record that is too long to be taken. It is never held whole: it comes in pieces, so that it
     /// can be kept verbatim among the rejects at no cost in memory.
-    OversizedStart,
+    OversizedStart {
+        /// Whether it is the end as well.
+        last: bool,
+    },
     /// The next piece of such a record.
-    OversizedRest,
+    OversizedRest {
+        /// Whether it is the last one. Of a record that the end of its input ends, none may be.
+        last: bool,
+    },
 }
 
 /// Bytes of one input on their way through the engine. It knows where its bytes stand; which line its first record is on

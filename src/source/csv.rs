@@ -221,13 +221,14 @@ impl<'a> CsvCutter<'a> {
 
     /// Hands over what there is of a row that is beyond the limit.
     fn piece(&mut self, mut block: Vec<u8>, found: &Found) -> NextBlock {
-        let content = if self.oversized { Content::OversizedRest } else { Content::OversizedStart };
+        let last = *found != Found::NeedsMore;
+        let content = if self.oversized { Content::OversizedRest { last } } else { Content::OversizedStart { last } };
         block.extend_from_slice(self.rows.raw());
-        self.oversized = *found == Found::NeedsMore;
-        if self.oversized {
-            self.rows.pass_over();
-        } else {
+        self.oversized = !last;
+        if last {
             self.rows.finish_row();
+        } else {
+            self.rows.pass_over();
         }
         let taken = block.len() as u64;
         self.hand_over(block, taken, content)

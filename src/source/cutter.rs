@@ -278,7 +278,8 @@ impl<'a> Cutter<'a> {
                 self.frame_piece(&fill, Oversized::Frame { start: self.offset, whole, left: whole })
             }
         };
-        self.hand_over(fill, len, marks, Content::OversizedStart)
+        let last = self.oversized.is_none();
+        self.hand_over(fill, len, marks, Content::OversizedStart { last })
     }
 
     /// The next piece of a record beyond the limit.
@@ -304,7 +305,8 @@ impl<'a> Cutter<'a> {
             },
             Oversized::Frame { .. } => self.frame_piece(&fill, oversized),
         };
-        self.hand_over(fill, len, marks, Content::OversizedRest)
+        let last = self.oversized.is_none();
+        self.hand_over(fill, len, marks, Content::OversizedRest { last })
     }
 
     /// How much of `fill` belongs to an oversized frame; remembers what is left of the frame.

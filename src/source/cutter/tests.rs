@@ -52,7 +52,8 @@ fn a_line_beyond_the_limit_comes_in_pieces_and_the_next_line_whole() {
     let contents: Vec<_> = blocks.iter().map(|block| block.content).collect();
     assert_eq!(texts(&blocks), [&b"01234"[..], b"5678", b"9\n", b"x\n"]);
     use Content::{OversizedRest, OversizedStart, Records};
-    assert_eq!(contents, [OversizedStart, OversizedRest, OversizedRest, Records]);
+    let pieces = [OversizedStart { last: false }, OversizedRest { last: false }, OversizedRest { last: true }];
+    assert_eq!(contents, [&pieces[..], &[Records]].concat());
     assert_eq!(end, None);
 }
 
@@ -61,7 +62,7 @@ fn a_frame_beyond_the_limit_comes_in_pieces_and_the_next_frame_whole() {
     let (blocks, end) = cut(b"\0\0\0\x01a\0\0\0\x09123456789\0\0\0\x01b", 8, 4);
     let joined: Vec<u8> = texts(&blocks).concat();
     assert_eq!(joined, b"\0\0\0\x01a\0\0\0\x09123456789\0\0\0\x01b");
-    assert_eq!(blocks[1].content, Content::OversizedStart);
+    assert_eq!(blocks[1].content, Content::OversizedStart { last: false });
     assert_eq!(blocks.last().unwrap().bytes(), b"\0\0\0\x01b");
     assert_eq!(blocks.last().unwrap().content, Content::Records);
     assert_eq!(end, None);
