@@ -1,6 +1,7 @@
 //! CSV with a header row, quoted as RFC 4180 has it. Bytes that are not UTF-8 stay as they are.
 
-use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
+use csv::{Terminator, Writer, WriterBuilder};
+use serde::Serialize;
 
 use crate::campaign::{Decision, Event};
 use crate::record::{Action, CONVERSION_COLUMNS, Conversion, Items};
@@ -8,11 +9,51 @@ use crate::record::{Action, CONVERSION_COLUMNS, Conversion, Items};
 /// The columns behind those of the conversion itself.
 const DECISION_COLUMNS: [&str; 2] = ["send", "enrolled"];
 
+/// A row: the columns by which conversions can be read as CSV, and the decision. What a type of conversion does not have
+/// is empty.
+#[derive(Default, Serialize)]
+struct Row<'a> {
+    #[serde(with = "serde_bytes")]
+    promo: &'a [u8],
+    conversion: &'static str,
+    #[serde(with = "serde_bytes")]
+    email: &'a [u8],
+    #[serde(with = "serde_bytes", rename = "where")]
+    channel: &'a [u8],
+    #[serde(with = "serde_bytes")]
+    items: &'a [u8],
+    #[serde(with = "serde_bytes")]
+    total_cost: &'a [u8],
+    send: bool,
+    enrolled: bool,
+}
+
+impl<'a> Row<'a> {
+    /// The row of a conversion. Its items are written into `written`.
+    fn new(conversion: &Conversion<'a>, decision: Decision, written: &'a mut Vec<u8>) -> Self {
+        let row = Self {
+            promo: conversion.promo,
+            conversion: conversion.action.kind().name(),
+            email: conversion.email.as_bytes(),
+            send: decision.send,
+            enrolled: decision.enrolled,
+            ..Self::default()
+        };
+        match conversion.action {
+            Action::Click { channel } => Self { channel, ..row },
+            Action::Basket { items } => Self { items: write_items(items, written), ..row },
+            Action::Purchase { items, total_cost } => {
+                Self { items: write_items(items, written), total_cost: total_cost.as_bytes(), ..row }
+            }
+        }
+    }
+}
+
 fn writer(out: &mut Vec<u8>) -> Writer<&mut Vec<u8>> {
     WriterBuilder::new().has_headers(false).terminator(Terminator::Any(b'\n')).from_writer(out)
 }
 
-/// The header row: the columns by which conversions can be read as CSV, and the decision.
+/// The header row.
 pub(super) fn header() -> Vec<u8> {
     let mut out = Vec::new();
     // Memory cannot fail.
@@ -23,48 +64,40 @@ pub(super) fn header() -> Vec<u8> {
 /// Appends a row for each conversion.
 pub(super) fn rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
     let mut writer = writer(out);
-    let mut row = ByteRecord::new();
-    let mut scratch = Vec::new();
+    let mut items = Vec::new();
     for (event, decision) in conversions {
         if let Some(conversion) = event.conversion() {
-            fill(&mut row, &conversion, decision, &mut scratch);
             // Memory cannot fail, and every row has the same width.
-            let _ = writer.write_byte_record(&row);
+            let _ = writer.serialize(Row::new(&conversion, decision, &mut items));
         }
     }
     let _ = writer.flush();
 }
 
-fn fill(row: &mut ByteRecord, conversion: &Conversion<'_>, decision: Decision, scratch: &mut Vec<u8>) {
-    let (channel, items, total_cost) = match conversion.action {
-        Action::Click { channel } => (channel, None, &b""[..]),
-        Action::Basket { items } => (&b""[..], Some(items), &b""[..]),
-        Action::Purchase { items, total_cost } => (&b""[..], Some(items), total_cost.as_bytes()),
-    };
-    scratch.clear();
-    if let Some(items) = items {
-        write_items(items, scratch);
-    }
-    let truth = |truth: bool| if truth { &b"true"[..] } else { b"false" };
-    row.clear();
-    row.push_field(conversion.promo);
-    row.push_field(conversion.action.kind().name().as_bytes());
-    row.push_field(conversion.email.as_bytes());
-    row.push_field(channel);
-    row.push_field(scratch);
-    row.push_field(total_cost);
-    row.push_field(truth(decision.send));
-    row.push_field(truth(decision.enrolled));
-}
-
 /// Writes `[6;14]`, the way in which items are read.
-fn write_items(items: Items<'_>, out: &mut Vec<u8>) {
-    out.push(b'[');
+fn write_items<'a>(items: Items<'_>, written: &'a mut Vec<u8>) -> &'a [u8] {
+    written.clear();
+    written.push(b'[');
     for (index, id) in items.iter().enumerate() {
         if index > 0 {
-            out.push(b';');
+            written.push(b';');
         }
-        out.extend_from_slice(id);
+        written.extend_from_slice(id);
     }
-    out.push(b']');
+    written.push(b']');
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_row_names_the_columns_of_a_row() {
+        let mut out = Vec::new();
+        let mut writer = WriterBuilder::new().from_writer(&mut out);
+        writer.serialize(Row::default()).unwrap();
+        drop(writer);
+        assert!(out.starts_with(&header()), "{}", String::from_utf8_lossy(&out));
+    }
 }
