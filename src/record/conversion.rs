@@ -104,6 +104,7 @@ impl<'a> Conversion<'a> {
                 what: "a conversion",
                 fields: &["promo", "conversion type", "email", "…"],
                 found: 1,
+                record,
             });
         };
         let kind = ConversionKind::from_name(name).ok_or(RecordError::UnknownConversion { promo, name })?;
@@ -152,7 +153,7 @@ impl<'a> Conversion<'a> {
 #[cold]
 fn too_few(kind: ConversionKind, record: &[u8]) -> RecordError<'_> {
     let (what, fields) = kind.layout();
-    RecordError::TooFewFields { what, fields, found: Fields::of(record).count() }
+    RecordError::TooFewFields { what, fields, found: Fields::of(record).count(), record }
 }
 
 #[cfg(test)]

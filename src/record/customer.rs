@@ -38,6 +38,7 @@ impl<'a> Customer<'a> {
                 what: "a loyalty row",
                 fields: &FIELDS,
                 found: Fields::of(record).count(),
+                record,
             });
         };
         if let Some(kind) = ConversionKind::from_name(fb_user) {
@@ -92,6 +93,12 @@ mod tests {
     fn more_fields_never_fail_a_row() {
         assert_eq!(Customer::decode(b"a@x, , , , M").unwrap().extra, Some(&b" M"[..]));
         assert_eq!(Customer::decode(b"a@x, , , F,").unwrap().extra, Some(&b""[..]));
+    }
+
+    #[test]
+    fn other_separators_are_told() {
+        let told = Customer::decode(b"a@x;fb;insta;F").unwrap_err().to_string();
+        assert!(told.ends_with("found 1; fields are separated by commas only"), "{told}");
     }
 
     #[test]

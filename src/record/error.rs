@@ -23,7 +23,12 @@ pub enum RecordError<'a> {
         limit: usize,
     },
     /// Fewer fields than the record's kind needs.
-    #[error("expected {what} with {} fields ({}), found {found}", fields.len(), fields.join(", "))]
+    #[error(
+        "expected {what} with {} fields ({}), found {found}{}",
+        fields.len(),
+        fields.join(", "),
+        other_separator(*found, record)
+    )]
     TooFewFields {
         /// The kind of the record, with its article.
         what: &'static str,
@@ -31,6 +36,8 @@ pub enum RecordError<'a> {
         fields: &'static [&'static str],
         /// How many fields the record has.
         found: usize,
+        /// The record.
+        record: &'a [u8],
     },
     /// The second field of a conversion is none of the three types.
     #[error(
@@ -125,6 +132,15 @@ fn suspicion(promo: &[u8], name: &[u8]) -> &'static str {
         "; if this is CSV with a header row, say --conversions-format csv"
     } else if promo.contains(&b'@') {
         "; are --loyalty and --conversions swapped?"
+    } else {
+        ""
+    }
+}
+
+/// What a record of one field may be that has other separators in it.
+fn other_separator(found: usize, record: &[u8]) -> &'static str {
+    if found == 1 && record.iter().any(|byte| matches!(byte, b';' | b'\t')) {
+        "; fields are separated by commas only"
     } else {
         ""
     }
