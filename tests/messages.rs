@@ -100,16 +100,16 @@ fn progress_is_shown_when_asked_for_and_otherwise_only_on_a_terminal() {
         let args = format!("run --loyalty loyalty.txt --conversions - --progress {progress}");
         let mut run = scratch.piped(&args).spawn().unwrap();
         let mut stdin = run.stdin.take().unwrap();
-        for _ in 0..2 {
+        for _ in 0..4 {
             stdin.write_all(SMALL_CONVERSIONS.as_bytes()).unwrap();
-            // Longer than a run has to take for a bar to appear.
+            // Longer than a run has to take for a bar to appear, even one that is slow to start.
             thread::sleep(Duration::from_millis(400));
         }
         drop(stdin);
         let output = run.wait_with_output().unwrap();
-        assert_eq!(output.stdout, SMALL_ANSWERS.repeat(2).as_bytes());
+        assert_eq!(output.stdout, SMALL_ANSWERS.repeat(4).as_bytes());
         let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(told.contains("5 records"), shown, "{progress}: {told}");
+        assert_eq!(told.contains("9 records"), shown, "{progress}: {told}");
         assert_eq!(told.is_empty(), !shown, "{progress}: {told}");
     }
 }
