@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::Context;
 
-use super::files::{FileId, is_packed, output_id};
+use super::files::{FileId, is_dash, is_packed, output_id};
 use super::usage::wrong;
 use crate::cli::{InputArgs, InputFormatArg};
 use crate::messages::shown;
@@ -40,8 +40,7 @@ impl Inputs {
     /// When an input is not there, or one file is named for two purposes.
     pub fn new(args: &InputArgs) -> anyhow::Result<Self> {
         let (loyalty, conversions) = (args.loyalty.as_slice(), args.conversions.as_slice());
-        let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
-        let stdins = [loyalty, conversions].map(|source| source.iter().filter(is_stdin).count());
+        let stdins = [loyalty, conversions].map(count_stdin);
         let sources: Vec<(Expected, &PathBuf)> = match (stdins, loyalty, conversions) {
             ([1, 1], [both], [_]) => vec![(Expected::Either, both)],
             ([1, 1], ..) => {
@@ -67,7 +66,7 @@ impl Inputs {
     /// # Errors
     /// When an input is not there, or the standard input is named twice.
     pub fn of_one_source(paths: &[PathBuf], format: InputFormat) -> anyhow::Result<Self> {
-        if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        if count_stdin(paths) > 1 {
             return wrong(STDIN_TWICE);
         }
         let inputs = paths.iter().map(|path| Named::new(Expected::Either, format, path));
@@ -132,6 +131,10 @@ impl Inputs {
     }
 }
 
+fn count_stdin(paths: &[PathBuf]) -> usize {
+    paths.iter().filter(|path| is_dash(path)).count()
+}
+
 /// How the inputs that hold `expected` mark their records.
 fn format(args: &InputArgs, expected: Expected) -> anyhow::Result<InputFormat> {
     let own = match expected {
@@ -155,7 +158,7 @@ fn format(args: &InputArgs, expected: Expected) -> anyhow::Result<InputFormat> {
 
 impl Named {
     fn new(expected: Expected, format: InputFormat, path: &Path) -> anyhow::Result<Self> {
-        if path.as_os_str() == "-" {
+        if is_dash(path) {
             let stdin = stdin_file().context(STDIN)?;
             let size = stdin.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
             return Ok(Self { expected, format, path: None, id: FileId::of_open(&stdin), size });

@@ -117,8 +117,8 @@ fn check_list(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     }
     if inputs.is_no_plain_text(&id) {
         return wrong(format!(
-            "the saved list is plain text, and {} is CSV, framed or packed, so tomorrow's run could not read it in the same way; \
-             save it to another file",
+            "the saved list is plain text, and {} is CSV, framed or packed, so tomorrow's run could not read it in the \
+             same way; save it to another file",
             shown(path)
         ));
     }
