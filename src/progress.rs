@@ -3,7 +3,7 @@
 //! Whether there is one is decided once, at the start; from then on the callers need not ask.
 
 use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub struct Progress(Arc<Shown>);
 
 #[derive(Debug, Default)]
 struct Shown {
+    /// How many bytes of the inputs' files have been read, packed as they lie there.
+    meter: Arc<AtomicU64>,
     bar: OnceLock<(ProgressBar, Instant)>,
     is_drawn: AtomicBool,
     is_over: AtomicBool,
@@ -42,12 +44,17 @@ impl Progress {
         let _ = self.0.bar.set((bar, Instant::now() + PATIENCE));
     }
 
-    /// Tells that so many bytes and records are worked off.
-    pub fn advanced(&self, bytes: u64, records: u64) {
+    /// Where whoever reads files counts their bytes.
+    pub fn meter(&self) -> &Arc<AtomicU64> {
+        &self.0.meter
+    }
+
+    /// Tells that so many records are worked off.
+    pub fn advanced(&self, records: u64) {
         let Some((bar, appears)) = self.0.bar.get().filter(|_| !self.0.is_over.load(Ordering::Relaxed)) else {
             return;
         };
-        bar.set_position(bytes);
+        bar.set_position(self.0.meter.load(Ordering::Relaxed));
         bar.set_message(format!("{} records", HumanCount(records)));
         if !self.is_drawn() && *appears <= Instant::now() {
             bar.set_draw_target(stderr_target());

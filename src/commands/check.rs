@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
@@ -13,6 +11,7 @@ use super::FAILED;
 use super::inputs::Inputs;
 use super::session::{Ended, Session, reader_left_or, session};
 use super::with_speed;
+use crate::campaign::Event;
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::computation::{Checking, Names, Seen, Sightings, Suspicion};
 use crate::encoder::Encoder;
@@ -54,9 +53,8 @@ fn carry_out(args: &CheckArgs, session: &Session) -> anyhow::Result<Ended<bool>>
         untold: args.max_errors.unwrap_or(u64::MAX),
         damaged: 0,
         progress: session.progress.clone(),
-        meter: Arc::default(),
     };
-    let inputs = inputs.into_inputs(&reporter.meter);
+    let inputs = inputs.into_inputs(session.progress.meter());
     let job = Job { computation: Checking, encoder: Silent };
     let written = match replay(&job, &settings, inputs, Box::new(io::sink()), &mut reporter) {
         Ok(outcome) => reporter.report(outcome),
@@ -73,7 +71,7 @@ fn carry_out(args: &CheckArgs, session: &Session) -> anyhow::Result<Ended<bool>>
 struct Silent;
 
 impl Encoder<()> for Silent {
-    fn encode<'a>(&self, _conversions: impl Iterator<Item = (crate::campaign::Event<'a>, ())>, _out: &mut Vec<u8>) {}
+    fn encode<'a>(&self, _conversions: impl Iterator<Item = (Event<'a>, ())>, _out: &mut Vec<u8>) {}
 }
 
 /// Writes the report: bad records as they are found, the rest at the end.
@@ -85,12 +83,11 @@ struct Reporter {
     /// How many inputs could not be read to their end.
     damaged: u64,
     progress: Progress,
-    meter: Arc<AtomicU64>,
 }
 
 impl Observer for Reporter {
     fn advanced(&mut self, counts: &Counts) {
-        self.progress.advanced(self.meter.load(Ordering::Relaxed), counts.records);
+        self.progress.advanced(counts.records);
     }
 
     fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {

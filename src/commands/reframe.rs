@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 
@@ -47,7 +46,7 @@ fn carry_out(args: &ReframeArgs, from: InputFormat, session: &Session) -> anyhow
         max_record_bytes: args.max_record_bytes as usize,
         reads_on_after_damage: false,
     };
-    let blocks = Blocks::read(inputs.into_inputs(&Arc::default()), settings)?;
+    let blocks = Blocks::read(inputs.into_inputs(session.progress.meter()), settings)?;
     let mut writer = Writer::start(output.into_writer(), QUEUED_BUFFERS)?;
     let reframed = reframe_all(blocks, args.max_record_bytes as usize, &mut writer);
     // What could not be written came before whatever else went wrong.

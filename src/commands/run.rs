@@ -2,8 +2,6 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::anyhow;
@@ -47,13 +45,9 @@ fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<Outcome<
         computation: Deciding { keep: if list.is_some() { Keep::Rows } else { Keep::Emails } },
         encoder: DecisionEncoder { format: output_format(args.output_format), send_only: args.send_only },
     };
-    let mut witness = Witness {
-        progress: session.progress.clone(),
-        meter: Arc::default(),
-        rejects,
-        untold: if args.quiet { 0 } else { TOLD_REJECTS },
-    };
-    let inputs = inputs.into_inputs(&witness.meter);
+    let mut witness =
+        Witness { progress: session.progress.clone(), rejects, untold: if args.quiet { 0 } else { TOLD_REJECTS } };
+    let inputs = inputs.into_inputs(session.progress.meter());
     let answers_name = answers.name.clone();
     let outcome = match replay(&job, &settings, inputs, answers.into_writer(), &mut witness) {
         Ok(outcome) => outcome,
@@ -137,8 +131,6 @@ fn report(args: &RunArgs, summary: &Summary) -> anyhow::Result<()> {
 /// Watches the replay: shows progress, tells the first bad records, and keeps all of them if that is wanted.
 struct Witness {
     progress: Progress,
-    /// How many bytes of the inputs' files have been read.
-    meter: Arc<AtomicU64>,
     rejects: Option<Rejects>,
     /// How many more bad records are told.
     untold: u64,
@@ -146,7 +138,7 @@ struct Witness {
 
 impl Observer for Witness {
     fn advanced(&mut self, counts: &Counts) {
-        self.progress.advanced(self.meter.load(Ordering::Relaxed), counts.records);
+        self.progress.advanced(counts.records);
     }
 
     fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {

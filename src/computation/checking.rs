@@ -11,7 +11,7 @@ use super::{Computation, EventBatch};
 use crate::campaign::{Event, EventKind};
 use crate::partition::{EmailHash, EmailHasher};
 use crate::record::field::Fields;
-use crate::record::{Action, ConversionKind, Layout};
+use crate::record::{Action, Customer, Layout};
 
 /// Looks and counts.
 #[derive(Debug, Clone, Copy)]
@@ -236,7 +236,7 @@ impl Seen {
 
 const fn needed_fields(kind: EventKind) -> usize {
     match kind {
-        EventKind::Customer | EventKind::Conversion(ConversionKind::Click | ConversionKind::Basket) => 4,
-        EventKind::Conversion(ConversionKind::Purchase) => 5,
+        EventKind::Customer => Customer::FIELDS.len(),
+        EventKind::Conversion(kind) => kind.fields().len(),
     }
 }

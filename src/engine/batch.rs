@@ -41,8 +41,8 @@ impl<Answer: Copy + Default + Send + Sync> Batch<Answer> {
         while self.slices.len() < ranges.len() {
             self.slices.push(Slice::new(with.partitioner.partitions()));
         }
-        let work: Vec<_> = self.slices.iter_mut().zip(ranges).collect();
-        side_by_side(work, |(slice, range)| slice.decode(block, range, with));
+        let work = self.slices.iter_mut().zip(ranges);
+        side_by_side(self.used > 1, work, |(slice, range)| slice.decode(block, range, with));
     }
 
     /// Lets every partition apply its events.
@@ -51,39 +51,33 @@ impl<Answer: Copy + Default + Send + Sync> Batch<Answer> {
         C: Computation<Answer = Answer>,
     {
         let slices = self.slices.get(..self.used).unwrap_or_default();
-        let apply = |partition: usize, state: &mut C::State, answers: &mut Vec<Vec<(u32, Answer)>>| {
+        let work = states.iter_mut().zip(&mut self.answers).enumerate();
+        side_by_side(slices.len() > 1, work, |(partition, (state, answers))| {
             answers.resize_with(slices.len().max(answers.len()), Vec::new);
             for (slice, answers) in slices.iter().zip(answers) {
                 answers.clear();
                 computation.apply(state, slice.events(block, partition), answers);
             }
-        };
-        let work = states.iter_mut().zip(&mut self.answers).enumerate();
-        if slices.len() > 1 {
-            let work: Vec<_> = work.collect();
-            side_by_side(work, |(partition, (state, answers))| apply(partition, state, answers));
-        } else {
-            work.for_each(|(partition, (state, answers))| apply(partition, state, answers));
-        }
+        });
     }
 
     /// Encodes what the partitions answered.
     pub(super) fn encode(&mut self, block: &Block, encoder: &impl Encoder<Answer>) {
         let answers = &self.answers;
         let slices = self.slices.get_mut(..self.used).unwrap_or_default();
-        let work: Vec<_> = slices.iter_mut().enumerate().collect();
-        side_by_side(work, |(index, slice)| {
+        side_by_side(self.used > 1, slices.iter_mut().enumerate(), |(index, slice)| {
             let answers = answers.iter().map(|slices| slices.get(index).map(Vec::as_slice).unwrap_or_default());
             slice.encode(block, answers, encoder);
         });
     }
 }
 
-/// Does all of `work` on the threads of the pool; a single piece is not worth waking another thread for.
-fn side_by_side<T: Send>(work: Vec<T>, each: impl Fn(T) + Sync + Send) {
-    if work.len() > 1 {
-        work.into_par_iter().with_max_len(1).for_each(each);
+/// Does all of `work`: on the threads of the pool where that is `worthwhile`, and otherwise here. A block of a single
+/// slice is not worth waking another thread for.
+fn side_by_side<T: Send>(worthwhile: bool, work: impl Iterator<Item = T>, each: impl Fn(T) + Sync + Send) {
+    if worthwhile {
+        work.collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(each);
     } else {
-        work.into_iter().for_each(each);
+        work.for_each(each);
     }
 }

@@ -86,17 +86,21 @@ impl<'a> Ledger<'a> {
     ) -> io::Result<Option<Failure>> {
         slice.first_line = self.lines;
         let decoder = self.decoder(block);
-        for index in 0..slice.rejects.len() {
-            let Some(reject) = slice.rejects.get(index) else { break };
+        let mut one_too_many = None;
+        for (index, reject) in slice.rejects.iter().enumerate() {
             let Err(reason) = decoder.decode(reject.payload(block)) else {
                 debug_assert!(false, "a record that was bad a moment ago is good");
                 continue;
             };
             let place = self.place(block.framing, reject.line, reject.byte);
             if let Some(failure) = self.put_aside(block, place, reason, reject.raw(block))? {
-                slice.truncate(index);
-                return Ok(Some(failure));
+                one_too_many = Some((index, failure));
+                break;
             }
+        }
+        if let Some((index, failure)) = one_too_many {
+            slice.truncate(index);
+            return Ok(Some(failure));
         }
         self.pass_lines(u64::from(slice.lines));
         self.byte = self.byte.saturating_add(slice.counts.bytes);

@@ -69,6 +69,11 @@ impl ConversionKind {
         }
     }
 
+    /// The names of the fields that a record of this type must hold.
+    pub const fn fields(self) -> &'static [&'static str] {
+        self.layout().1
+    }
+
     /// What a record of this type must hold: its name with an article, and its fields.
     const fn layout(self) -> (&'static str, &'static [&'static str]) {
         match self {

@@ -4,8 +4,6 @@ use super::field::{Fields, trim};
 use super::row::{CUSTOMER_COLUMNS, Row};
 use super::{ConversionKind, Email, RecordError};
 
-const FIELDS: [&str; 4] = ["email", "Facebook user", "Instagram user", "gender"];
-
 /// A loyalty customer: `email, Facebook user, Instagram user, gender`.
 ///
 /// Everything but the email may be empty.
@@ -25,6 +23,9 @@ pub struct Customer<'a> {
 }
 
 impl<'a> Customer<'a> {
+    /// The names of the fields that a loyalty row must hold.
+    pub const FIELDS: &'static [&'static str] = &["email", "Facebook user", "Instagram user", "gender"];
+
     /// Decodes one loyalty row.
     ///
     /// # Errors
@@ -36,7 +37,7 @@ impl<'a> Customer<'a> {
         else {
             return Err(RecordError::TooFewFields {
                 what: "a loyalty row",
-                fields: &FIELDS,
+                fields: Self::FIELDS,
                 found: Fields::of(record).count(),
                 record,
             });

@@ -112,11 +112,11 @@ impl Framing {
     /// which are whole records.
     pub fn boundary_after(self, bytes: &[u8], start: usize, goal: usize) -> usize {
         match self {
-            // The byte before `goal` may be the line feed that makes it a boundary.
-            Self::Text => match bytes.get(goal.saturating_sub(1).max(start)..) {
-                Some(rest) => memchr(b'\n', rest).map_or(bytes.len(), |at| goal.saturating_sub(1).max(start) + at + 1),
-                None => bytes.len(),
-            },
+            Self::Text => {
+                // The byte before `goal` may be the line feed that makes it a boundary.
+                let from = goal.saturating_sub(1).max(start);
+                bytes.get(from..).and_then(|rest| memchr(b'\n', rest)).map_or(bytes.len(), |at| from + at + 1)
+            }
             Self::Framed | Self::Csv => {
                 let mut at = start;
                 while at < goal && at < bytes.len() {

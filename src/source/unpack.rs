@@ -226,31 +226,23 @@ mod tests {
         }
     }
 
+    /// What a packer has put out once `text` is written to it and flushed.
+    fn flushed<E: Write>(packer: &mut E, text: &[u8], out: fn(&mut E) -> &mut Vec<u8>) -> Vec<u8> {
+        packer.write_all(text).unwrap();
+        packer.flush().unwrap();
+        std::mem::take(out(packer))
+    }
+
     #[test]
     fn a_packed_pipe_gives_what_its_writer_flushed_without_waiting_for_more() {
-        let packers: [(Vec<u8>, Vec<u8>, Vec<u8>); 2] = [
-            {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-                encoder.write_all(b"one").unwrap();
-                encoder.flush().unwrap();
-                let first = std::mem::take(encoder.get_mut());
-                encoder.write_all(b"two").unwrap();
-                encoder.flush().unwrap();
-                let second = std::mem::take(encoder.get_mut());
-                (first, second, encoder.finish().unwrap())
-            },
-            {
-                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
-                encoder.write_all(b"one").unwrap();
-                encoder.flush().unwrap();
-                let first = std::mem::take(encoder.get_mut());
-                encoder.write_all(b"two").unwrap();
-                encoder.flush().unwrap();
-                let second = std::mem::take(encoder.get_mut());
-                (first, second, encoder.finish().unwrap())
-            },
-        ];
-        for (first, second, end) in packers {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        let [first, second] = [b"one", b"two"].map(|text| flushed(&mut gzip, text, GzEncoder::get_mut));
+        let gzip = (first, second, gzip.finish().unwrap());
+        let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        let [first, second] =
+            [b"one", b"two"].map(|text| flushed(&mut zstd, text, zstd::stream::write::Encoder::get_mut));
+        let zstd = (first, second, zstd.finish().unwrap());
+        for (first, second, end) in [gzip, zstd] {
             let pipe = Arc::new(std::sync::Mutex::new(first));
             let mut feed = unpacked(Box::new(Live(Arc::clone(&pipe)))).unwrap();
             let mut take = || {
