@@ -14,7 +14,7 @@ use adseg::encoder::{DecisionEncoder, write_list};
 use adseg::engine::{Counts, Failure, Job, Observer, Settings, replay};
 use adseg::record::Expected;
 use adseg::sink::Rejection;
-use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Patience, Position, SourceError};
+use adseg::source::{Feed, Framing, Input, InputFormat, Origin, Patience, Position, ReaderSettings, SourceError};
 use common::frame;
 use common::model::{ModelInput, Told, run};
 use proptest::prelude::*;
@@ -264,10 +264,8 @@ fn settings() -> impl Strategy<Value = Settings> {
         |(partitions, threads, (block_bytes, slice_bytes), max_rejects)| Settings {
             partitions: NonZeroU32::new(partitions).unwrap(),
             threads: NonZeroUsize::new(threads).unwrap(),
-            block_bytes,
+            reader: ReaderSettings { block_bytes, max_record_bytes: LIMIT, reads_on_after_damage: false },
             slice_bytes,
-            max_record_bytes: LIMIT,
-            reads_on_after_damage: false,
             max_rejects,
         },
     )
@@ -295,7 +293,7 @@ proptest! {
         settings in settings(),
         turns in prop::collection::vec((1_usize..60, any::<bool>()), 1..20),
     ) {
-        let expected = visible(run(&inputs, settings.max_record_bytes, settings.max_rejects));
+        let expected = visible(run(&inputs, settings.reader.max_record_bytes, settings.max_rejects));
         prop_assert_eq!(engine(&inputs, &settings, &turns), expected);
     }
 }

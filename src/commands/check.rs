@@ -19,7 +19,7 @@ use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
 use crate::progress::Progress;
 use crate::record::Quoted;
 use crate::sink::{ErrorLine, Rejection};
-use crate::source::{Numbering, SourceError};
+use crate::source::{Numbering, ReaderSettings, SourceError};
 use crate::stdio::stdout_file;
 
 /// How many promos and channels a report for people lists.
@@ -38,15 +38,12 @@ pub fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
 fn carry_out(args: &CheckArgs, session: &Session) -> anyhow::Result<Ended<bool>> {
     let inputs = Inputs::new(&args.inputs)?;
     session.show_progress(args.progress, false, io::stdout().is_terminal(), inputs.total_bytes());
-    let settings = with_speed(
-        Settings {
-            max_record_bytes: args.inputs.max_record_bytes as usize,
-            max_rejects: u64::MAX,
-            reads_on_after_damage: true,
-            ..Settings::default()
-        },
-        &args.speed,
-    );
+    let reader = ReaderSettings {
+        max_record_bytes: args.inputs.max_record_bytes as usize,
+        reads_on_after_damage: true,
+        ..ReaderSettings::default()
+    };
+    let settings = with_speed(Settings { reader, max_rejects: u64::MAX, ..Settings::default() }, &args.speed);
     let mut reporter = Reporter {
         out: BufWriter::new(Box::new(stdout_file()?)),
         format: args.format,

@@ -10,7 +10,6 @@ use super::outputs::Output;
 use super::session::{Ended, Session, reader_left_or, session};
 use super::usage::wrong;
 use crate::cli::ReframeArgs;
-use crate::engine::Settings;
 use crate::reframe::{Misfit, ReframeError, reframe};
 use crate::sink::{Rank, Writer};
 use crate::source::{Block, Blocks, Content, InputFormat, Place, Position, ReaderSettings};
@@ -41,14 +40,10 @@ fn carry_out(args: &ReframeArgs, from: InputFormat, session: &Session) -> anyhow
     }
     let output = Output::open(path, &session.staging, Rank::Output)?;
     let name = output.name.clone();
-    let settings = ReaderSettings {
-        block_bytes: Settings::default().block_bytes,
-        max_record_bytes: args.max_record_bytes as usize,
-        reads_on_after_damage: false,
-    };
+    let settings = ReaderSettings { max_record_bytes: args.max_record_bytes as usize, ..ReaderSettings::default() };
     let blocks = Blocks::read(inputs.into_inputs(session.progress.meter()), settings)?;
     let mut writer = Writer::start(output.into_writer(), QUEUED_BUFFERS)?;
-    let reframed = reframe_all(blocks, args.max_record_bytes as usize, &mut writer);
+    let reframed = reframe_all(blocks, settings.max_record_bytes, &mut writer);
     // What could not be written came before whatever else went wrong.
     match writer.finish() {
         Ok(()) => reframed.map(|()| Ended::Done(())),

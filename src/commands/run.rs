@@ -19,7 +19,7 @@ use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
 use crate::messages::{shown, tell};
 use crate::progress::Progress;
 use crate::sink::{Rejection, Rejects};
-use crate::source::SourceError;
+use crate::source::{ReaderSettings, SourceError};
 use crate::summary::Summary;
 
 /// How many bad records are told one by one when they are skipped.
@@ -63,7 +63,7 @@ fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<Outcome<
     }
     if let Some(list) = list {
         let name = list.name.clone();
-        if let Err(error) = save(&outcome.states, settings.max_record_bytes, list) {
+        if let Err(error) = save(&outcome.states, settings.reader.max_record_bytes, list) {
             return reader_left_or(&name, error);
         }
     }
@@ -80,8 +80,9 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
             );
         }
     };
-    let max_record_bytes = args.inputs.max_record_bytes as usize;
-    Ok(with_speed(Settings { max_record_bytes, max_rejects, ..Settings::default() }, &args.speed))
+    let reader =
+        ReaderSettings { max_record_bytes: args.inputs.max_record_bytes as usize, ..ReaderSettings::default() };
+    Ok(with_speed(Settings { reader, max_rejects, ..Settings::default() }, &args.speed))
 }
 
 const fn output_format(format: OutputFormatArg) -> OutputFormat {

@@ -33,7 +33,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn new(settings: &Settings, observer: &'a mut dyn Observer) -> Self {
         Self {
             observer,
-            max_record_bytes: settings.max_record_bytes,
+            max_record_bytes: settings.reader.max_record_bytes,
             max_rejects: settings.max_rejects,
             counts: Counts::default(),
             numbering: Numbering::default(),

@@ -13,7 +13,7 @@ use crate::computation::Computation;
 use crate::encoder::Encoder;
 use crate::partition::Partitioner;
 use crate::sink::{Closed, Writer};
-use crate::source::{Block, Blocks, Content, Input, Numbering, ReaderSettings};
+use crate::source::{Block, Blocks, Content, Input, Numbering};
 
 /// What a replay computes, and how the answers are written.
 #[derive(Debug, Clone, Copy)]
@@ -51,12 +51,7 @@ pub fn replay<C: Computation, E: Encoder<C::Answer>>(
         .num_threads(settings.threads.get().min(busy_threads(settings)))
         .build()
         .map_err(|error| Failure::Threads(io::Error::other(error)))?;
-    let reader = ReaderSettings {
-        block_bytes: settings.block_bytes,
-        max_record_bytes: settings.max_record_bytes,
-        reads_on_after_damage: settings.reads_on_after_damage,
-    };
-    let blocks = Blocks::read(inputs, reader).map_err(Failure::Threads)?;
+    let blocks = Blocks::read(inputs, settings.reader).map_err(Failure::Threads)?;
     let mut writer = Writer::start(out, parts(settings)).map_err(Failure::Threads)?;
     let replayed = pool.install(|| Replay::new(job, settings, &mut writer, observer).run(blocks));
     let written = writer.finish();
@@ -72,7 +67,7 @@ pub fn replay<C: Computation, E: Encoder<C::Answer>>(
 
 /// More threads than this would never find a slice to work on, and looking for one is not free.
 fn busy_threads(settings: &Settings) -> usize {
-    settings.block_bytes.div_ceil(settings.slice_bytes.max(1)).max(1)
+    settings.reader.block_bytes.div_ceil(settings.slice_bytes.max(1)).max(1)
 }
 
 /// How many slices a block is cut into at most: a few for each thread, so that they finish together.
@@ -137,7 +132,7 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
                     blocks.recycle(block);
                     self.ledger.advanced();
                 }
-                Err(damage) if self.settings.reads_on_after_damage => {
+                Err(damage) if self.settings.reader.reads_on_after_damage => {
                     self.ledger.damaged(&damage).map_err(Failure::Observer)?;
                 }
                 Err(damage) => return Err(Failure::Source(damage).into()),

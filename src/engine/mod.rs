@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use crate::partition::DEFAULT_PARTITIONS;
 use crate::sink::Rejection;
-use crate::source::{Position, SourceError};
+use crate::source::{Position, ReaderSettings, SourceError};
 
 pub use counts::Counts;
 pub use local::{Job, Outcome, replay};
@@ -33,14 +33,10 @@ pub struct Settings {
     pub partitions: NonZeroU32,
     /// How many threads work side by side, beside the reader and the writer.
     pub threads: NonZeroUsize,
-    /// How large a block is, in bytes: what is in flight should stay in the caches.
-    pub block_bytes: usize,
+    /// How the inputs are read.
+    pub reader: ReaderSettings,
     /// How small the part of a block may be that is worth a thread's attention, in bytes.
     pub slice_bytes: usize,
-    /// The longest record that is taken, in bytes.
-    pub max_record_bytes: usize,
-    /// Whether damage to one input leaves the others to be read. Otherwise it ends the run.
-    pub reads_on_after_damage: bool,
     /// How many bad records are put aside before one ends the run; 0 stops at the first.
     pub max_rejects: u64,
 }
@@ -50,10 +46,8 @@ impl Default for Settings {
         Self {
             partitions: NonZeroU32::new(DEFAULT_PARTITIONS).unwrap_or(NonZeroU32::MIN),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            block_bytes: 2 << 20,
+            reader: ReaderSettings::default(),
             slice_bytes: 32 << 10,
-            max_record_bytes: 1 << 20,
-            reads_on_after_damage: false,
             max_rejects: 0,
         }
     }

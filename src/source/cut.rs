@@ -9,8 +9,15 @@ pub struct ReaderSettings {
     pub block_bytes: usize,
     /// The longest record that is taken, in bytes. A longer one is handed over in pieces.
     pub max_record_bytes: usize,
-    /// Whether damage to one input leaves the others to be read.
+    /// Whether damage to one input leaves the others to be read. Otherwise it ends the reading.
     pub reads_on_after_damage: bool,
+}
+
+impl Default for ReaderSettings {
+    /// Blocks of a size that stays in the caches while it is in flight, and the limits that the command line has.
+    fn default() -> Self {
+        Self { block_bytes: 2 << 20, max_record_bytes: 1 << 20, reads_on_after_damage: false }
+    }
 }
 
 /// What comes next of an input: a block, damage, or nothing more.
