@@ -4,6 +4,7 @@ use super::email_index::EmailIndex;
 use super::rows::{Rows, Turn};
 use super::{Decision, decide};
 use crate::partition::{EmailHash, EmailHasher};
+use crate::record::field::Fields;
 use crate::record::{Conversion, ConversionKind, Customer, Layout, RecordError};
 
 /// What an event is: a conversion, or a loyalty row, which decides nothing.
@@ -34,13 +35,13 @@ impl<'a> Event<'a> {
     /// The loyalty row that the event is. `None` when it is a conversion.
     pub fn customer(&self) -> Option<Customer<'a>> {
         let wanted = self.kind == EventKind::Customer;
-        wanted.then(|| Customer::decode_as(self.layout, self.record)).and_then(decoded_before)
+        wanted.then(|| Customer::decode_as(self.layout, Fields::of(self.record))).and_then(decoded_before)
     }
 
     /// The conversion that the event is. `None` when it is a loyalty row.
     pub fn conversion(&self) -> Option<Conversion<'a>> {
         let wanted = self.kind != EventKind::Customer;
-        wanted.then(|| Conversion::decode_as(self.layout, self.record)).and_then(decoded_before)
+        wanted.then(|| Conversion::decode_as(self.layout, Fields::of(self.record))).and_then(decoded_before)
     }
 }
 
@@ -104,7 +105,7 @@ impl LoyaltyCustomers {
 
     /// Fetches what the next events' look-ups will need; see the index of emails.
     #[inline]
-    pub fn warm(&self, hashes: impl Iterator<Item = EmailHash>) {
+    pub fn warm(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
         self.emails.warm(hashes);
     }
 

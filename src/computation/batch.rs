@@ -100,7 +100,7 @@ impl<'a> EventBatch<'a> {
     }
 
     /// The hashes of the events.
-    pub fn hashes(self) -> impl Iterator<Item = EmailHash> {
+    pub fn hashes(self) -> impl Iterator<Item = EmailHash> + Clone {
         self.routes.iter().map(|route| route.hash)
     }
 

@@ -5,15 +5,16 @@
 
 use std::io::{self, Write};
 
-use super::batch::Batch;
+use super::batch::{Batch, Lists};
 use super::ledger::Ledger;
 use super::slice::Decoding;
+use super::tasks::side_by_side;
 use super::{Counts, Failure, Observer, Settings};
 use crate::computation::Computation;
 use crate::encoder::Encoder;
 use crate::partition::Partitioner;
 use crate::sink::{Closed, Writer};
-use crate::source::{Block, Blocks, Content, Input, Numbering};
+use crate::source::{Block, Blocks, Content, Input, Numbering, SourceError};
 
 /// What a replay computes, and how the answers are written.
 #[derive(Debug, Clone, Copy)]
@@ -94,15 +95,21 @@ impl From<Closed> for Stopped {
     }
 }
 
-/// A replay under way.
+/// A replay under way: a pipeline of three batches, each a step behind the next. While one is decoded, the one before it
+/// is applied and the one before that is encoded, so that no thread waits for the slowest slice or the fullest partition
+/// of a step.
 struct Replay<'a, C: Computation, E> {
     job: &'a Job<C, E>,
     settings: &'a Settings,
     partitioner: Partitioner,
     states: Vec<C::State>,
-    batch: Batch<C::Answer>,
     ledger: Ledger<'a>,
     writer: &'a mut Writer,
+    /// The batch that is decoded.
+    decoded: Option<Batch<C::Answer>>,
+    /// The batch that is applied.
+    applied: Option<Batch<C::Answer>>,
+    spare: Vec<Lists<C::Answer>>,
 }
 
 impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
@@ -113,10 +120,12 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
             job,
             settings,
             states: std::iter::repeat_with(new_state).take(partitioner.partitions()).collect(),
-            batch: Batch::new(&partitioner),
             partitioner,
             ledger: Ledger::new(settings, observer),
             writer,
+            decoded: None,
+            applied: None,
+            spare: Vec::new(),
         }
     }
 
@@ -125,61 +134,122 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
         if !preamble.is_empty() {
             self.writer.write(preamble)?;
         }
-        while let Some(block) = blocks.next() {
-            match block {
-                Ok(block) => {
-                    self.block(&block)?;
-                    blocks.recycle(block);
-                    self.ledger.advanced();
-                }
+        while let Some(block) = self.next_block(&mut blocks)? {
+            let failure = match block {
+                Ok(block) => self.block(block, &blocks)?,
                 Err(damage) if self.settings.reader.reads_on_after_damage => {
                     self.ledger.damaged(&damage).map_err(Failure::Observer)?;
+                    None
                 }
-                Err(damage) => return Err(Failure::Source(damage).into()),
+                Err(damage) => Some(Failure::Source(damage)),
+            };
+            if let Some(failure) = failure {
+                self.drain(&blocks)?;
+                return Err(failure.into());
             }
         }
+        self.drain(&blocks)?;
         let Ledger { counts, numbering, .. } = self.ledger;
         Ok(Outcome { states: self.states, counts, numbering })
     }
 
-    fn block(&mut self, block: &Block) -> Result<(), Stopped> {
-        self.ledger.enter(block);
+    /// The next block. While none is there, the batches under way go on: nobody's answer waits for the next event.
+    fn next_block(&mut self, blocks: &mut Blocks) -> Result<Option<Result<Block, SourceError>>, Stopped> {
+        while self.is_under_way() {
+            match blocks.waiting() {
+                Some(block) => return Ok(Some(block)),
+                None => self.step(None, blocks)?,
+            }
+        }
+        Ok(blocks.next())
+    }
+
+    const fn is_under_way(&self) -> bool {
+        self.decoded.is_some() || self.applied.is_some()
+    }
+
+    /// Takes the batches under way through all steps.
+    fn drain(&mut self, blocks: &Blocks) -> Result<(), Stopped> {
+        while self.is_under_way() {
+            self.step(None, blocks)?;
+        }
+        Ok(())
+    }
+
+    /// Begins with a block. When a bad record in it is one too many, everything from that record on is forgotten.
+    fn block(&mut self, block: Block, blocks: &Blocks) -> Result<Option<Failure>, Stopped> {
+        self.ledger.enter(&block);
         let failure = match block.content {
-            Content::Records => self.records(block)?,
-            Content::OversizedStart { last } => self.ledger.oversized(block, last).map_err(Failure::Observer)?,
+            Content::Records => {
+                self.step(Some(block), blocks)?;
+                self.take_stock()?
+            }
+            Content::OversizedStart { last } => self.ledger.oversized(&block, last).map_err(Failure::Observer)?,
             Content::OversizedRest { last } => {
-                self.ledger.oversized_rest(block, last).map_err(Failure::Observer)?;
+                self.ledger.oversized_rest(&block, last).map_err(Failure::Observer)?;
                 None
             }
         };
-        failure.map_or(Ok(()), |failure| Err(failure.into()))
+        self.ledger.advanced();
+        Ok(failure)
     }
 
-    /// Takes a block of whole records through all steps. When a bad record in it is one too many, everything before that
-    /// record has been written, and nothing behind it.
-    fn records(&mut self, block: &Block) -> Result<Option<Failure>, Stopped> {
-        let decoding = Decoding {
-            decoder: self.ledger.decoder(block),
-            partitioner: &self.partitioner,
-            computation: &self.job.computation,
-            allowed_rejects: self.ledger.allowed_rejects(),
-        };
-        let worthwhile = block.bytes().len().div_ceil(self.settings.slice_bytes.max(1));
-        self.batch.decode(block, worthwhile.min(parts(self.settings)), &decoding);
+    /// Takes every batch one step on, side by side: `next` is decoded, and what was encoded is written.
+    fn step(&mut self, next: Option<Block>, blocks: &Blocks) -> Result<(), Stopped> {
+        let new_lists = || Lists::new(self.partitioner.partitions());
+        let mut next = next.map(|block| Batch::new(block, self.spare.pop().unwrap_or_else(new_lists)));
+        let (mut applied, mut encoded) = (self.decoded.take(), self.applied.take());
+        let computation = &self.job.computation;
+        let mut tasks = Vec::new();
+        let decoding;
+        if let Some(batch) = &mut next {
+            let (block, _) = batch.block_and_slices();
+            let slices = block.bytes().len().div_ceil(self.settings.slice_bytes.max(1));
+            decoding = Decoding {
+                decoder: self.ledger.decoder(block),
+                partitioner: &self.partitioner,
+                computation,
+                allowed_rejects: self.ledger.allowed_rejects(),
+            };
+            tasks.extend(batch.decode(slices.min(parts(self.settings)), &decoding));
+        }
+        let worthwhile = tasks.len() > 1 || [&applied, &encoded].into_iter().flatten().any(Batch::is_large);
+        if let Some(batch) = &mut applied {
+            tasks.extend(batch.apply(&mut self.states, computation));
+        }
+        if let Some(batch) = &mut encoded {
+            tasks.extend(batch.encode(&self.job.encoder));
+        }
+        side_by_side(worthwhile, tasks);
+        (self.decoded, self.applied) = (next, applied);
+        encoded.map_or(Ok(()), |batch| self.write(batch, blocks))
+    }
+
+    /// Numbers what was decoded and puts its bad records aside.
+    fn take_stock(&mut self) -> Result<Option<Failure>, Stopped> {
+        let Some(batch) = &mut self.decoded else { return Ok(None) };
+        let (block, slices) = batch.block_and_slices();
         let mut failure = None;
-        for slice in self.batch.slices_mut() {
+        for slice in slices {
             match failure {
                 None => failure = self.ledger.take_stock(block, slice).map_err(Failure::Observer)?,
                 Some(_) => slice.clear(),
             }
         }
-        self.batch.apply(block, &mut self.states, &self.job.computation);
-        self.batch.encode(block, &self.job.encoder);
-        for slice in self.batch.slices_mut() {
+        Ok(failure)
+    }
+
+    /// Writes what was encoded.
+    fn write(&mut self, mut batch: Batch<C::Answer>, blocks: &Blocks) -> Result<(), Stopped> {
+        let (_, slices) = batch.block_and_slices();
+        for slice in slices {
             if !slice.output.is_empty() {
                 slice.output = self.writer.write(std::mem::take(&mut slice.output))?;
             }
         }
-        Ok(failure)
+        let (block, lists) = batch.into_parts();
+        self.spare.push(lists);
+        blocks.recycle(block);
+        Ok(())
     }
 }

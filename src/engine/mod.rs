@@ -13,6 +13,7 @@ mod counts;
 mod ledger;
 mod local;
 mod slice;
+mod tasks;
 
 use std::io;
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -7,8 +7,9 @@ use crate::campaign::EventKind;
 use crate::computation::{Computation, Entry, EventBatch, Route, Span};
 use crate::encoder::Encoder;
 use crate::partition::Partitioner;
+use crate::record::field::Fields;
 use crate::record::{Decoder, Record};
-use crate::source::{Block, RawRecord};
+use crate::source::{Block, RawRecord, Records};
 
 /// What was decoded from a slice, and what is answered to it. Its lists are recycled from block to block.
 #[derive(Debug)]
@@ -79,12 +80,9 @@ impl<Answer: Copy + Default> Slice<Answer> {
     pub(super) fn decode<C: Computation>(&mut self, block: &Block, range: Range<usize>, with: &Decoding<'_, C>) {
         self.clear();
         let (bytes, framing) = (block.bytes(), block.framing);
-        let mut at = range.start;
-        while at < range.end {
-            let record = framing.record_at(bytes, at);
-            at = record.end;
+        for (record, commas) in Records::new(framing, bytes, range) {
             let payload = bytes.get(record.payload.clone()).unwrap_or_default();
-            match with.decoder.decode(payload) {
+            match with.decoder.decode_fields(Fields::cut(payload, commas)) {
                 Ok(decoded) => self.push(bytes, Span::new(record.payload.clone()), &decoded, with),
                 // A line beyond the limit is never looked through, be it blank or not: most of the time it is not there.
                 Err(error) if !error.is_too_long() && framing.is_blank(payload) => self.counts.blanks += 1,

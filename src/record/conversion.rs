@@ -50,7 +50,7 @@ pub enum ConversionKind {
 
 impl ConversionKind {
     /// The type that `name` stands for, matched exactly.
-    #[inline]
+    #[inline(always)]
     pub const fn from_name(name: &[u8]) -> Option<Self> {
         match name {
             b"ClickConversion" => Some(Self::Click),
@@ -101,9 +101,17 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     /// When the type is unknown, fields are missing, or one of them cannot be what it should be.
-    #[inline]
     pub fn decode(record: &'a [u8]) -> Result<Self, RecordError<'a>> {
-        let mut fields = Fields::of(record);
+        Self::decode_fields(Fields::of(record))
+    }
+
+    /// The same of a record whose fields may have been told apart already.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    #[inline(always)]
+    pub fn decode_fields(mut fields: Fields<'a>) -> Result<Self, RecordError<'a>> {
+        let record = fields.record();
         let (Some(promo), Some(name)) = (fields.next(), fields.next()) else {
             return Err(RecordError::TooFewFields {
                 what: "a conversion",

@@ -31,15 +31,23 @@ impl<'a> Customer<'a> {
     /// # Errors
     /// When fields are missing, the email is no email, or the row is a conversion: nobody is called `ClickConversion`.
     pub fn decode(record: &'a [u8]) -> Result<Self, RecordError<'a>> {
-        let mut fields = Fields::of(record);
+        Self::decode_fields(Fields::of(record))
+    }
+
+    /// The same of a row whose fields may have been told apart already.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    #[inline]
+    pub fn decode_fields(mut fields: Fields<'a>) -> Result<Self, RecordError<'a>> {
         let (Some(email), Some(fb_user), Some(insta_user), Some(gender)) =
             (fields.next(), fields.next(), fields.next(), fields.next())
         else {
             return Err(RecordError::TooFewFields {
                 what: "a loyalty row",
                 fields: Self::FIELDS,
-                found: Fields::of(record).count(),
-                record,
+                found: Fields::of(fields.record()).count(),
+                record: fields.record(),
             });
         };
         if let Some(kind) = ConversionKind::from_name(fb_user) {

@@ -38,11 +38,11 @@ impl<'a> Customer<'a> {
     ///
     /// # Errors
     /// When the row is bad; see [`RecordError`].
-    #[inline]
-    pub fn decode_as(layout: Layout, record: &'a [u8]) -> Result<Self, RecordError<'a>> {
+    #[inline(always)]
+    pub fn decode_as(layout: Layout, fields: Fields<'a>) -> Result<Self, RecordError<'a>> {
         match layout {
-            Layout::Commas => Self::decode(record),
-            Layout::Columns => Self::decode_row(record),
+            Layout::Commas => Self::decode_fields(fields),
+            Layout::Columns => Self::decode_row(fields.record()),
         }
     }
 }
@@ -52,11 +52,11 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     /// When the conversion is bad; see [`RecordError`].
-    #[inline]
-    pub fn decode_as(layout: Layout, record: &'a [u8]) -> Result<Self, RecordError<'a>> {
+    #[inline(always)]
+    pub fn decode_as(layout: Layout, fields: Fields<'a>) -> Result<Self, RecordError<'a>> {
         match layout {
-            Layout::Commas => Self::decode(record),
-            Layout::Columns => Self::decode_row(record),
+            Layout::Commas => Self::decode_fields(fields),
+            Layout::Columns => Self::decode_row(fields.record()),
         }
     }
 }
@@ -77,8 +77,17 @@ impl Decoder {
     ///
     /// # Errors
     /// When the record is bad; see [`RecordError`].
-    #[inline]
     pub fn decode<'a>(&self, record: &'a [u8]) -> Result<Record<'a>, RecordError<'a>> {
+        self.decode_fields(Fields::of(record))
+    }
+
+    /// The same of a record whose fields may have been told apart already.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    #[inline(always)]
+    pub fn decode_fields<'a>(&self, fields: Fields<'a>) -> Result<Record<'a>, RecordError<'a>> {
+        let record = fields.record();
         if record.is_empty() {
             return Err(RecordError::Empty);
         }
@@ -89,18 +98,18 @@ impl Decoder {
         let conversion = match self.expected {
             Expected::Conversions => true,
             Expected::Customers => false,
-            Expected::Either => looks_like_a_conversion(record),
+            Expected::Either => looks_like_a_conversion(fields.clone()),
         };
         if conversion {
-            Conversion::decode_as(self.layout, record).map(Record::Conversion)
+            Conversion::decode_as(self.layout, fields).map(Record::Conversion)
         } else {
-            Customer::decode_as(self.layout, record).map(Record::Customer)
+            Customer::decode_as(self.layout, fields).map(Record::Customer)
         }
     }
 }
 
-fn looks_like_a_conversion(record: &[u8]) -> bool {
-    Fields::of(record).nth(1).and_then(ConversionKind::from_name).is_some()
+fn looks_like_a_conversion(mut fields: Fields<'_>) -> bool {
+    fields.nth(1).and_then(ConversionKind::from_name).is_some()
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 //! this one; quoted CSV does not live here.
 
 use memchr::memchr;
+use wide::u8x16;
 
 /// Whether `byte` is ASCII white space: space, `\t`, `\n`, `\v`, `\f` or `\r`.
 ///
 /// These are the bytes that Python's `bytes.strip()` takes off; `u8::is_ascii_whitespace` leaves out `\v`.
+#[inline]
 pub const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
+    // Nearly every byte is behind the space, and is done with the first comparison.
+    byte <= b' ' && matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 /// Whether `byte` is an ASCII control byte: 0x00-0x1F or 0x7F.
@@ -19,13 +22,26 @@ pub const fn is_control(byte: u8) -> bool {
 
 /// The first control byte of `bytes`, if there is one.
 ///
-/// The common answer is "none", and finding that out must not branch on every byte.
+/// The common answer is "none", and finding that out of more than a few bytes must not branch on every one of them.
+#[inline]
 pub fn first_control(bytes: &[u8]) -> Option<u8> {
-    let any = bytes.iter().fold(false, |any, &byte| any | is_control(byte));
-    if any { bytes.iter().copied().find(|&byte| is_control(byte)) } else { None }
+    let (lanes, _) = bytes.as_chunks::<LANES>();
+    // The last lanes reach back over bytes that were looked at already, which does no harm.
+    let clean = bytes.last_chunk().is_some_and(|last| !lanes.iter().chain([last]).any(|lanes| any_control(lanes)));
+    if clean { None } else { bytes.iter().copied().find(|&byte| is_control(byte)) }
+}
+
+/// Bytes that are looked at together.
+const LANES: usize = 16;
+
+#[inline]
+fn any_control(lanes: &[u8; LANES]) -> bool {
+    let lanes = u8x16::from(*lanes);
+    (lanes.simd_lt(u8x16::splat(b' ')) | lanes.simd_eq(u8x16::splat(0x7f))).any()
 }
 
 /// `bytes` without the ASCII white space at both ends.
+#[inline]
 pub const fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes
         && is_space(*first)
@@ -40,23 +56,68 @@ pub const fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Where the commas of a record stand, as far as whoever found the record has seen them on the way: the first few,
+/// which is more than a conversion needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Commas {
+    at: [u32; 4],
+    found: u32,
+}
+
+impl Commas {
+    /// Adds the next comma, which stands behind so many bytes of the record.
+    #[inline]
+    pub fn push(&mut self, at: usize) {
+        if let Some(comma) = self.at.get_mut(self.found as usize) {
+            // A record is at most 1 GiB long.
+            *comma = at as u32;
+        }
+        self.found = self.found.saturating_add(1);
+    }
+}
+
 /// The fields of one record, in order, each stripped.
 ///
 /// A record always has at least one field; an empty record has one empty field.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
-    rest: Option<&'a [u8]>,
+    record: &'a [u8],
+    /// Where the next field begins, or `None` when every field was taken.
+    start: Option<usize>,
+    /// The commas that are known, if somebody has looked.
+    commas: Option<Commas>,
+    taken: usize,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `record`.
     pub const fn of(record: &'a [u8]) -> Self {
-        Self { rest: Some(record) }
+        Self { record, start: Some(0), commas: None, taken: 0 }
+    }
+
+    /// The fields of `record`, whose commas are known.
+    pub const fn cut(record: &'a [u8], commas: Commas) -> Self {
+        Self { record, start: Some(0), commas: Some(commas), taken: 0 }
+    }
+
+    /// The record itself.
+    pub const fn record(&self) -> &'a [u8] {
+        self.record
     }
 
     /// What has not been split yet: the bytes behind the last comma passed, or `None` when every field was taken.
-    pub const fn rest(&self) -> Option<&'a [u8]> {
-        self.rest
+    pub fn rest(&self) -> Option<&'a [u8]> {
+        self.record.get(self.start?..)
+    }
+
+    /// The comma that ends the field which begins at `start`.
+    #[inline]
+    fn comma(&self, start: usize) -> Option<usize> {
+        match self.commas {
+            Some(commas) if self.taken >= commas.found as usize => None,
+            Some(Commas { at, .. }) if self.taken < at.len() => at.get(self.taken).map(|&at| at as usize),
+            _ => self.record.get(start..).and_then(|rest| memchr(b',', rest)).map(|at| start + at),
+        }
     }
 }
 
@@ -65,13 +126,11 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.rest?;
-        let (field, rest) = match memchr(b',', rest).and_then(|comma| rest.split_at_checked(comma)) {
-            Some((field, tail)) => (field, tail.get(1..)),
-            None => (rest, None),
-        };
-        self.rest = rest;
-        Some(trim(field))
+        let start = self.start?;
+        let comma = self.comma(start);
+        self.taken += 1;
+        self.start = comma.map(|comma| comma + 1);
+        self.record.get(start..comma.unwrap_or(self.record.len())).map(trim)
     }
 }
 

@@ -131,7 +131,7 @@ impl Framing {
 impl RawRecord {
     /// A line of text, which begins where its payload does.
     #[inline]
-    const fn line(payload: Range<usize>, end: usize) -> Self {
+    pub(super) const fn line(payload: Range<usize>, end: usize) -> Self {
         Self { raw: payload.start..end, payload, end, lines: 1 }
     }
 }

@@ -15,6 +15,8 @@ mod framing;
 mod input;
 mod position;
 mod reader;
+mod records;
+mod separators;
 mod unpack;
 
 pub use block::{Block, Content, InputLabel, TableHeader};
@@ -24,4 +26,5 @@ pub use framing::{BYTE_ORDER_MARK, Framing, InputFormat, RawRecord, push_frame};
 pub use input::{Input, Origin};
 pub use position::{Numbering, Place, Position, SourceError};
 pub use reader::Blocks;
+pub use records::Records;
 pub use unpack::{looks_like_no_text, looks_packed};

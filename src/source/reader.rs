@@ -39,6 +39,11 @@ impl Blocks {
         Ok(Self { filled, empty, reader: Some(reader), longest_buffer })
     }
 
+    /// The next block, if one is there already. `None` says nothing about the end of the inputs.
+    pub fn waiting(&mut self) -> Option<Result<Block, SourceError>> {
+        self.filled.try_recv().ok()
+    }
+
     /// Gives the buffer of a finished block back to the reader.
     pub fn recycle(&self, block: Block) {
         let buffer = block.into_buffer();
