@@ -19,7 +19,9 @@ const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
 /// Bits of the hash that the tag skips: what is below them picks the slot, and the upper ones pick the partition.
 const TAG_SHIFT: u32 = 30;
 
-const EMPTY: u64 = 0;
+/// Ones and not zeros: the system gives fresh zeros as pages that are not there yet, and a table that is looked at before
+/// it is written to has each of them faulted in twice.
+const EMPTY: u64 = u64::MAX;
 const FIRST_SLOTS: usize = 16;
 
 /// A table is at most this full, in eighths: probing stays within a cache line or two.
@@ -31,7 +33,7 @@ pub struct EmailIndex {
     hasher: EmailHasher,
     /// A power of two of slots: `tag << PLACE_BITS | place`, or `EMPTY`.
     slots: Vec<u64>,
-    /// The entries behind each other; one byte of padding lets no entry have the place 0.
+    /// The entries behind each other.
     entries: Vec<u8>,
     members: MemberNumber,
 }
@@ -52,7 +54,7 @@ const LONG_BYTES: usize = 4;
 impl EmailIndex {
     /// An index without an email.
     pub fn new(hasher: EmailHasher) -> Self {
-        Self { hasher, slots: vec![EMPTY; FIRST_SLOTS], entries: vec![0], members: 0 }
+        Self { hasher, slots: vec![EMPTY; FIRST_SLOTS], entries: Vec::new(), members: 0 }
     }
 
     /// The number of `email`, if it is known. `hash` is its hash by the index's hasher.
@@ -173,7 +175,7 @@ impl EmailIndex {
     }
 
     fn entries_in_order(&self) -> impl Iterator<Item = (usize, Entry<'_>)> {
-        let mut place = 1;
+        let mut place = 0;
         std::iter::from_fn(move || {
             let entry = self.entry(place)?;
             let at = std::mem::replace(&mut place, entry.end);

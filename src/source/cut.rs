@@ -16,7 +16,7 @@ pub struct ReaderSettings {
 impl Default for ReaderSettings {
     /// Blocks of a size that stays in the caches while it is in flight, and the limits that the command line has.
     fn default() -> Self {
-        Self { block_bytes: 512 << 10, max_record_bytes: 1 << 20, reads_on_after_damage: false }
+        Self { block_bytes: 1 << 20, max_record_bytes: 1 << 20, reads_on_after_damage: false }
     }
 }
 

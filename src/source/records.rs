@@ -106,7 +106,9 @@ mod tests {
     fn in_one_pass(framing: Framing, bytes: &[u8], start: usize) -> Vec<(RawRecord, Vec<Vec<u8>>)> {
         let records = Records::new(framing, bytes, start..bytes.len());
         let fields = |record: &RawRecord, commas| Fields::cut(&bytes[record.payload.clone()], commas);
-        records.map(|(record, commas)| (record.clone(), fields(&record, commas).map(<[u8]>::to_vec).collect())).collect()
+        records
+            .map(|(record, commas)| (record.clone(), fields(&record, commas).map(<[u8]>::to_vec).collect()))
+            .collect()
     }
 
     proptest! {
