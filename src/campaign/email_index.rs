@@ -47,6 +47,9 @@ struct Entry<'a> {
 
 const NUMBER_BYTES: usize = 4;
 
+/// How far an entry reaches as a rule: its end may lie in another cache line than its beginning.
+const USUAL_ENTRY_BYTES: usize = 30;
+
 /// What stands for the length of an email that one byte cannot tell: the length follows in four bytes.
 const LONG: u8 = 0xff;
 const LONG_BYTES: usize = 4;
@@ -94,53 +97,63 @@ impl EmailIndex {
     }
 
     /// Touches what looking for these hashes will touch, so that the cache misses of a whole group overlap instead of
-    /// being waited for one by one: first every slot, then, behind the slots that have the tag, every entry.
+    /// being waited for one by one: first every slot, then, behind the slots that have the tag, both ends of every entry.
     #[inline]
     pub fn warm(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
-        let mask = self.slots.len().wrapping_sub(1);
-        let slot = |hash: EmailHash| self.slots.get(hash.0 as usize & mask).copied().unwrap_or(EMPTY);
-        black_box(hashes.clone().fold(0, |touched, hash| touched ^ slot(hash)));
-        black_box(hashes.fold(0, |touched, hash| {
-            let place = self.candidate(hash);
-            let byte = |place: usize| self.entries.get(place).copied().unwrap_or_default();
-            touched ^ byte(place) ^ byte(place + 30)
-        }));
-    }
-
-    #[inline]
-    fn candidate(&self, hash: EmailHash) -> usize {
-        let mask = self.slots.len().wrapping_sub(1);
-        let tag = slot_of(hash, 0);
-        let mut at = hash.0 as usize & mask;
-        loop {
-            let slot = self.slots.get(at).copied().unwrap_or(EMPTY);
-            if slot == EMPTY || slot & !PLACE_MASK == tag {
-                return (slot & PLACE_MASK) as usize;
-            }
-            at = (at + 1) & mask;
-        }
+        let byte = |place: usize| self.entries.get(place).copied().unwrap_or_default();
+        black_box(hashes.clone().fold(EMPTY, |touched, hash| touched ^ self.slot(self.home(hash))));
+        let entries = hashes.filter_map(|hash| self.tagged(hash, self.home(hash)).ok());
+        black_box(entries.fold(0, |touched, (_, place)| touched ^ byte(place) ^ byte(place + USUAL_ENTRY_BYTES)));
     }
 
     /// The number of `email`, or the free slot where it belongs.
     #[inline]
     fn probe(&self, hash: EmailHash, email: &[u8]) -> Result<MemberNumber, usize> {
-        let mask = self.slots.len().wrapping_sub(1);
-        let tag = slot_of(hash, 0);
-        let mut at = hash.0 as usize & mask;
-        // The table is never full, so an empty slot ends the search.
+        let mut from = self.home(hash);
         loop {
-            let slot = self.slots.get(at).copied().unwrap_or(EMPTY);
-            if slot == EMPTY {
-                return Err(at);
-            }
-            if slot & !PLACE_MASK == tag
-                && let Some(entry) = self.entry((slot & PLACE_MASK) as usize)
+            let (at, place) = self.tagged(hash, from)?;
+            if let Some(entry) = self.entry(place)
                 && entry.email == email
             {
                 return Ok(entry.number);
             }
-            at = (at + 1) & mask;
+            from = at + 1;
         }
+    }
+
+    /// The first slot at or behind `from` with the tag of this hash, and the place of its entry; or the free slot that ends
+    /// the search. The table is never full, so there is one.
+    #[inline]
+    fn tagged(&self, hash: EmailHash, from: usize) -> Result<(usize, usize), usize> {
+        let tag = slot_of(hash, 0);
+        let mut at = from;
+        loop {
+            at &= self.mask();
+            let slot = self.slot(at);
+            if slot == EMPTY {
+                return Err(at);
+            }
+            if slot & !PLACE_MASK == tag {
+                return Ok((at, (slot & PLACE_MASK) as usize));
+            }
+            at += 1;
+        }
+    }
+
+    /// Where the search for a hash begins.
+    #[inline]
+    const fn home(&self, hash: EmailHash) -> usize {
+        hash.0 as usize & self.mask()
+    }
+
+    #[inline]
+    const fn mask(&self) -> usize {
+        self.slots.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn slot(&self, at: usize) -> u64 {
+        self.slots.get(at).copied().unwrap_or(EMPTY)
     }
 
     #[inline]
@@ -186,7 +199,7 @@ impl EmailIndex {
     #[cold]
     fn grow(&mut self) {
         let mut slots = vec![EMPTY; self.slots.len() * 2];
-        let mask = slots.len() - 1;
+        let mask = slots.len().wrapping_sub(1);
         for (place, entry) in self.entries_in_order() {
             let hash = self.hasher.hash(entry.email);
             let mut at = hash.0 as usize & mask;

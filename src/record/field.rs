@@ -27,7 +27,7 @@ pub const fn is_control(byte: u8) -> bool {
 pub fn first_control(bytes: &[u8]) -> Option<u8> {
     let (lanes, _) = bytes.as_chunks::<LANES>();
     // The last lanes reach back over bytes that were looked at already, which does no harm.
-    let clean = bytes.last_chunk().is_some_and(|last| !lanes.iter().chain([last]).any(|lanes| any_control(lanes)));
+    let clean = bytes.last_chunk().is_some_and(|last| !lanes.iter().chain([last]).any(any_control));
     if clean { None } else { bytes.iter().copied().find(|&byte| is_control(byte)) }
 }
 
