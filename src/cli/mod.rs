@@ -4,7 +4,10 @@
 //! types alone. What the arguments mean together is checked in [`crate::commands`].
 
 mod check;
+mod explain;
 mod generate;
+mod order_check;
+mod reading;
 mod reframe;
 mod run;
 mod shared;
@@ -13,7 +16,10 @@ mod shell;
 use clap::{Parser, Subcommand};
 
 pub use check::{CheckArgs, CheckFormat};
+pub use explain::ExplainArgs;
 pub use generate::{GenerateArgs, PerMillion, SampleFormat};
+pub use order_check::OrderCheckArgs;
+pub use reading::{ReadingArgs, ReadingFormat};
 pub use reframe::ReframeArgs;
 pub use run::{OnError, OutputFormatArg, RunArgs, SummaryFormat};
 pub use shared::{InputArgs, InputFormatArg, ProgressWhen, SpeedArgs};
@@ -64,6 +70,14 @@ pub enum Command {
     /// Look at the data before the campaign: tell every bad record, and what was seen
     #[command(long_about = check::CHECK_LONG_ABOUT)]
     Check(CheckArgs),
+
+    /// Tell which decisions hang on the order in which the conversions files are named
+    #[command(long_about = order_check::ORDER_CHECK_LONG_ABOUT)]
+    OrderCheck(OrderCheckArgs),
+
+    /// Tell why customers got a code or not: everything that the data says of each email
+    #[command(long_about = explain::EXPLAIN_LONG_ABOUT)]
+    Explain(ExplainArgs),
 
     /// Put each line behind its length: text records to a framed stream
     #[command(long_about = reframe::FRAME_LONG_ABOUT)]

@@ -11,10 +11,9 @@ use super::FAILED;
 use super::inputs::Inputs;
 use super::session::{Ended, Session, reader_left_or, session};
 use super::with_speed;
-use crate::campaign::Event;
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::computation::{Checking, Names, Seen, Sightings, Suspicion};
-use crate::encoder::Encoder;
+use crate::encoder::Silent;
 use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
 use crate::progress::Progress;
 use crate::record::Quoted;
@@ -62,13 +61,6 @@ fn carry_out(args: &CheckArgs, session: &Session) -> anyhow::Result<Ended<bool>>
         Ok(clean) => Ok(Ended::Done(clean)),
         Err(error) => reader_left_or("stdout", error),
     }
-}
-
-/// Nothing is answered.
-struct Silent;
-
-impl Encoder<()> for Silent {
-    fn encode<'a>(&self, _conversions: impl Iterator<Item = (Event<'a>, ())>, _out: &mut Vec<u8>) {}
 }
 
 /// Writes the report: bad records as they are found, the rest at the end.

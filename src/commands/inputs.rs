@@ -113,6 +113,12 @@ impl Inputs {
         inputs.find(|input| input.id.as_ref() == Some(id)).map(Named::name)
     }
 
+    /// The inputs that hold conversions: the index of each, and its name.
+    pub fn conversions(&self) -> Vec<(usize, String)> {
+        let inputs = self.0.iter().enumerate().filter(|(_, input)| input.expected != Expected::Customers);
+        inputs.map(|(index, input)| (index, input.name())).collect()
+    }
+
     /// The bytes of all inputs together, where all of them have a size.
     pub fn total_bytes(&self) -> Option<u64> {
         self.0.iter().map(|input| input.size).sum()

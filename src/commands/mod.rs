@@ -3,14 +3,21 @@
 //! One file a subcommand; what they share stands beside them. [`dispatch`] is the way in.
 
 mod check;
+mod emails;
+mod explain;
 mod files;
 mod generate;
 mod inputs;
+mod order_check;
+mod order_report;
 mod outputs;
+mod places;
+mod reading;
 mod reframe;
 mod run;
 mod session;
 mod shell;
+mod stories;
 mod usage;
 
 use std::process::ExitCode;
@@ -32,6 +39,8 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(args),
+        Command::OrderCheck(args) => order_check::order_check(args),
+        Command::Explain(args) => explain::explain(args),
         Command::Frame(args) => reframe::frame(args),
         Command::Unframe(args) => reframe::unframe(args),
         Command::Generate(args) => generate::generate(args),

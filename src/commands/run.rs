@@ -23,7 +23,7 @@ use crate::source::{ReaderSettings, SourceError};
 use crate::summary::Summary;
 
 /// How many bad records are told one by one when they are skipped.
-const TOLD_REJECTS: u64 = 5;
+pub(super) const TOLD_REJECTS: u64 = 5;
 
 /// Carries out `adseg run`.
 pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -52,11 +52,7 @@ fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<Outcome<
     let outcome = match replay(&job, &settings, inputs, answers.into_writer(), &mut witness) {
         Ok(outcome) => outcome,
         Err(Failure::Output(error)) => return reader_left_or(&answers_name, error),
-        Err(failure @ Failure::BadRecord { .. }) if args.on_error == OnError::Skip => {
-            let allowed = settings.max_rejects;
-            return Err(anyhow!("{failure}; that is one more bad record than --max-rejects {allowed} allows"));
-        }
-        Err(failure) => return Err(failure.into()),
+        Err(failure) => return Err(not_to_the_end(failure, args.on_error, settings.max_rejects)),
     };
     if let Some(rejects) = witness.rejects {
         rejects.finish().map_err(cannot_keep)?;
@@ -83,6 +79,16 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     let reader =
         ReaderSettings { max_record_bytes: args.inputs.max_record_bytes as usize, ..ReaderSettings::default() };
     Ok(with_speed(Settings { reader, max_rejects, ..Settings::default() }, &args.speed))
+}
+
+/// Why a replay did not reach the end, and which option had to do with it.
+pub(super) fn not_to_the_end(failure: Failure, on_error: OnError, allowed: u64) -> anyhow::Error {
+    match (&failure, on_error) {
+        (Failure::BadRecord { .. }, OnError::Skip) => {
+            anyhow!("{failure}; that is one more bad record than --max-rejects {allowed} allows")
+        }
+        _ => failure.into(),
+    }
 }
 
 const fn output_format(format: OutputFormatArg) -> OutputFormat {
@@ -130,11 +136,11 @@ fn report(args: &RunArgs, summary: &Summary) -> anyhow::Result<()> {
 }
 
 /// Watches the replay: shows progress, tells the first bad records, and keeps all of them if that is wanted.
-struct Witness {
-    progress: Progress,
-    rejects: Option<Rejects>,
+pub(super) struct Witness {
+    pub(super) progress: Progress,
+    pub(super) rejects: Option<Rejects>,
     /// How many more bad records are told.
-    untold: u64,
+    pub(super) untold: u64,
 }
 
 impl Observer for Witness {

@@ -75,6 +75,7 @@ pub struct Route {
 /// The events of one slice that go to one partition, in the order of their records.
 #[derive(Debug, Clone, Copy)]
 pub struct EventBatch<'a> {
+    input: usize,
     bytes: &'a [u8],
     layout: Layout,
     entries: &'a [Entry],
@@ -83,15 +84,21 @@ pub struct EventBatch<'a> {
 }
 
 impl<'a> EventBatch<'a> {
-    /// The events that `routes` send, among the `entries` of a slice of `bytes`.
+    /// The events that `routes` send, among the `entries` of a slice of `bytes` of the input with this index.
     pub const fn new(
+        input: usize,
         bytes: &'a [u8],
         layout: Layout,
         entries: &'a [Entry],
         routes: &'a [Route],
         first_line: u64,
     ) -> Self {
-        Self { bytes, layout, entries, routes, first_line }
+        Self { input, bytes, layout, entries, routes, first_line }
+    }
+
+    /// Which input the events come from, in the order in which inputs were given, counted from 0.
+    pub const fn input(self) -> usize {
+        self.input
     }
 
     /// The batch in groups of at most `size` events, in order.

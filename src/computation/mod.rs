@@ -2,16 +2,22 @@
 //!
 //! The engine knows how to bring every record to its partition in order, and how to bring the answers back; what a
 //! partition does with its events is a [`Computation`]. [`Deciding`] is the one that `adseg run` uses, [`Checking`] that of
-//! `adseg check`. A computation
+//! `adseg check`, [`Explaining`] that of `adseg explain`, [`OrderChecking`] that of `adseg order-check`. A computation
 //! knows neither threads nor files: it takes a run of events and answers with plain values.
 
 mod batch;
 mod checking;
 mod deciding;
+mod explaining;
+mod file_orders;
+mod order_checking;
 
 pub use batch::{Entry, EventBatch, Route, Span};
 pub use checking::{Checking, Names, Seen, Sightings, Suspicion};
 pub use deciding::Deciding;
+pub use explaining::{Explaining, Moment, Stories, Story, Watched, What};
+pub use file_orders::FileOrder;
+pub use order_checking::{Clicks, Hanging, OrderChecking, Strangers};
 
 use crate::campaign::EventKind;
 use crate::partition::{EmailHash, EmailHasher};

@@ -23,6 +23,14 @@ pub trait Encoder<Answer>: Sync {
     fn encode<'a>(&self, conversions: impl Iterator<Item = (Event<'a>, Answer)>, out: &mut Vec<u8>);
 }
 
+/// Writes nothing, for whoever wants no answers but what the states hold at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl<Answer> Encoder<Answer> for Silent {
+    fn encode<'a>(&self, _conversions: impl Iterator<Item = (Event<'a>, Answer)>, _out: &mut Vec<u8>) {}
+}
+
 /// How decisions are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputFormat {

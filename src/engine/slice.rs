@@ -147,7 +147,8 @@ impl<Answer: Copy + Default> Slice<Answer> {
     /// What goes to this partition.
     pub(super) fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
         let routes = self.routes.get(partition).map(Vec::as_slice).unwrap_or_default();
-        EventBatch::new(block.bytes(), block.framing.layout(), &self.entries, routes, self.first_line)
+        let (input, layout) = (block.input.index, block.framing.layout());
+        EventBatch::new(input, block.bytes(), layout, &self.entries, routes, self.first_line)
     }
 
     /// Brings the partitions' answers back into the order of the records, and encodes the conversions.

@@ -156,29 +156,45 @@ pub struct Quoted<'a>(pub &'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = SHOWN_CHARS;
         out.write_str("\"")?;
-        for chunk in self.0.utf8_chunks() {
-            for char in chunk.valid().chars() {
-                if left == 0 {
-                    return out.write_str("…\"");
-                }
-                left -= 1;
-                match char {
-                    '\'' => out.write_str("'")?,
-                    _ => write!(out, "{}", char.escape_debug())?,
-                }
+        if write_escaped(self.0, SHOWN_CHARS, out)? { out.write_str("\"") } else { out.write_str("…\"") }
+    }
+}
+
+/// Shows bytes from the input where they are what it is about: all of them, without quotes, on one line, and nothing
+/// that could steer a terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(self.0, usize::MAX, out).map(drop)
+    }
+}
+
+/// Writes at most so many characters. Says whether that was all.
+fn write_escaped(bytes: &[u8], limit: usize, out: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
+    let mut left = limit;
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            if left == 0 {
+                return Ok(false);
             }
-            for byte in chunk.invalid() {
-                if left == 0 {
-                    return out.write_str("…\"");
-                }
-                left -= 1;
-                write!(out, "\\x{byte:02x}")?;
+            left -= 1;
+            match char {
+                '\'' => out.write_str("'")?,
+                _ => write!(out, "{}", char.escape_debug())?,
             }
         }
-        out.write_str("\"")
+        for byte in chunk.invalid() {
+            if left == 0 {
+                return Ok(false);
+            }
+            left -= 1;
+            write!(out, "\\x{byte:02x}")?;
+        }
     }
+    Ok(true)
 }
 
 #[cfg(test)]

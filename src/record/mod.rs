@@ -10,6 +10,7 @@ mod email;
 mod error;
 pub mod field;
 mod items;
+mod likeness;
 mod row;
 mod total_cost;
 
@@ -17,7 +18,8 @@ pub use conversion::{Action, Conversion, ConversionKind};
 pub use customer::Customer;
 pub use decoder::{Decoder, Expected, Layout, Record};
 pub use email::Email;
-pub use error::{Quoted, RecordError};
+pub use error::{Escaped, Quoted, RecordError};
 pub use items::Items;
+pub use likeness::likeness;
 pub use row::{CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Width, write_row};
 pub use total_cost::TotalCost;

@@ -24,7 +24,7 @@ pub use cut::ReaderSettings;
 pub use feed::{Feed, Patience};
 pub use framing::{BYTE_ORDER_MARK, Framing, InputFormat, RawRecord, push_frame};
 pub use input::{Input, Origin};
-pub use position::{Numbering, Place, Position, SourceError};
+pub use position::{Numbering, Place, Position, SourceError, Spot};
 pub use reader::Blocks;
 pub use records::Records;
 pub use unpack::{looks_like_no_text, looks_packed};

@@ -52,12 +52,36 @@ impl Numbering {
         self.inputs.push((input, framing, before));
     }
 
-    /// Where the line or frame with this number, counted from 0, stands: `conversions.txt:17`, or `stdin: record 17`.
+    /// Where the line or frame with this number, counted from 0, stands. `None` when no input had one.
+    pub fn spot(&self, number: u64) -> Option<Spot<'_>> {
+        let (input, framing, before) = self.inputs.iter().rev().find(|(.., before)| *before <= number)?;
+        Some(Spot { input, framing: *framing, record: number - before + 1 })
+    }
+
+    /// The same in words: `conversions.txt:17`, or `stdin: record 17`.
     pub fn place(&self, number: u64) -> String {
-        match self.inputs.iter().rev().find(|(.., before)| *before <= number) {
-            Some((input, Framing::Framed, before)) => format!("{}: record {}", input.name, number - before + 1),
-            Some((input, _, before)) => format!("{}:{}", input.name, number - before + 1),
-            None => format!("record {}", number.saturating_add(1)),
+        self.spot(number).map_or_else(|| format!("record {}", number.saturating_add(1)), |spot| spot.to_string())
+    }
+}
+
+/// Where a record stands, as far as its number tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot<'a> {
+    /// The input.
+    pub input: &'a InputLabel,
+    /// How the input marks its records.
+    pub framing: Framing,
+    /// Which line or frame it is, counted from 1; see [`Place::record`].
+    pub record: u64,
+}
+
+/// `conversions.txt:17`, or `stdin: record 17` for frames.
+impl fmt::Display for Spot<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input: InputLabel { name, .. }, framing, record } = self;
+        match framing {
+            Framing::Text | Framing::Csv => write!(out, "{name}:{record}"),
+            Framing::Framed => write!(out, "{name}: record {record}"),
         }
     }
 }
