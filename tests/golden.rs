@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{RUN, Scratch};
+use serde_json::Value;
 
 /// Partitions and threads, as arguments.
 const NUMBERS: [&str; 4] =
@@ -52,24 +53,86 @@ fn every_fixture_gives_the_expected_bytes_for_any_number_of_partitions_and_threa
 #[test]
 fn check_passes_a_fixture_if_and_only_if_run_takes_it() {
     let mut taken = 0;
-    for case in cases() {
-        let args = args(&case);
-        let inputs = args.split_whitespace().skip(1).skip_while(|arg| !arg.starts_with("--")).fold(
-            (String::new(), false),
-            |(inputs, wanted), arg| {
-                let wanted = if arg.starts_with('-') && arg.len() > 1 { INPUT_ARGS.contains(&arg) } else { wanted };
-                (if wanted { format!("{inputs} {arg}") } else { inputs }, wanted)
-            },
-        );
-        if !inputs.0.contains("--conversions") {
-            continue;
-        }
-        let code = |command: &str| give_args(&case, &format!("{command} {}", inputs.0)).code;
+    for (case, inputs) in cases_with_both_sources() {
+        let code = |command: &str| give_args(&case, &format!("{command} {inputs}")).code;
         let (run, check) = (code("run"), code("check"));
         assert_eq!(run, check, "{}", case.display());
         taken += usize::from(run == 0);
     }
     assert!(taken > 10, "where are the fixtures?");
+}
+
+#[test]
+fn explain_tells_of_every_email_of_a_fixture_what_run_wrote() {
+    let mut answered = 0;
+    for (case, inputs) in cases_with_both_sources() {
+        let (scratch, stdin) = scratch_of(&case);
+        let give = |command: &str| {
+            let mut command = scratch.adseg(&format!("{command} {inputs} --on-error skip"));
+            command.write_stdin(stdin.clone()).output().unwrap()
+        };
+        let run = give("run --save-loyalty members.saved");
+        if !run.status.success() {
+            let explain = give("explain a@example.com");
+            let [told, expected] = [explain.stderr, run.stderr].map(|told| String::from_utf8(told).unwrap());
+            assert_eq!((explain.status, told), (run.status, expected), "{}", case.display());
+            continue;
+        }
+        let answers: Vec<(&[u8], bool)> = run.stdout.split(|&byte| byte == b'\n').filter_map(answer).collect();
+        let members = fs::read(scratch.file("members.saved")).unwrap();
+        let members: Vec<&[u8]> = members.split(|&byte| byte == b'\n').filter(|row| !row.is_empty()).collect();
+        let listed = members.iter().filter_map(|row| row.split(|&byte| byte == b',').next());
+        let emails: Vec<&[u8]> = answers.iter().map(|(email, _)| *email).chain(listed).collect();
+        scratch.write("emails.asked", [b"\n", emails.join(&b'\n').as_slice()].concat());
+
+        let told = String::from_utf8(give("explain --emails emails.asked --format jsonl").stdout).unwrap();
+        let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let files: Vec<&str> = inputs.split_whitespace().map(|name| if name == "-" { "stdin" } else { name }).collect();
+        let place = |line: &Value| {
+            let file = files.iter().position(|file| line["file"] == *file).unwrap();
+            (file, line["line"].as_u64().or(line["frame"].as_u64()).unwrap())
+        };
+        let mut decided: Vec<&Value> = told.iter().filter(|line| line["conversion"].is_string()).collect();
+        decided.sort_by_key(|line| place(line));
+        let decided: Vec<_> = decided.iter().map(|line| (line["email"].clone(), line["send"].clone())).collect();
+        let expected: Vec<_> = answers
+            .iter()
+            .map(|(email, send)| (Value::from(String::from_utf8_lossy(email)), Value::from(*send)))
+            .collect();
+        assert_eq!(decided, expected, "{}", case.display());
+        let since = told.iter().filter(|line| line["member_since"].is_object()).count();
+        assert_eq!(since, members.len(), "{}", case.display());
+        answered += answers.len();
+    }
+    assert!(answered > 100, "where are the fixtures?");
+}
+
+/// The email and the answer of a line that `run` wrote.
+fn answer(line: &[u8]) -> Option<(&[u8], bool)> {
+    let line = line.strip_prefix(b"Send additional promo code to: ")?;
+    line.strip_suffix(b", True")
+        .map(|email| (email, true))
+        .or(line.strip_suffix(b", False").map(|email| (email, false)))
+}
+
+/// The cases whose commands read a loyalty list and conversions, with the arguments that say which.
+fn cases_with_both_sources() -> impl Iterator<Item = (PathBuf, String)> {
+    let with_inputs = cases().into_iter().map(|case| {
+        let inputs = input_args(&args(&case));
+        (case, inputs)
+    });
+    with_inputs.filter(|(_, inputs)| ["--loyalty ", "--conversions "].iter().all(|source| inputs.contains(source)))
+}
+
+fn input_args(args: &str) -> String {
+    let (mut inputs, mut wanted) = (String::new(), false);
+    for arg in args.split_whitespace().skip(1).skip_while(|arg| !arg.starts_with("--")) {
+        wanted = if arg.starts_with('-') && arg.len() > 1 { INPUT_ARGS.contains(&arg) } else { wanted };
+        if wanted {
+            inputs += &format!(" {arg}");
+        }
+    }
+    inputs
 }
 
 /// The arguments that say what is read.
@@ -92,20 +155,16 @@ fn cases() -> Vec<PathBuf> {
 /// Runs the command of a case in a copy of its folder.
 fn give(case: &Path, numbers: &str) -> Given {
     let args = args(case);
-    let takes_numbers = args.starts_with("run") || args.starts_with("check");
+    let takes_numbers = ["run", "check", "order-check", "explain"].iter().any(|name| args.starts_with(name));
     give_args(case, &if takes_numbers { format!("{args} {numbers}") } else { args })
 }
 
 /// Runs a command with these arguments in a copy of the folder of a case.
 fn give_args(case: &Path, args: &str) -> Given {
-    let scratch = Scratch::new();
-    let inputs: Files = read_folder(case).into_iter().filter(|(name, _)| !EXPECTATIONS.contains(&&**name)).collect();
-    for (name, content) in &inputs {
-        scratch.write(name, content);
-    }
-    let stdin = inputs.iter().find(|(name, _)| name.starts_with("stdin."));
+    let (scratch, stdin) = scratch_of(case);
+    let inputs = inputs_of(case);
     let mut command = scratch.adseg(args);
-    command.write_stdin(stdin.map(|(_, bytes)| bytes.clone()).unwrap_or_default());
+    command.write_stdin(stdin);
     let output = command.output().unwrap();
     let mut files = Files::new();
     for name in scratch.names() {
@@ -121,6 +180,20 @@ fn give_args(case: &Path, args: &str) -> Given {
         assert!(scratch.file(name).exists(), "{}: {name} is gone", case.display());
     }
     Given { stdout: output.stdout, stderr: output.stderr, code: output.status.code().unwrap(), files }
+}
+
+/// A copy of the folder of a case without its expectations, and what the case has for the standard input.
+fn scratch_of(case: &Path) -> (Scratch, Vec<u8>) {
+    let (scratch, inputs) = (Scratch::new(), inputs_of(case));
+    for (name, content) in &inputs {
+        scratch.write(name, content);
+    }
+    let stdin = inputs.into_iter().find(|(name, _)| name.starts_with("stdin."));
+    (scratch, stdin.map(|(_, bytes)| bytes).unwrap_or_default())
+}
+
+fn inputs_of(case: &Path) -> Files {
+    read_folder(case).into_iter().filter(|(name, _)| !EXPECTATIONS.contains(&&**name)).collect()
 }
 
 fn expected(case: &Path) -> Given {
