@@ -32,7 +32,7 @@ pub struct Teller<'a> {
 const fn why(moment: &Moment, later: bool) -> &'static str {
     match (&moment.what, moment.member) {
         (What::Listed, false) => "on the loyalty list: a member from here on",
-        (What::Listed, true) => "a member already: this row replaces the earlier one",
+        (What::Listed, true) => "a member already: this later row is kept",
         (What::Decided { kind, decision, .. }, member) => match kind {
             ConversionKind::Click if decision.send => "a member clicked",
             ConversionKind::Click if later => "not a member yet",

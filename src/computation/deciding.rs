@@ -12,7 +12,7 @@ pub struct Deciding {
 }
 
 /// How many look-ups are started before the first one is finished: enough for their cache misses to overlap.
-const GROUP: usize = 32;
+pub(super) const GROUP: usize = 32;
 
 impl Computation for Deciding {
     type State = LoyaltyCustomers;

@@ -8,11 +8,10 @@
 //! What is remembered of everybody who is not on the list and clicked or bought: for each file the first purchase, and
 //! how many clicks came before it. The list has to be read before the conversions.
 
-use std::collections::HashMap;
-
+use super::deciding::GROUP;
 use super::{Computation, EventBatch};
-use crate::campaign::{Decision, EventKind, Keep, LoyaltyCustomers, decide};
-use crate::partition::EmailHasher;
+use crate::campaign::{Decision, EmailIndex, Event, EventKind, Keep, LoyaltyCustomers, decide};
+use crate::partition::{EmailHash, EmailHasher};
 use crate::record::ConversionKind;
 
 /// Applies the campaign's rule and notes what another order of the files could change.
@@ -26,18 +25,28 @@ pub struct OrderChecking {
 #[derive(Debug)]
 pub struct Strangers {
     customers: LoyaltyCustomers,
-    /// By email, what they did in each file, in the order of the files.
-    files: HashMap<Box<[u8]>, Vec<InFile>>,
+    /// Everybody who is not on the list and clicked or bought.
+    emails: EmailIndex,
+    /// By the numbers of the emails, which visit was the last one so far.
+    last: Vec<u32>,
+    visits: Vec<Visit>,
+    /// The clicks that are not the first ones of their visits, if every click is to be remembered: which visit, and the
+    /// number of the click.
+    others: Vec<(u32, u64)>,
 }
 
-/// What somebody did in one file.
+/// What somebody did in one file. Four thousand million of that in one partition are beyond any machine's memory.
 #[derive(Debug)]
-struct InFile {
+struct Visit {
     input: u32,
+    /// The visit to an earlier file.
+    earlier: Option<u32>,
     /// The number of the first purchase.
     bought: Option<u64>,
-    /// The clicks before it.
-    clicks: Option<Clicks>,
+    /// How many clicks came before it, the number of the first, and whether they get a code in the order given.
+    clicks: u64,
+    first_click: u64,
+    send: bool,
 }
 
 /// Clicks of one customer in one file, on which the same was decided.
@@ -71,7 +80,13 @@ impl Computation for OrderChecking {
     type Answer = ();
 
     fn new_state(&self, hasher: &EmailHasher) -> Strangers {
-        Strangers { customers: LoyaltyCustomers::new(hasher.clone(), Keep::Emails), files: HashMap::new() }
+        Strangers {
+            customers: LoyaltyCustomers::new(hasher.clone(), Keep::Emails),
+            emails: EmailIndex::new(hasher.clone()),
+            last: Vec::new(),
+            visits: Vec::new(),
+            others: Vec::new(),
+        }
     }
 
     fn concerns(&self, kind: EventKind) -> bool {
@@ -80,74 +95,126 @@ impl Computation for OrderChecking {
 
     fn apply(&self, state: &mut Strangers, events: EventBatch<'_>, _answers: &mut Vec<(u32, ())>) {
         let input = events.input() as u32;
-        for (_, hash, event) in events.events() {
-            let decision = state.customers.apply(hash, &event);
-            if let EventKind::Conversion(kind) = event.kind
-                && let Some(files) = state.files_of(event.email, kind, decision)
-                && let Some(here) = in_file(files, input)
-            {
-                here.note(kind, event.number, decision.send, self.every_click);
+        for group in events.groups(GROUP) {
+            state.customers.warm(group.hashes());
+            state.emails.warm(group.hashes());
+            for (_, hash, event) in group.events() {
+                let decision = state.customers.apply(hash, &event);
+                if let EventKind::Conversion(kind) = event.kind
+                    && let Some(stranger) = state.stranger(hash, &event, kind, decision)
+                {
+                    let visit = state.visit(stranger, input);
+                    state.note(visit, kind, event.number, decision.send, self.every_click);
+                }
             }
         }
     }
 }
 
 impl Strangers {
-    /// What somebody did so far. `None` for who is on the list: they are members in any order.
-    fn files_of(&mut self, email: &[u8], kind: ConversionKind, decision: Decision) -> Option<&mut Vec<InFile>> {
+    /// The number of the one whose event this is. `None` for who is on the list: they are members in any order.
+    fn stranger(
+        &mut self,
+        hash: EmailHash,
+        event: &Event<'_>,
+        kind: ConversionKind,
+        decision: Decision,
+    ) -> Option<u32> {
         // Nobody becomes a member but by a row or by a purchase, which would be known.
-        if decision != decide(true, kind) && !self.files.contains_key(email) {
-            self.files.insert(email.into(), Vec::new());
+        if decision == decide(true, kind) {
+            self.emails.find(hash, event.email)
+        } else {
+            Some(self.emails.insert(hash, event.email).0)
         }
-        self.files.get_mut(email)
+    }
+
+    /// What they do in this file, which is the last one so far.
+    fn visit(&mut self, stranger: u32, input: u32) -> u32 {
+        let last = self.last.get(stranger as usize).copied();
+        let is_here = |place: &u32| self.visits.get(*place as usize).is_some_and(|visit| visit.input == input);
+        if let Some(here) = last.filter(is_here) {
+            return here;
+        }
+        let here = self.visits.len() as u32;
+        self.visits.push(Visit { input, earlier: last, bought: None, clicks: 0, first_click: 0, send: false });
+        match self.last.get_mut(stranger as usize) {
+            Some(last) => *last = here,
+            // They are numbered in the order in which they come.
+            None => self.last.push(here),
+        }
+        here
+    }
+
+    fn note(&mut self, visit: u32, kind: ConversionKind, number: u64, send: bool, every_click: bool) {
+        if let Some(here) = self.visits.get_mut(visit as usize)
+            && here.note(kind, number, send)
+            && here.first_click != number
+            && every_click
+        {
+            self.others.push((visit, number));
+        }
+    }
+
+    /// What hangs on the order.
+    fn hanging(&self) -> Vec<Hanging> {
+        let visit = |place: u32| self.visits.get(place as usize).map(|visit| (place, visit));
+        let mut hanging = Vec::new();
+        for (email, &last) in self.emails.emails().zip(&self.last) {
+            let visits = std::iter::successors(visit(last), |(_, later)| visit(later.earlier?));
+            for (place, here) in visits.clone().filter(|(_, visit)| visit.clicks > 0) {
+                let others = visits.clone().filter(|(other, _)| *other != place);
+                let mut purchases: Vec<_> =
+                    others.filter_map(|(_, other)| Some((other.input as usize, other.bought?))).collect();
+                if !purchases.is_empty() {
+                    purchases.reverse();
+                    let clicks = here.clicks(self.others_of(place));
+                    hanging.push(Hanging { email: email.into(), input: here.input as usize, clicks, purchases });
+                }
+            }
+        }
+        hanging
+    }
+
+    /// The clicks of a visit but the first, once they are sorted.
+    fn others_of(&self, visit: u32) -> impl Iterator<Item = u64> {
+        let start = self.others.partition_point(|(other, _)| *other < visit);
+        let from_there = self.others.iter().skip(start);
+        from_there.take_while(move |(other, _)| *other == visit).map(|(_, number)| *number)
     }
 }
 
-/// What they did in this file, which is the last one so far.
-fn in_file(files: &mut Vec<InFile>, input: u32) -> Option<&mut InFile> {
-    if files.last().is_none_or(|last| last.input != input) {
-        // Few will have another one.
-        files.reserve_exact(1);
-        files.push(InFile { input, bought: None, clicks: None });
-    }
-    files.last_mut()
-}
-
-impl InFile {
-    fn note(&mut self, kind: ConversionKind, number: u64, send: bool, every_click: bool) {
+impl Visit {
+    /// Notes a conversion in it. Says whether it is a click whose decision an earlier purchase would change.
+    fn note(&mut self, kind: ConversionKind, number: u64, send: bool) -> bool {
         let alone = decide(self.bought.is_some(), kind);
         if alone.enrolled {
             self.bought = Some(number);
         }
-        if alone.send != decide(true, kind).send {
-            match &mut self.clicks {
-                Some(clicks) => {
-                    clicks.count += 1;
-                    clicks.others.extend(every_click.then_some(number));
-                }
-                None => self.clicks = Some(Clicks { count: 1, first: number, others: Vec::new(), send }),
+        let hangs = alone.send != decide(true, kind).send;
+        if hangs {
+            if self.clicks == 0 {
+                (self.first_click, self.send) = (number, send);
             }
+            self.clicks += 1;
         }
+        hangs
+    }
+
+    fn clicks(&self, others: impl Iterator<Item = u64>) -> Clicks {
+        Clicks { count: self.clicks, first: self.first_click, others: others.collect(), send: self.send }
     }
 }
 
 impl Hanging {
     /// Everything that hangs on the order, in the order of the first clicks.
     pub fn find(partitions: Vec<Strangers>) -> Vec<Self> {
-        let everybody = partitions.into_iter().flat_map(|partition| partition.files);
-        let mut hanging: Vec<_> = everybody.flat_map(|(email, files)| Self::of(&email, &files)).collect();
-        hanging.sort_by_key(|hanging| hanging.clicks.first);
+        let of_partition = |mut partition: Strangers| {
+            partition.others.sort_unstable();
+            partition.hanging()
+        };
+        let mut hanging: Vec<_> = partitions.into_iter().flat_map(of_partition).collect();
+        hanging.sort_unstable_by_key(|hanging| hanging.clicks.first);
         hanging
-    }
-
-    fn of(email: &[u8], files: &[InFile]) -> Vec<Self> {
-        let hanging = files.iter().filter_map(|here| {
-            let others = files.iter().filter(|file| file.input != here.input);
-            let purchases: Vec<_> = others.filter_map(|file| Some((file.input as usize, file.bought?))).collect();
-            let clicks = here.clicks.clone().filter(|_| !purchases.is_empty())?;
-            Some(Self { email: email.into(), input: here.input as usize, clicks, purchases })
-        });
-        hanging.collect()
     }
 }
 
@@ -158,11 +225,10 @@ mod tests {
 
     #[test]
     fn a_click_behind_a_purchase_in_its_own_file_hangs_on_nothing() {
-        let mut here = InFile { input: 0, bought: None, clicks: None };
-        for (number, kind) in [(3, Click), (4, Click), (5, Purchase), (6, Click), (7, Purchase)] {
-            here.note(kind, number, false, true);
-        }
-        assert_eq!(here.clicks, Some(Clicks { count: 2, first: 3, others: vec![4], send: false }));
-        assert_eq!(here.bought, Some(5));
+        let mut here = Visit { input: 0, earlier: None, bought: None, clicks: 0, first_click: 0, send: false };
+        let hang = [(3, Click), (4, Click), (5, Purchase), (6, Click), (7, Purchase)]
+            .map(|(number, kind)| here.note(kind, number, false));
+        assert_eq!(hang, [true, true, false, false, false]);
+        assert_eq!((here.clicks, here.first_click, here.bought), (2, 3, Some(5)));
     }
 }
