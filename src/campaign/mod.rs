@@ -10,6 +10,6 @@ mod rows;
 mod rule;
 
 pub use customers::{Event, EventKind, Keep, LoyaltyCustomers};
-pub use email_index::EmailIndex;
+pub(crate) use email_index::EmailIndex;
 pub use roster::members;
 pub use rule::{Decision, decide};

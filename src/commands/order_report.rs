@@ -1,6 +1,7 @@
 //! What hangs on the order of the files, in words and as JSON lines.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
@@ -13,6 +14,9 @@ use crate::source::Numbering;
 
 /// How many customers' clicks are told to people who do not ask for all.
 const TOLD_CLICKS: usize = 10;
+
+/// How many pairs of files are told to them.
+const TOLD_PAIRS: usize = 20;
 
 /// What the report is made from.
 #[derive(Debug)]
@@ -119,10 +123,7 @@ impl OrderReport<'_> {
             writeln!(out, "  and clicks of {more} more (--all tells every click)")?;
         }
         writeln!(out)?;
-        for ((clicked_in, bought_in), clicks) in self.pairs() {
-            let (clicked_in, bought_in) = (self.name(clicked_in), self.name(bought_in));
-            writeln!(out, "in {clicked_in}, {} on purchases in {bought_in}", hang(clicks))?;
-        }
+        self.write_pairs(every_click, &mut out)?;
         if let Some((most, fewest)) = self.extremes() {
             writeln!(out)?;
             for (what, order) in [("most codes:  ", most), ("fewest codes:", fewest)] {
@@ -131,6 +132,21 @@ impl OrderReport<'_> {
             }
         }
         out.flush()
+    }
+
+    /// Writes the pairs of files, the ones with the most clicks first.
+    fn write_pairs(&self, every_pair: bool, out: &mut impl Write) -> io::Result<()> {
+        let mut pairs: Vec<_> = self.pairs().into_iter().collect();
+        pairs.sort_by_key(|(_, clicks)| Reverse(*clicks));
+        let listed = if every_pair { &pairs } else { pairs.get(..TOLD_PAIRS).unwrap_or(&pairs) };
+        for ((clicked_in, bought_in), clicks) in listed {
+            let (clicked_in, bought_in) = (self.name(*clicked_in), self.name(*bought_in));
+            writeln!(out, "in {clicked_in}, {} on purchases in {bought_in}", hang(*clicks))?;
+        }
+        match pairs.len() - listed.len() {
+            0 => Ok(()),
+            more => writeln!(out, "and clicks on purchases in {more} more pairs of files (--all tells every one)"),
+        }
     }
 
     fn write_clicks(&self, told: &[Told<'_>], out: &mut impl Write) -> io::Result<()> {

@@ -34,9 +34,9 @@ mod tests {
     #[test]
     fn case_and_white_space_do_not_count() {
         for email in ["Kim@Example.com", "kim @example.com", "kim@example.com\u{a0}", "\u{feff}kim@exa\u{ad}mple.com"] {
-            assert_eq!(likeness(email.as_bytes()), b"kim@example.com"[..], "{email}");
+            assert_eq!(*likeness(email.as_bytes()), *b"kim@example.com", "{email}");
         }
-        assert_eq!(likeness("É@x".as_bytes()), "é@x".as_bytes());
+        assert_eq!(*likeness("É@x".as_bytes()), *"é@x".as_bytes());
     }
 
     #[test]
@@ -44,6 +44,6 @@ mod tests {
         for (one, other) in [("kim@x", "kirn@x"), ("kim@x", "kim.@x"), ("e@x", "é@x"), ("\u{1}kim@x", "kim@x")] {
             assert_ne!(likeness(one.as_bytes()), likeness(other.as_bytes()));
         }
-        assert_eq!(likeness(b"K\xff\xfe@x"), b"k\xff\xfe@x"[..]);
+        assert_eq!(*likeness(b"K\xff\xfe@x"), *b"k\xff\xfe@x");
     }
 }
