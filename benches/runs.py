@@ -1,0 +1,112 @@
+"""Runs commands side by side, and measures time and peak memory of each as a whole process.
+
+What is run, and what the figures have to be, is in compare.py.
+"""
+
+import hashlib
+import os
+import resource
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIB = 1 << 20
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass
+class Row:
+    """One command. `shown` is how a person would type it; D is the folder of the data."""
+
+    name: str
+    shown: str
+    argv: list
+    stdin: Path | None = None
+    # Where the standard output goes; None is /dev/null.
+    stdout: Path | None = None
+    # A file that the command writes by itself.
+    writes: Path | None = None
+    runs: int = 1
+    # Whether it answers the conversions, so that the answers can be checked.
+    answers: bool = True
+    seconds: list = field(default_factory=list)
+    peaks: list = field(default_factory=list)
+
+    @property
+    def median(self):
+        return statistics.median(self.seconds)
+
+    @property
+    def peak(self):
+        """The most memory that any run took, in bytes."""
+        return max(self.peaks)
+
+    def run(self):
+        """Runs it once, into a fresh file, and gives seconds and peak memory in bytes."""
+        for made in (self.stdout, self.writes):
+            if made:
+                made.unlink(missing_ok=True)
+        argv = [str(word) for word in self.argv]
+        out_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        redirects = [
+            (os.POSIX_SPAWN_OPEN, 0, str(self.stdin or os.devnull), os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(self.stdout or os.devnull), out_flags, 0o644),
+        ]
+        began = time.perf_counter()
+        process = os.posix_spawnp(argv[0], argv, os.environ, file_actions=redirects)
+        _, status, usage = os.wait4(process, 0)
+        seconds = time.perf_counter() - began
+        if status != 0:
+            sys.exit(f"compare.py: this failed: {' '.join(argv)}")
+        return seconds, usage.ru_maxrss * RSS_UNIT
+
+    def digest(self, scratch):
+        """Runs it once and gives the SHA-256 of what it answers. `scratch` takes the answers that go nowhere."""
+        redirected = self.stdout
+        if not (self.stdout or self.writes):
+            self.stdout = scratch
+        self.run()
+        answers = self.writes or self.stdout
+        digest = sha256(answers)
+        answers.unlink()
+        self.stdout = redirected
+        return digest
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(MIB):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def check(rows, expected, scratch):
+    """Runs every row that answers once, as a warm-up, and ends the script unless its answers are the expected bytes."""
+    for row in rows:
+        if not row.answers:
+            row.run()
+        elif row.digest(scratch) != expected:
+            sys.exit(f"compare.py: other answers than those of plain Python came from: {row.shown}")
+
+
+def measure(rows):
+    """Runs the rows round robin, so that what else the machine does meets all of them alike."""
+    rounds = max(row.runs for row in rows)
+    for turn in range(rounds):
+        for row in rows:
+            # A row with fewer runs has them spread over the rounds.
+            if turn * row.runs // rounds < (turn + 1) * row.runs // rounds:
+                seconds, peak = row.run()
+                row.seconds.append(seconds)
+                row.peaks.append(peak)
+                for made in (row.stdout, row.writes):
+                    if made:
+                        made.unlink()
+
+
+def own_peak():
+    """The peak memory of this script: what the system counts for a child begins here, so less cannot be seen."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT

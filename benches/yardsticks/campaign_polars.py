@@ -1,0 +1,49 @@
+"""The campaign in Polars, on its streaming engine: python campaign_polars.py loyalty.txt conversions.txt answers.txt
+
+Somebody is a member since the list (-1) or since the row of their first purchase, whichever comes first. So one table
+says since when everybody is a member, and one join that keeps the order of the log answers every conversion.
+
+Tried and slower: two joins instead of one; a window over each email; the two halves of the answer as two columns;
+a scan of its own for the purchases. A join that keeps no order is faster by a fifth, and the lines come out in another
+order.
+"""
+
+import sys
+
+import polars as pl
+
+
+def scan(path, names, **options):
+    return pl.scan_csv(
+        path,
+        has_header=False,
+        schema={name: pl.String for name in names},
+        quote_char=None,
+        truncate_ragged_lines=True,
+        **options,
+    )
+
+
+def main(loyalty, conversions, output):
+    members = scan(loyalty, ["email", "fb_user", "insta_user", "gender"]).select(
+        pl.col("email").str.strip_chars(), since=pl.lit(-1, dtype=pl.Int64)
+    )
+    kind = pl.col("kind").str.strip_chars()
+    events = scan(conversions, ["promo", "kind", "email", "rest"], row_index_name="number").select(
+        pl.col("number").cast(pl.Int64),
+        pl.col("email").str.strip_chars(),
+        click=kind == "ClickConversion",
+        purchase=kind == "PurchaseConversion",
+    )
+    purchases = events.filter("purchase").select("email", since="number")
+    membership = pl.concat([members, purchases]).group_by("email").agg(pl.col("since").min())
+
+    send = pl.col("click") & (pl.col("since") < pl.col("number"))
+    said = pl.when(send).then(pl.lit("True")).otherwise(pl.lit("False"))
+    answers = events.join(membership, on="email", how="left", maintain_order="left").select(
+        pl.format("Send additional promo code to: {}, {}", "email", said)
+    )
+    answers.sink_csv(output, include_header=False, quote_style="never", engine="streaming")
+
+
+main(*sys.argv[1:])
