@@ -1,4 +1,4 @@
-//! A block: a few MiB of one input that begin and end at a record's boundary.
+//! A block: about 1 MiB of one input that begins and ends at a record's boundary.
 
 use std::ops::Range;
 use std::sync::Arc;
