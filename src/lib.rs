@@ -19,9 +19,10 @@
 //!
 //! The [`engine`] moves blocks through these steps. A block is cut into slices; slices are decoded side by side,
 //! then partitions are applied side by side, each over its own events of all slices in input order, then slices are
-//! encoded side by side. Three blocks are under way at once, each a step behind the next, so that no thread waits for
-//! the slowest slice or the fullest partition of a step. So the order of one email's records is kept without a lock and without sorting anything, and
+//! encoded side by side. So the order of one email's records is kept without a lock and without sorting anything, and
 //! the answers come out in the order of the input. A loyalty row is an event like any other, one that decides nothing.
+//! Three blocks are under way at once, each a step behind the next, so that no thread waits for the slowest slice or
+//! the fullest partition of a step.
 //!
 //! What a partition does with its events is a [`computation`], handed to the engine from outside; the only place
 //! where the campaign's rule lives is [`campaign::decide`].

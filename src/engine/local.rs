@@ -200,8 +200,8 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
         let mut next = next.map(|block| Batch::new(block, self.spare.pop().unwrap_or_else(new_lists)));
         let (mut applied, mut encoded) = (self.decoded.take(), self.applied.take());
         let computation = &self.job.computation;
+        let mut tasks = Vec::new();
         let decoding;
-        let mut decode = Vec::new();
         if let Some(batch) = &mut next {
             let (block, _) = batch.block_and_slices();
             let slices = block.bytes().len().div_ceil(self.settings.slice_bytes.max(1));
@@ -211,12 +211,16 @@ impl<'a, C: Computation, E: Encoder<C::Answer>> Replay<'a, C, E> {
                 computation,
                 allowed_rejects: self.ledger.allowed_rejects(),
             };
-            decode.extend(batch.decode(slices.min(parts(self.settings)), &decoding));
+            tasks.extend(batch.decode(slices.min(parts(self.settings)), &decoding));
         }
-        let worthwhile = decode.len() > 1 || [&applied, &encoded].into_iter().flatten().any(Batch::is_large);
-        let apply = applied.as_mut().map(|batch| batch.apply(&mut self.states, computation).collect());
-        let encode = encoded.as_mut().map(|batch| batch.encode(&self.job.encoder).collect());
-        side_by_side(worthwhile, [decode, apply.unwrap_or_default(), encode.unwrap_or_default()]);
+        let worthwhile = tasks.len() > 1 || [&applied, &encoded].into_iter().flatten().any(Batch::is_large);
+        if let Some(batch) = &mut applied {
+            tasks.extend(batch.apply(&mut self.states, computation));
+        }
+        if let Some(batch) = &mut encoded {
+            tasks.extend(batch.encode(&self.job.encoder));
+        }
+        side_by_side(worthwhile, tasks);
         (self.decoded, self.applied) = (next, applied);
         encoded.map_or(Ok(()), |batch| self.write(batch, blocks))
     }
