@@ -1,8 +1,10 @@
-//! What the tests share: a scratch folder, the command under test, and the serial model.
+//! What the tests share: a scratch folder, the command under test, the serial model, and the engine in a
+//! form that can be held against it.
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
 pub mod model;
+pub mod replay;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,6 +65,11 @@ impl Scratch {
         scratch.write("conversions.txt", SMALL_CONVERSIONS);
         scratch
     }
+}
+
+/// How many runs a test that loops over faults makes: as many as `ADSEG_RUNS` says, or a `few`.
+pub fn runs(few: usize) -> usize {
+    std::env::var("ADSEG_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(few)
 }
 
 /// The conversions of [`Scratch::small_campaign`].

@@ -24,6 +24,10 @@ pub struct Told {
     pub rejects: Vec<(usize, u64, u64, Vec<u8>)>,
     /// Input, record number and byte where the run stopped.
     pub stopped: Option<(usize, u64, u64)>,
+    /// The same of the frame inside which an input ends.
+    pub cut: Option<(usize, u64, u64)>,
+    /// Any other failure, of which the model knows none.
+    pub failed: Option<String>,
     pub saved: Vec<u8>,
     pub records: u64,
     pub blanks: u64,
@@ -39,8 +43,9 @@ impl fmt::Debug for ModelInput {
 
 impl fmt::Debug for Told {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { output, rejects, stopped, saved, records, blanks, decisions, loyalty_rows } = self;
-        writeln!(out, "{}\nstopped: {stopped:?}\nsaved:", String::from_utf8_lossy(output))?;
+        let Self { output, rejects, stopped, cut, failed, saved, records, blanks, decisions, loyalty_rows } = self;
+        writeln!(out, "{}", String::from_utf8_lossy(output))?;
+        writeln!(out, "stopped: {stopped:?}, cut: {cut:?}, failed: {failed:?}\nsaved:")?;
         writeln!(out, "{}\nrejects:", String::from_utf8_lossy(saved))?;
         for (input, number, byte, raw) in rejects {
             writeln!(out, "{input} {number} {byte} {:?}", String::from_utf8_lossy(raw))?;
@@ -56,12 +61,15 @@ struct Raw<'a> {
     raw: &'a [u8],
     /// The record without what marks its end or its length.
     payload: &'a [u8],
+    /// How long the record says it is; longer than `payload` where the input ends inside it.
+    len: usize,
     fields: Vec<Vec<u8>>,
     /// Whether quotes stand only around whole fields, and doubled in them.
     well_quoted: bool,
 }
 
-enum Meaning {
+/// What a good record says.
+pub enum Meaning {
     Customer { email: Vec<u8>, fields: Vec<Vec<u8>> },
     Conversion { kind: Vec<u8>, email: Vec<u8> },
 }
@@ -74,7 +82,12 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
         let mut columns = None;
         for record in split(input) {
             let (number, byte) = (record.number, record.byte as u64);
-            let fits = record.payload.len() <= max_record_bytes;
+            let fits = record.len <= max_record_bytes;
+            let is_cut = record.len > record.payload.len();
+            if is_cut && fits {
+                told.cut = Some((index, number, byte));
+                break 'inputs;
+            }
             let blank = fits && input.framing != Framing::Framed && strip(record.payload).is_empty();
             if blank && (input.framing != Framing::Csv || columns.is_some()) {
                 told.records += 1;
@@ -117,6 +130,10 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
                 }
             }
             told.records += 1;
+            if is_cut {
+                told.cut = Some((index, number, byte));
+                break 'inputs;
+            }
         }
     }
     for email in listed.into_iter().chain(enrolled) {
@@ -134,7 +151,9 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
     let mut at = 0;
     match input.framing {
         Framing::Text => {
-            for (index, raw) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            let mark = b"\xef\xbb\xbf";
+            at = if bytes.starts_with(mark) { mark.len() } else { 0 };
+            for (index, raw) in bytes[at..].split_inclusive(|&byte| byte == b'\n').enumerate() {
                 let payload = raw.strip_suffix(b"\n").unwrap_or(raw);
                 records.push(Raw::split_at_commas(index, at, raw, payload));
                 at += raw.len();
@@ -142,9 +161,11 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
         }
         Framing::Framed => {
             while at < bytes.len() {
-                let len = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
-                let raw = &bytes[at..at + 4 + len];
-                records.push(Raw::split_at_commas(records.len(), at, raw, &raw[4..]));
+                let header = bytes[at..].first_chunk::<4>();
+                let len = header.map_or(1, |header| u32::from_be_bytes(*header) as usize);
+                let raw = &bytes[at..bytes.len().min(at + 4 + len)];
+                let payload = raw.get(4..).unwrap_or_default();
+                records.push(Raw { len, ..Raw::split_at_commas(records.len(), at, raw, payload) });
                 at += raw.len();
             }
         }
@@ -154,7 +175,7 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
                 let (fields, len, well_quoted) = csv_row(&bytes[at..]);
                 let raw = &bytes[at..at + len];
                 let payload = raw.strip_suffix(b"\n").unwrap_or(raw);
-                records.push(Raw { number, byte: at, raw, payload, fields, well_quoted });
+                records.push(Raw { number, byte: at, raw, payload, len: payload.len(), fields, well_quoted });
                 number += raw.iter().filter(|&&byte| byte == b'\n').count() as u64;
                 number += u64::from(!raw.ends_with(b"\n"));
                 at += len;
@@ -167,7 +188,7 @@ fn split(input: &ModelInput) -> Vec<Raw<'_>> {
 impl<'a> Raw<'a> {
     fn split_at_commas(index: usize, byte: usize, raw: &'a [u8], payload: &'a [u8]) -> Self {
         let fields = payload.split(|&byte| byte == b',').map(strip).collect();
-        Self { number: index as u64 + 1, byte, raw, payload, fields, well_quoted: true }
+        Self { number: index as u64 + 1, byte, raw, payload, len: payload.len(), fields, well_quoted: true }
     }
 }
 
@@ -232,6 +253,11 @@ fn decode_row(expected: Expected, columns: &[Vec<u8>], row: &Raw<'_>) -> Option<
         _ => of(&["promo", "conversion", "email", "items", "total_cost"]),
     };
     decode(expected, &fields).filter(|_| !column("email").unwrap().contains(&b','))
+}
+
+/// What one record says that is no row of a table; `None` when it is bad.
+pub fn decode_record(expected: Expected, record: &[u8]) -> Option<Meaning> {
+    decode(expected, &record.split(|&byte| byte == b',').map(strip).collect::<Vec<_>>())
 }
 
 fn decode(expected: Expected, fields: &[Vec<u8>]) -> Option<Meaning> {
