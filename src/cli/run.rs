@@ -55,6 +55,10 @@ pub struct RunArgs {
     pub inputs: InputArgs,
 
     /// Write to FILE, which is left alone until the run is done; `-` is the standard output
+    ///
+    /// A file is on the disk before it takes its name, and its name is before the saved list takes its own. Only a run that
+    /// is killed (`kill -9`, a crash of the machine) may leave files beside it, whose names begin with `.adseg-`; they can be
+    /// deleted.
     #[arg(short, long, value_name = "FILE", help_heading = "Outputs")]
     pub output: Option<PathBuf>,
 
@@ -67,6 +71,10 @@ pub struct RunArgs {
     pub send_only: bool,
 
     /// Write the loyalty list as it stands at the end, as text; FILE may be the list that was read, if that is text
+    ///
+    /// One run at a time may save to a list. While it is at work, another one that would save to the same list is refused
+    /// before it reads anything, with exit code 1. When somebody else changes the list meanwhile, the run fails at its end
+    /// and leaves all files as they are.
     #[arg(long, value_name = "FILE", help_heading = "Outputs")]
     pub save_loyalty: Option<PathBuf>,
 
@@ -97,7 +105,7 @@ pub struct RunArgs {
 
     /// Tell on the standard error what was read, decided and enrolled
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Messages")]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    #[arg(num_args = 0..=1, default_missing_value = "text")]
     pub summary: Option<SummaryFormat>,
 
     /// What only changes the speed.

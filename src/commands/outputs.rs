@@ -38,6 +38,18 @@ pub struct Outputs {
     pub rejects: Option<Rejects>,
 }
 
+/// Claims the list that a run will save, before anything is looked at: while another run is at work on it, this one
+/// would read what is about to be replaced, and undo what the other one adds.
+///
+/// # Errors
+/// When another run has claimed it.
+pub fn claim_list(path: &Path, staging: &Staging) -> anyhow::Result<()> {
+    if standard_stream(path)?.is_some() {
+        return Ok(());
+    }
+    staging.claim_list(path).with_context(|| shown(path))
+}
+
 impl Outputs {
     /// Opens the outputs.
     ///
@@ -74,15 +86,8 @@ impl Output {
     /// When it cannot be written, or another output goes there.
     pub fn open(path: &Path, staging: &Staging, rank: Rank) -> anyhow::Result<Self> {
         let name = if is_dash(path) { "stdout".to_owned() } else { shown(path) };
-        let id = FileId::of_path(path);
-        let is = |file: &File| id.is_some() && FileId::of_open(file) == id;
-        let stdout = stdout_file().context("stdout")?;
-        if is_dash(path) || is(&stdout) {
-            return Ok(Self { name, file: stdout, is_stdout: true });
-        }
-        let stderr = stderr_file().context("stderr")?;
-        if is(&stderr) {
-            return Ok(Self { name, file: stderr, is_stdout: false });
+        if let Some((file, is_stdout)) = standard_stream(path)? {
+            return Ok(Self { name, file, is_stdout });
         }
         match staging.create(path, rank) {
             Ok(file) => Ok(Self { name, file, is_stdout: false }),
@@ -95,6 +100,18 @@ impl Output {
     pub fn into_writer(self) -> Box<dyn Write + Send> {
         Box::new(self.file)
     }
+}
+
+/// The standard output or the standard error, if `path` stands for one of them, and whether it is the former.
+fn standard_stream(path: &Path) -> anyhow::Result<Option<(File, bool)>> {
+    let id = FileId::of_path(path);
+    let is = |file: &File| id.is_some() && FileId::of_open(file) == id;
+    let stdout = stdout_file().context("stdout")?;
+    if is_dash(path) || is(&stdout) {
+        return Ok(Some((stdout, true)));
+    }
+    let stderr = stderr_file().context("stderr")?;
+    Ok(is(&stderr).then_some((stderr, false)))
 }
 
 fn check_output(path: &Path, inputs: &Inputs) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 
 use super::inputs::Inputs;
-use super::outputs::{Output, Outputs};
+use super::outputs::{Output, Outputs, claim_list};
 use super::session::{Ended, Session, reader_left_or, session};
 use super::usage::wrong;
 use super::with_speed;
@@ -37,6 +37,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 fn carry_out(args: &RunArgs, session: &Session) -> anyhow::Result<Ended<Outcome<LoyaltyCustomers>>> {
     let settings = settings(args)?;
+    if let Some(list) = &args.save_loyalty {
+        claim_list(list, &session.staging)?;
+    }
     let inputs = Inputs::new(&args.inputs)?;
     let Outputs { answers, list, rejects } = Outputs::open(args, &inputs, &session.staging)?;
     let on_terminal = answers.is_stdout && io::stdout().is_terminal();

@@ -1,7 +1,7 @@
 //! A session: work that writes files, shows progress, and can be interrupted at any moment.
 //!
-//! What was written is put in place when the work is done, and taken back when it fails or a signal comes. Every
-//! subcommand that reads or writes data does it in a session.
+//! What was written is synced to the disk and put in place when the work is done, and taken back when it fails or a
+//! signal comes. Every subcommand that reads or writes data does it in a session.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -75,7 +75,7 @@ pub fn session<T: Send + 'static>(
 ) -> anyhow::Result<Finish<T>> {
     let session = Session::default();
     let of_work = session.clone();
-    let Some(result) = interruptible(move || work(&of_work)).context("cannot start")? else {
+    let Some(result) = interruptible(move || of_work.written(work(&of_work)?)).context("cannot start")? else {
         // The work may hold on to anything: first what must not stay, then what is only for the eye.
         session.staging.abandon();
         session.progress.finish();
@@ -120,6 +120,14 @@ impl Session {
         if wanted {
             self.progress.show(total_bytes);
         }
+    }
+
+    /// The same end, once what was written is on the disk.
+    fn written<T>(&self, ended: Ended<T>) -> anyhow::Result<Ended<T>> {
+        if let Ended::Done(_) = ended {
+            self.staging.sync().map_err(|(path, error)| anyhow!("{}: cannot write: {error}", shown(&path)))?;
+        }
+        Ok(ended)
     }
 
     fn put_in_place(&self) -> anyhow::Result<()> {

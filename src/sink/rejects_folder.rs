@@ -1,7 +1,8 @@
 //! The folder of the rejects: the names of the files in it, and whether a folder may be used for new ones.
 //!
 //! What an earlier run kept is replaced by the next one, so it has to be certain that it is an earlier run's: every file
-//! in the folder must be accounted for by its list of errors.
+//! in the folder must be accounted for by its list of errors. The list is put in place before the files that it
+//! accounts for, and after those are removed that it does not, so that this holds even when a run is killed in between.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,6 +10,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::rejects::ErrorLine;
+use super::staging::is_unfinished;
 use crate::record::Expected;
 use crate::source::Framing;
 
@@ -40,7 +42,7 @@ pub(super) fn file_name(source: Expected, framing: Framing, number: usize) -> St
     if number > 1 { format!("{stem}-{number}.{ending}") } else { format!("{stem}.{ending}") }
 }
 
-/// Whether a file of this name is one that [`file_name`] names, or the list of errors.
+/// Whether a file of this name is one that [`file_name`] names, the list of errors, or what a killed run left of either.
 fn is_ours(name: &str) -> bool {
     let numbered = |rest: &str| rest.strip_prefix('-').is_some_and(|number| number.parse::<usize>().is_ok());
     let is_stem = |of: &str| {
@@ -49,7 +51,7 @@ fn is_ours(name: &str) -> bool {
     };
     let is_ending = |of: &str| FRAMINGS.iter().any(|framing| ending(*framing) == of);
     let of_records = name.rsplit_once('.').is_some_and(|(stem, ending)| is_stem(stem) && is_ending(ending));
-    of_records || name == ERRORS
+    of_records || name == ERRORS || is_unfinished(name)
 }
 
 /// The files in `folder` that new rejects would replace.
@@ -74,10 +76,12 @@ pub fn may_hold_rejects(folder: &Path) -> io::Result<bool> {
     }
     let names = entries.iter().map(|entry| entry.file_name().into_string());
     let Ok(mut names) = names.collect::<Result<BTreeSet<String>, _>>() else { return Ok(false) };
+    names.retain(|name| !is_unfinished(name));
     if names.is_empty() {
         return Ok(true);
     }
-    Ok(names.remove(ERRORS) && accounted_for(&folder.join(ERRORS))?.as_ref() == Some(&names))
+    Ok(names.remove(ERRORS)
+        && accounted_for(&folder.join(ERRORS))?.is_some_and(|accounted| names.is_subset(&accounted)))
 }
 
 /// The files that a list of errors says it kept records in; `None` when it is no such list.

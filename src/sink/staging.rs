@@ -1,21 +1,26 @@
 //! Files that appear whole or not at all.
 //!
-//! A file is written beside its final place and renamed at the end of a run. Everything that a run writes to files goes
-//! through one [`Staging`], so that a failure or an interrupt has one place to take it all back. Where a name stands
-//! for something that is not a regular file (a device, a FIFO), it is written straight through and never replaced.
+//! A file is written beside its final place, synced to the disk, and renamed at the end of a run. Everything that a run
+//! writes to files goes through one [`Staging`], so that a failure or an interrupt has one place to take it all back.
+//! Where a name stands for something that is not a regular file (a device, a FIFO), it is written straight through and
+//! never replaced.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempPath;
 use thiserror::Error;
 
+use super::claim::{Claim, Taken, changed, hold_folder};
+use super::durable::{sync_file, sync_folder};
 use crate::messages::shown;
 
 /// When a file is put in place. Later ones may rely on earlier ones: the saved list, which changes what the same
-/// command would answer, comes last, so that a run that dies in between can simply be run again.
+/// command would answer, comes last, so that a run that dies in between can simply be run again. What is earlier is on
+/// the disk before what is later gets its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// The bad records.
@@ -49,6 +54,8 @@ struct State {
     staged: Vec<Staged>,
     stale: Vec<PathBuf>,
     made_folders: Vec<PathBuf>,
+    list: Option<Claim>,
+    held_folders: Vec<File>,
     closed: bool,
 }
 
@@ -56,7 +63,20 @@ struct State {
 struct Staged {
     rank: Rank,
     written: TempPath,
+    /// The handle that everything was written through: what could not be written later is told to it alone.
+    file: Arc<File>,
     target: PathBuf,
+}
+
+/// What could not be put in place, and why.
+pub type Misplaced = (PathBuf, io::Error);
+
+/// What the name of a file begins and ends with that is not in place yet. A run that is killed leaves it.
+const UNFINISHED: [&str; 2] = [".adseg-", ".tmp"];
+
+/// Whether a file of this name was left by a run that was killed.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    name.strip_prefix(UNFINISHED[0]).is_some_and(|rest| rest.ends_with(UNFINISHED[1]))
 }
 
 /// How many symbolic links are followed before they are taken for a circle.
@@ -92,22 +112,37 @@ impl Staging {
         if let Some(metadata) = existing {
             take_over(&file, &metadata)?;
         }
-        state.staged.push(Staged { rank, written, target });
+        state.staged.push(Staged { rank, written, file: Arc::new(file.try_clone()?), target });
         Ok(file)
     }
 
-    /// Makes a folder, which goes again with [`Self::abandon`]. One that is there is taken as it is. Gives its full path.
+    /// Claims the list that `path` names, so that no other run can replace it until this one has ended.
     ///
     /// # Errors
-    /// When it is not there and cannot be made.
+    /// When another run has claimed it.
+    pub fn claim_list(&self, path: &Path) -> Result<(), Taken> {
+        self.lock().list = Claim::take(path)?;
+        Ok(())
+    }
+
+    /// Makes a folder, which goes again with [`Self::abandon`], and keeps other runs away from it. One that is there is
+    /// taken as it is. Gives its full path.
+    ///
+    /// # Errors
+    /// When it is not there and cannot be made, or another run uses it.
     pub fn make_folder(&self, path: &Path) -> io::Result<PathBuf> {
         let mut state = self.lock();
-        match fs::create_dir(path) {
-            Ok(()) => state.made_folders.push(path.to_owned()),
-            Err(_) if path.is_dir() => {}
+        let is_new = match fs::create_dir(path) {
+            Ok(()) => true,
+            Err(_) if path.is_dir() => false,
             Err(error) => return Err(error),
+        };
+        let path = path.canonicalize()?;
+        if is_new {
+            state.made_folders.push(path.clone());
         }
-        path.canonicalize()
+        state.held_folders.extend(hold_folder(&path).map_err(io::Error::other)?);
+        Ok(path)
     }
 
     /// Has [`Self::put_in_place`] remove a file that an earlier run left, if no new one takes its place. `path` is a
@@ -116,27 +151,48 @@ impl Staging {
         self.lock().stale.push(path);
     }
 
-    /// Puts every file in its place, by rank.
+    /// Waits until everything that was written is on the disk.
+    ///
+    /// # Errors
+    /// The first file that the disk did not take.
+    pub fn sync(&self) -> Result<(), Misplaced> {
+        let written = |staged: &Staged| (staged.target.clone(), Arc::clone(&staged.file));
+        // An interrupt shall not have to wait for the disk.
+        let written: Vec<_> = self.lock().staged.iter().map(written).collect();
+        written.into_iter().try_for_each(|(target, file)| sync_file(&file).map_err(|error| (target, error)))
+    }
+
+    /// Puts every file in its place, by rank. [`Self::sync`] comes before.
     ///
     /// # Errors
     /// The first file that could not be put in place. Those behind it are not, either.
-    pub fn put_in_place(&self) -> Result<(), (PathBuf, io::Error)> {
+    pub fn put_in_place(&self) -> Result<(), Misplaced> {
         let mut state = self.lock();
         state.closed = true;
-        let mut stale = std::mem::take(&mut state.stale);
+        if let Some(claim) = &state.list {
+            let list = state.staged.iter().find(|staged| staged.rank == Rank::List);
+            list.map_or(Ok(()), |list| claim.check().map_err(|error| (list.target.clone(), error)))?;
+        }
         let mut staged = std::mem::take(&mut state.staged);
         staged.sort_by_key(|staged| staged.rank);
-        for Staged { written, target, .. } in staged {
-            stale.retain(|path| *path != target);
-            written.persist(&target).map_err(|failed| (target, failed.error))?;
-        }
-        for path in stale {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
-                Ok(()) | Err(_) => {}
+        for stale in std::mem::take(&mut state.stale) {
+            if !staged.iter().any(|staged| staged.target == stale) {
+                remove(stale)?;
             }
         }
-        Ok(())
+        let mut unsynced: BTreeSet<PathBuf> =
+            state.made_folders.iter().filter_map(|made| made.parent()).map(Path::to_owned).collect();
+        let mut rank = Rank::Rejects;
+        for file in staged {
+            if file.rank != rank {
+                sync_folders(&mut unsynced)?;
+                rank = file.rank;
+            }
+            unsynced.extend(file.target.parent().map(Path::to_owned));
+            let must_be_new = rank == Rank::List && state.list.as_ref().is_some_and(Claim::is_of_a_new_file);
+            file.put_in_place(must_be_new)?;
+        }
+        sync_folders(&mut unsynced)
     }
 
     /// Whether nothing was opened that has yet to be put in place.
@@ -144,7 +200,8 @@ impl Staging {
         self.lock().staged.is_empty()
     }
 
-    /// Removes everything that is not in place. Nothing can be opened any more.
+    /// Removes everything that is not in place. Nothing can be opened any more. What is claimed stays claimed: the run
+    /// may not have noticed yet.
     pub fn abandon(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -158,6 +215,35 @@ impl Staging {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Staged {
+    fn put_in_place(self, must_be_new: bool) -> Result<(), Misplaced> {
+        let Self { written, target, .. } = self;
+        let written = if must_be_new {
+            match written.persist_noclobber(&target) {
+                Ok(()) => return Ok(()),
+                Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => return Err((target, changed())),
+                // Not every file system can tell in the same breath.
+                Err(failed) => failed.path,
+            }
+        } else {
+            written
+        };
+        written.persist(&target).map_err(|failed| (target, failed.error))
+    }
+}
+
+/// Removes a file, which may be gone already.
+fn remove(path: PathBuf) -> Result<(), Misplaced> {
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err((path, error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn sync_folders(folders: &mut BTreeSet<PathBuf>) -> Result<(), Misplaced> {
+    std::mem::take(folders).into_iter().try_for_each(|folder| sync_folder(&folder).map_err(|error| (folder, error)))
 }
 
 /// A run that ends in a panic leaves nothing, either.
@@ -199,7 +285,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 /// A new file in the folder of `target`, with the permissions that a redirect would give.
 fn beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".adseg-").suffix(".tmp");
+    builder.prefix(UNFINISHED[0]).suffix(UNFINISHED[1]);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
