@@ -20,6 +20,9 @@ pub enum ReframeError {
     /// A record longer than the limit.
     #[error("the record is longer than {0} bytes (--max-record-bytes sets the limit)")]
     TooLong(usize),
+    /// A frame whose length is made of letters.
+    #[error("the frame's length is a piece of text (is this plain text already?)")]
+    Text,
 }
 
 /// A record that cannot be framed the other way, and how many records and bytes of its block stand before it.

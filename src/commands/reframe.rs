@@ -12,7 +12,7 @@ use super::usage::wrong;
 use crate::cli::ReframeArgs;
 use crate::reframe::{Misfit, ReframeError, reframe};
 use crate::sink::{Rank, Writer};
-use crate::source::{Block, Blocks, Content, InputFormat, Place, Position, ReaderSettings};
+use crate::source::{Block, Blocks, Content, Framing, InputFormat, Place, Position, ReaderSettings, text_for_a_length};
 
 /// How many buffers may wait to be written.
 const QUEUED_BUFFERS: usize = 2;
@@ -60,7 +60,9 @@ fn reframe_all(mut blocks: Blocks, max_record_bytes: usize, writer: &mut Writer)
             (input, records) = (Some(block.input.index), 0);
         }
         if block.content != Content::Records {
-            return Err(misfit(&block, records, (ReframeError::TooLong(max_record_bytes), 0, 0)));
+            let is_text = block.framing == Framing::Framed && text_for_a_length(block.bytes()).is_some();
+            let error = if is_text { ReframeError::Text } else { ReframeError::TooLong(max_record_bytes) };
+            return Err(misfit(&block, records, (error, 0, 0)));
         }
         let reframed = reframe(&block, max_record_bytes, &mut out);
         match writer.write(out) {

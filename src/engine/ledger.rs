@@ -12,7 +12,7 @@ use super::slice::Slice;
 use super::{Counts, Failure, Observer, Settings};
 use crate::record::{Decoder, RecordError};
 use crate::sink::Rejection;
-use crate::source::{Block, Framing, Numbering, Place, Position, SourceError};
+use crate::source::{Block, Framing, Numbering, Place, Position, SourceError, text_for_a_length};
 
 /// What is known of the inputs so far.
 pub(super) struct Ledger<'a> {
@@ -114,7 +114,9 @@ impl<'a> Ledger<'a> {
     /// When the observer cannot take it.
     pub(super) fn oversized(&mut self, block: &Block, last: bool) -> io::Result<Option<Failure>> {
         let place = self.place(block.framing, 0, 0);
-        let reason = RecordError::TooLong { limit: self.max_record_bytes };
+        let text = text_for_a_length(block.bytes()).filter(|_| block.framing == Framing::Framed);
+        let too_long = RecordError::TooLong { limit: self.max_record_bytes };
+        let reason = text.map_or(too_long, |length| RecordError::TextForAFrame { length });
         let failure = self.put_aside(block, place, reason, block.bytes())?;
         self.counts.records += 1;
         self.pass_piece(block, last);

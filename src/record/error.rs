@@ -22,6 +22,12 @@ pub enum RecordError<'a> {
         /// The longest record that is taken, in bytes.
         limit: usize,
     },
+    /// A frame whose length is made of letters.
+    #[error("the frame's length reads {} (is this plain text? leave --input-format away then)", Quoted(length))]
+    TextForAFrame {
+        /// The bytes that should be its length.
+        length: &'a [u8],
+    },
     /// Fewer fields than the record's kind needs.
     #[error(
         "expected {what} with {} fields ({}), found {found}{}",
@@ -122,7 +128,7 @@ pub enum RecordError<'a> {
 impl RecordError<'_> {
     /// Whether the record is beyond the limit, so that its content was not looked at.
     pub const fn is_too_long(&self) -> bool {
-        matches!(self, Self::TooLong { .. })
+        matches!(self, Self::TooLong { .. } | Self::TextForAFrame { .. })
     }
 }
 

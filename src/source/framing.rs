@@ -194,6 +194,12 @@ pub fn announced(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(*header)).ok()
 }
 
+/// The length at the beginning of `frame`, if it is a piece of text instead.
+pub fn text_for_a_length(frame: &[u8]) -> Option<&[u8]> {
+    let length = frame.get(..HEADER_BYTES)?;
+    length.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n')).then_some(length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

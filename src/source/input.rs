@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::feed::{Feed, FileFeed};
 use super::unpack::unpacked;
+use super::utf16::refuse_utf16;
 use super::{InputFormat, SourceError};
 use crate::record::Expected;
 use crate::stdio::stdin_file;
@@ -52,7 +53,7 @@ impl Input {
     /// Opens the input, and unpacks it if it is packed.
     ///
     /// # Errors
-    /// When the system does not let it be opened.
+    /// When the system does not let it be opened, or it is text that cannot be read here.
     pub(super) fn open(self) -> Result<Box<dyn Feed>, SourceError> {
         let boxed = |file| -> io::Result<Box<dyn Feed>> { Ok(Box::new(FileFeed::new(file, Arc::clone(&self.meter))?)) };
         let opened = match self.origin {
@@ -60,6 +61,6 @@ impl Input {
             Origin::Path(path) => File::open(path).and_then(boxed),
             Origin::Stdin => stdin_file().and_then(boxed),
         };
-        opened.and_then(unpacked).map_err(|cause| SourceError::Open { input: self.name, cause })
+        opened.and_then(unpacked).and_then(refuse_utf16).map_err(|cause| SourceError::Open { input: self.name, cause })
     }
 }

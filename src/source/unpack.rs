@@ -3,14 +3,13 @@
 //! A packed input is unpacked where it is read, so nothing behind this file knows of it. Archives of several members
 //! are read to their end. A packed live pipe is as live as a plain one, as far as its writer flushes.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-
-use super::feed::{Feed, Patience};
+use super::feed::{Feed, Headed, Patience};
 use super::framing::BYTE_ORDER_MARK;
+use super::gzip::GzipDecoder;
 
 /// How many bytes tell whether an input is packed.
 const MAGIC_BYTES: usize = 4;
@@ -53,6 +52,11 @@ pub fn looks_packed(bytes: &[u8]) -> bool {
     matches!(look_at(bytes.get(..MAGIC_BYTES).unwrap_or(bytes)), Head::Packed(_))
 }
 
+/// How far back a zstd archive may refer, as a power of two: 128 MiB, as far as `zstd` itself goes unasked. So much is
+/// what `zstd --long` and its highest levels need; the usual levels need at most 8 MiB, and no archive is given more
+/// than it has brought data for.
+const MAX_WINDOW_LOG: u32 = 27;
+
 /// How many packed bytes are read at once.
 const PACKED_BYTES: usize = 256 << 10;
 
@@ -60,49 +64,19 @@ const PACKED_BYTES: usize = 256 << 10;
 ///
 /// # Errors
 /// When its first bytes cannot be read, or there is no memory for an unpacker.
-pub(super) fn unpacked(mut feed: Box<dyn Feed>) -> io::Result<Box<dyn Feed>> {
-    let head = head(feed.as_mut())?;
-    let packing = look_at(&head);
-    let whole = Headed { head: Cursor::new(head), feed };
-    let Head::Packed(packing) = packing else { return Ok(Box::new(whole)) };
+pub(super) fn unpacked(feed: Box<dyn Feed>) -> io::Result<Box<dyn Feed>> {
+    let whole = Headed::look(feed, |head| look_at(head) == Head::TooShort)?;
+    let Head::Packed(packing) = look_at(whole.head()) else { return Ok(Box::new(whole)) };
     let waits = Arc::new(AtomicBool::new(true));
     let packed = BufReader::with_capacity(PACKED_BYTES, Gate { feed: whole, waits: Arc::clone(&waits) });
     Ok(match packing {
-        Packing::Gzip => Box::new(Unpacker { decoder: MultiGzDecoder::new(packed), waits, format: "gzip" }),
+        Packing::Gzip => Box::new(Unpacker { decoder: GzipDecoder::new(packed), waits, format: "gzip" }),
         Packing::Zstd => {
-            Box::new(Unpacker { decoder: zstd::stream::read::Decoder::with_buffer(packed)?, waits, format: "zstd" })
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
+            Box::new(Unpacker { decoder, waits, format: "zstd" })
         }
     })
-}
-
-/// The first bytes of `feed`, as many as are needed to see whether it is packed.
-fn head(feed: &mut dyn Feed) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    while look_at(&head) == Head::TooShort {
-        let mut byte = [0];
-        match feed.read(&mut byte, Patience::Wait) {
-            Ok(0) => break,
-            Ok(_) => head.extend(byte),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(head)
-}
-
-/// A feed whose first bytes have been looked at.
-struct Headed {
-    head: Cursor<Vec<u8>>,
-    feed: Box<dyn Feed>,
-}
-
-impl Feed for Headed {
-    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> io::Result<usize> {
-        match Read::read(&mut self.head, buffer)? {
-            0 => self.feed.read(buffer, patience),
-            count => Ok(count),
-        }
-    }
 }
 
 /// Lets a decoder, which knows nothing of patience, read from a feed with the patience of the moment.
@@ -134,6 +108,10 @@ impl<D: Read + Send> Feed for Unpacker<D> {
                 error.kind(),
                 format!("the {} data ends early (bytes are counted unpacked; was it cut short?)", self.format),
             ),
+            _ if error.to_string().contains("too much memory") => io::Error::new(
+                error.kind(),
+                "the zstd data needs a window of more than 128 MiB; unpack it first (zstd -d --long=31 does)",
+            ),
             kind => io::Error::new(
                 kind,
                 format!("the {} data is damaged (bytes are counted unpacked): {error}", self.format),
@@ -144,7 +122,7 @@ impl<D: Read + Send> Feed for Unpacker<D> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -198,6 +176,17 @@ mod tests {
                 let told = read_all(whole[..len].to_vec()).unwrap_err();
                 assert!(told.contains("data ends early"), "{len}: {told}");
             }
+        }
+    }
+
+    #[test]
+    fn zeros_behind_an_archive_are_no_part_of_it() {
+        let zeros = vec![0; 2 * PACKED_BYTES];
+        assert_eq!(read_all([gzip(b"one "), gzip(b"two"), zeros.clone()].concat()).unwrap(), b"one two");
+        for rest in [&b"\0more"[..], b"more", &gzip(b"two")] {
+            let padded = if rest == b"more" { Vec::new() } else { zeros.clone() };
+            let told = read_all([&gzip(b"one"), &padded, rest].concat()).unwrap_err();
+            assert!(told.starts_with("the gzip data "), "{told}");
         }
     }
 
