@@ -32,7 +32,7 @@ fn the_first_bad_record_is_the_same_one_on_every_run() {
     let mut conversions = SMALL_CONVERSIONS.repeat(50_000);
     let first = conversions.len() / 2;
     let first = conversions[..first].rfind('\n').unwrap() + 1;
-    conversions.insert_str(first, "first bad one\n");
+    conversions.insert_str(first, "first bad one\nnext bad one\n");
     conversions.push_str(&"later bad one\n".repeat(50));
     let line = conversions[..first].lines().count() + 1;
     scratch.write("conversions.txt", conversions);

@@ -22,7 +22,7 @@ pub struct Output {
     /// What messages call it.
     pub name: String,
     /// Where to write.
-    pub file: File,
+    pub file: Arc<File>,
     /// Whether it is the standard output.
     pub is_stdout: bool,
 }
@@ -103,15 +103,15 @@ impl Output {
 }
 
 /// The standard output or the standard error, if `path` stands for one of them, and whether it is the former.
-fn standard_stream(path: &Path) -> anyhow::Result<Option<(File, bool)>> {
+fn standard_stream(path: &Path) -> anyhow::Result<Option<(Arc<File>, bool)>> {
     let id = FileId::of_path(path);
     let is = |file: &File| id.is_some() && FileId::of_open(file) == id;
     let stdout = stdout_file().context("stdout")?;
     if is_dash(path) || is(&stdout) {
-        return Ok(Some((stdout, true)));
+        return Ok(Some((Arc::new(stdout), true)));
     }
     let stderr = stderr_file().context("stderr")?;
-    Ok(is(&stderr).then_some((stderr, false)))
+    Ok(is(&stderr).then(|| (Arc::new(stderr), false)))
 }
 
 fn check_output(path: &Path, inputs: &Inputs) -> anyhow::Result<()> {

@@ -39,7 +39,7 @@ pub struct Rejection<'a> {
 pub struct Rejects {
     folder: PathBuf,
     staging: Arc<Staging>,
-    errors: BufWriter<File>,
+    errors: BufWriter<Arc<File>>,
     kept: Vec<Kept>,
     /// Which of these files the last record went to.
     last: usize,
@@ -52,7 +52,7 @@ struct Kept {
     source: Expected,
     framing: Framing,
     header: Option<Arc<TableHeader>>,
-    out: BufWriter<File>,
+    out: BufWriter<Arc<File>>,
     ends_a_line: bool,
 }
 
@@ -161,7 +161,7 @@ impl Rejects {
     }
 }
 
-fn create(staging: &Staging, path: &Path) -> io::Result<File> {
+fn create(staging: &Staging, path: &Path) -> io::Result<Arc<File>> {
     staging.create(path, Rank::Rejects).map_err(|error| io::Error::other(format!("{}: {error}", shown(path))))
 }
 

@@ -88,10 +88,10 @@ impl Staging {
     ///
     /// # Errors
     /// When nothing can be written there, the same file was opened before, or the run was given up.
-    pub fn create(&self, path: &Path, rank: Rank) -> Result<File, StageError> {
+    pub fn create(&self, path: &Path, rank: Rank) -> Result<Arc<File>, StageError> {
         let existing = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory).into()),
-            Ok(metadata) if !metadata.is_file() => return Ok(OpenOptions::new().write(true).open(path)?),
+            Ok(metadata) if !metadata.is_file() => return Ok(Arc::new(OpenOptions::new().write(true).open(path)?)),
             Ok(metadata) => {
                 // What may not be written may not be replaced either.
                 OpenOptions::new().write(true).open(path)?;
@@ -112,7 +112,8 @@ impl Staging {
         if let Some(metadata) = existing {
             take_over(&file, &metadata)?;
         }
-        state.staged.push(Staged { rank, written, file: Arc::new(file.try_clone()?), target });
+        let file = Arc::new(file);
+        state.staged.push(Staged { rank, written, file: Arc::clone(&file), target });
         Ok(file)
     }
 
@@ -294,7 +295,8 @@ fn beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
     }
     let folder = target.parent().unwrap_or(Path::new("."));
     // The error's own words would name a file that nobody has heard of.
-    builder.tempfile_in(folder).map_err(|error| named(folder, &error.kind().into()))
+    let cause = |error: io::Error| error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
+    builder.tempfile_in(folder).map_err(|error| named(folder, &cause(error)))
 }
 
 /// Gives a file the owner and the permissions of the one that it will replace.

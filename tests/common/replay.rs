@@ -8,7 +8,9 @@ use adseg::computation::Deciding;
 use adseg::encoder::{DecisionEncoder, write_list};
 use adseg::engine::{Counts, Failure, Job, Observer, Settings, replay};
 use adseg::sink::Rejection;
-use adseg::source::{BYTE_ORDER_MARK, Feed, Framing, Input, InputFormat, Origin, Patience, Position, SourceError};
+use adseg::source::{
+    BYTE_ORDER_MARK, Feed, Framing, Input, InputFormat, Origin, Patience, Position, SourceError, looks_packed,
+};
 
 use super::model::{ModelInput, Told};
 
@@ -103,10 +105,12 @@ pub fn engine(inputs: &[ModelInput], settings: &Settings, turns: &[(usize, bool)
             write_list(&outcome.states, usize::MAX, &mut told.saved).unwrap();
             let Counts { records, blanks, rejects, customers, bytes, .. } = outcome.counts;
             assert_eq!(records, outcome.counts.conversions() + customers + rejects + blanks, "nothing is lost");
-            let is_counted_whole =
-                |input: &ModelInput| input.framing != Framing::Csv && !input.bytes.starts_with(BYTE_ORDER_MARK);
+            let is_counted_whole = |input: &ModelInput| {
+                let begins_otherwise = input.bytes.starts_with(BYTE_ORDER_MARK) || looks_packed(&input.bytes);
+                input.framing != Framing::Csv && !begins_otherwise
+            };
             if inputs.iter().all(is_counted_whole) {
-                // The header row of a table is no record, and neither is a byte-order mark; their bytes are not counted.
+                // Neither the header row of a table nor a byte-order mark is a record, and archives are counted unpacked.
                 assert_eq!(bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
             }
         }
