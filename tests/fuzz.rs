@@ -1,8 +1,8 @@
 //! Bytes of any kind, and what must hold for all of them: the fuzz targets.
 //!
 //! Each target takes raw bytes. Under `cargo test` it is given the seeds in `tests/__fuzz__/`, and then random bytes for a
-//! moment; `cargo bolero test TARGET` hunts on with a coverage-guided fuzzer. `CONTRIBUTING.md` says how, and what was
-//! found. Random bytes alone rarely make a record, so every target sees its bytes twice: as they are, and spelled with
+//! moment; `CONTRIBUTING.md` says how to hunt on for longer, and what was found. Random bytes alone rarely make a record,
+//! so every target sees its bytes twice: as they are, and spelled with
 //! the words that records are made of.
 
 mod common;
