@@ -198,7 +198,8 @@ fn a_list_that_somebody_else_changes_meanwhile_is_left_as_it_is_and_so_is_all_el
         let list = if is_there { "loyalty.txt" } else { "new.txt" };
         scratch.write("codes.txt", "old\n");
         let run = Waiting::start(&scratch, &format!("--save-loyalty {list} -o codes.txt"));
-        scratch.write(list, "by@hand, , , F\n");
+        // As editors save: another file takes the name.
+        fs::rename(scratch.write("draft.txt", "by@hand, , , F\n"), scratch.file(list)).unwrap();
         let (code, told) = run.end(SMALL_CONVERSIONS);
         assert_eq!(code, Some(1));
         assert!(told.contains("somebody else changed it while this run was under way"), "{told}");
