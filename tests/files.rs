@@ -38,7 +38,9 @@ fn rejects_that_were_mended_can_be_fed_in_again() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}Hoodie, ClikConversion, kim@example.com, Web"));
     scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().success().stdout(SMALL_ANSWERS);
-    let mended = scratch.read("rejects/conversions.txt").replace("Clik", "Click");
+    let kept = scratch.read("rejects/conversions.txt");
+    assert_eq!(kept, "Hoodie, ClikConversion, kim@example.com, Web\n");
+    let mended = kept.replace("Clik", "Click");
     scratch.write("rejects/conversions.txt", mended);
     let again = "run --loyalty loyalty.txt --conversions rejects/conversions.txt";
     scratch.adseg(again).assert().success().stdout("Send additional promo code to: kim@example.com, True\n");

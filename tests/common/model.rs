@@ -142,6 +142,10 @@ pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> 
         told.saved.extend([vec![email], fields].concat().join(&b", "[..]));
         told.saved.push(b'\n');
     }
+    // At the beginning of a file, an email like this would be taken for something else.
+    if told.saved.starts_with(b"\xef\xbb\xbf") || told.saved.starts_with(b"\x28\xb5\x2f\xfd") {
+        told.saved.splice(..0, *b"\xef\xbb\xbf");
+    }
     told
 }
 
