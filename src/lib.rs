@@ -29,6 +29,8 @@
 //!
 //! # The program
 //!
+//! `adseg report` counts instead of answering: what is counted is in [`tally`], and how it is told in [`report`].
+//!
 //! [`cli`] is what can be typed, [`commands`] does it: one file a subcommand, which checks the arguments, opens the
 //! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`], [`stdio`] and
 //! [`interrupt`] help it; [`man`] makes the man pages. [`reframe`] and [`sample`] are what `adseg frame` and
@@ -51,8 +53,10 @@ pub mod partition;
 pub mod progress;
 pub mod record;
 pub mod reframe;
+pub mod report;
 pub mod sample;
 pub mod sink;
 pub mod source;
 pub mod stdio;
 pub mod summary;
+pub mod tally;

@@ -155,7 +155,7 @@ fn cases() -> Vec<PathBuf> {
 /// Runs the command of a case in a copy of its folder.
 fn give(case: &Path, numbers: &str) -> Given {
     let args = args(case);
-    let takes_numbers = ["run", "check", "order-check", "explain"].iter().any(|name| args.starts_with(name));
+    let takes_numbers = ["run", "check", "report", "order-check", "explain"].iter().any(|name| args.starts_with(name));
     give_args(case, &if takes_numbers { format!("{args} {numbers}") } else { args })
 }
 

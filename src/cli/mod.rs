@@ -9,6 +9,7 @@ mod generate;
 mod order_check;
 mod reading;
 mod reframe;
+mod report;
 mod run;
 mod shared;
 mod shell;
@@ -21,6 +22,7 @@ pub use generate::{GenerateArgs, PerMillion, SampleFormat};
 pub use order_check::OrderCheckArgs;
 pub use reading::{ReadingArgs, ReadingFormat};
 pub use reframe::ReframeArgs;
+pub use report::{ReportArgs, ReportFormat};
 pub use run::{OnError, OutputFormatArg, RunArgs, SummaryFormat};
 pub use shared::{InputArgs, InputFormatArg, ProgressWhen, SpeedArgs};
 pub use shell::{CompletionsArgs, ManArgs};
@@ -78,6 +80,10 @@ pub enum Command {
     /// Tell why customers got a code or not: everything that the data says of each email
     #[command(long_about = explain::EXPLAIN_LONG_ABOUT)]
     Explain(ExplainArgs),
+
+    /// Tell what the campaign did: clicks, customers, codes, purchases, revenue and new members
+    #[command(long_about = report::REPORT_LONG_ABOUT)]
+    Report(ReportArgs),
 
     /// Put each line behind its length: text records to a framed stream
     #[command(long_about = reframe::FRAME_LONG_ABOUT)]

@@ -14,6 +14,7 @@ mod outputs;
 mod places;
 mod reading;
 mod reframe;
+mod report;
 mod run;
 mod session;
 mod shell;
@@ -41,6 +42,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::OrderCheck(args) => order_check::order_check(args),
         Command::Explain(args) => explain::explain(args),
+        Command::Report(args) => report::report(args),
         Command::Frame(args) => reframe::frame(args),
         Command::Unframe(args) => reframe::unframe(args),
         Command::Generate(args) => generate::generate(args),

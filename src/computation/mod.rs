@@ -2,7 +2,8 @@
 //!
 //! The engine knows how to bring every record to its partition in order, and how to bring the answers back; what a
 //! partition does with its events is a [`Computation`]. [`Deciding`] is the one that `adseg run` uses, [`Checking`] that of
-//! `adseg check`, [`Explaining`] that of `adseg explain`, [`OrderChecking`] that of `adseg order-check`. A computation
+//! `adseg check`, [`Explaining`] that of `adseg explain`, [`OrderChecking`] that of `adseg order-check`, [`Reporting`]
+//! that of `adseg report`. A computation
 //! knows neither threads nor files: it takes a run of events and answers with plain values.
 
 mod batch;
@@ -11,6 +12,7 @@ mod deciding;
 mod explaining;
 mod file_orders;
 mod order_checking;
+mod reporting;
 
 pub use batch::{Entry, EventBatch, Route, Span};
 pub use checking::{Checking, Names, Seen, Sightings, Suspicion};
@@ -18,6 +20,7 @@ pub use deciding::Deciding;
 pub use explaining::{Explaining, Moment, Stories, Story, Watched, What};
 pub use file_orders::FileOrder;
 pub use order_checking::{Clicks, Hanging, OrderChecking, Strangers};
+pub use reporting::{Reported, Reporting};
 
 use crate::campaign::EventKind;
 use crate::partition::{EmailHash, EmailHasher};

@@ -1,0 +1,273 @@
+//! `adseg report`: figures that agree with those of a run, and nothing in the data that becomes more than text.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{RUN, Scratch};
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+use serde_json::Value;
+
+const REPORT: &str = "report --loyalty loyalty.txt --conversions conversions.txt";
+
+fn json(scratch: &Scratch, numbers: &str) -> Value {
+    let output = scratch.adseg(&format!("{REPORT} --format json {numbers}")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn generated() -> Scratch {
+    let scratch = Scratch::new();
+    let generate = "generate --loyalty loyalty.txt --conversions conversions.txt --members 300 --events 9000";
+    scratch.adseg(generate).assert().success();
+    scratch
+}
+
+#[test]
+fn the_sums_are_those_of_the_summary_of_a_run() {
+    let scratch = generated();
+    let told = scratch.adseg(&format!("{RUN} -o codes.txt --summary=json")).output().unwrap().stderr;
+    let summary: Value = serde_json::from_slice(&told).unwrap();
+    let report = json(&scratch, "");
+    let all = &report["totals"][0];
+    for (figure, of_run) in [
+        (&all["clicks"], "clicks"),
+        (&all["baskets"], "baskets"),
+        (&all["purchases"], "purchases"),
+        (&all["codes"], "codes_to_send"),
+        (&all["new_members"], "newly_enrolled"),
+        (&report["membership"][0]["members"], "members"),
+        (&report["records"][0]["records"], "records"),
+        (&report["records"][0]["conversions"], "decisions"),
+        (&report["records"][0]["loyalty_rows"], "loyalty_rows"),
+        (&report["records"][0]["rejects"], "rejects"),
+        (&report["records"][0]["blanks"], "blanks"),
+    ] {
+        assert_eq!(figure, &summary[of_run], "{of_run}");
+    }
+}
+
+#[test]
+fn parts_add_up_to_the_whole() {
+    let report = json(&generated(), "");
+    let sum = |table: &str, figure: &str| {
+        report[table].as_array().unwrap().iter().map(|row| row[figure].as_u64().unwrap()).sum::<u64>()
+    };
+    let all = &report["totals"][0];
+    for table in ["promos", "channels", "promo_channels"] {
+        assert_eq!(sum(table, "clicks"), all["clicks"], "{table}");
+        assert_eq!(sum(table, "codes"), all["codes"], "{table}");
+    }
+    assert_eq!(sum("promos", "purchases"), all["purchases"]);
+    assert_eq!(sum("promos", "new_members"), all["new_members"]);
+    assert_eq!(sum("genders", "members"), report["membership"][0]["with_a_row"]);
+    let last = report["course"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["new_members"], all["new_members"]);
+    assert_eq!(last["conversions"], report["records"][0]["conversions"]);
+}
+
+/// Names that mean something to a browser, a terminal or a spreadsheet.
+const HOSTILE: [&str; 8] = [
+    "</td></table><script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "=HYPERLINK(\"http://evil.example\")",
+    "+1",
+    "@SUM(A1)",
+    "\u{1b}]0;title\u{7}\u{1b}[2J",
+    "\u{9b}31m\u{202e}backwards\u{2028}next",
+    "&lt;b&gt;",
+];
+
+fn hostile() -> Scratch {
+    let scratch = Scratch::new();
+    let rows = HOSTILE.iter().enumerate().map(|(number, name)| format!("m{number}@example.com, , , {name}\n"));
+    scratch.write("loyalty.txt", rows.collect::<String>());
+    let purchase = |name: &&str| format!("{name}, PurchaseConversion, a@example.com, [6], 1\n").into_bytes();
+    let click = |name: &&str| format!("{name}, ClickConversion, b@example.com, {name}\n").into_bytes();
+    let mut lines = HOSTILE.iter().flat_map(|name| [click(name), purchase(name)]).collect::<Vec<_>>().concat();
+    lines.extend(b"P, BasketConversion, a@example.com, [<i>;=1;-2;\xff\xfe;\xe2\x80\xae]\n");
+    lines.extend(b"\xc3(, ClickConversion, b@example.com, \xed\xa0\x80\n");
+    scratch.write("conversions.txt", lines);
+    scratch
+}
+
+#[test]
+fn no_name_steers_a_terminal() {
+    let scratch = hostile();
+    for format in ["text", "json", "csv"] {
+        let told = scratch.adseg(&format!("{REPORT} --format {format} --top 100")).output().unwrap().stdout;
+        let told = String::from_utf8(told).unwrap();
+        let steering = |char: char| (char.is_control() && char != '\n') || matches!(char, '\u{202e}' | '\u{2028}');
+        assert!(!told.contains(steering), "{told:?}");
+    }
+}
+
+#[test]
+fn no_name_is_a_formula() {
+    let told = hostile().adseg(&format!("{REPORT} --format csv")).output().unwrap().stdout;
+    let mut reader = csv::Reader::from_reader(told.as_slice());
+    let mut guarded = 0;
+    for row in reader.records().map(Result::unwrap) {
+        assert_eq!(row.len(), 5);
+        for cell in row.iter().take(4) {
+            assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
+            guarded += usize::from(cell.starts_with('\''));
+        }
+    }
+    assert!(guarded > 0, "where are the formulas?");
+}
+
+#[test]
+fn no_name_is_markup_and_the_page_needs_nothing_from_elsewhere() {
+    let scratch = hostile();
+    scratch.adseg(&format!("{REPORT} --html page.html -o report.txt --top 100")).assert().success();
+    let page = scratch.read("page.html");
+    let tags: Vec<&str> = page.split('<').skip(1).map(|tag| tag.split(['>', ' ', '\n']).next().unwrap()).collect();
+    let ours = [
+        "!DOCTYPE",
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "main",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "code",
+        "dl",
+        "dt",
+        "dd",
+        "div",
+        "section",
+        "figure",
+        "figcaption",
+        "svg",
+        "text",
+        "rect",
+        "polygon",
+        "polyline",
+        "line",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    ];
+    for tag in tags {
+        assert!(ours.contains(&tag.trim_start_matches('/').trim_end_matches('/')), "<{tag}");
+    }
+    for elsewhere in ["src=\"", "href=\"", "url(", "@import", " onerror=\""] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+    assert!(page.contains("&lt;/td&gt;&lt;/table&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(page.contains("&amp;lt;b&amp;gt;"));
+}
+
+#[test]
+fn an_empty_campaign_has_a_report_too() {
+    let scratch = Scratch::new();
+    scratch.write("loyalty.txt", "");
+    scratch.write("conversions.txt", "");
+    scratch
+        .adseg(&format!("{REPORT} --html page.html"))
+        .assert()
+        .success()
+        .stdout(starts_with("Campaign").and(contains("\nPromo  ")).and(contains("  none\n")));
+    assert!(scratch.read("page.html").ends_with("</html>"));
+}
+
+#[test]
+fn more_names_than_anybody_reads_are_not_told_apart_for_any_number_of_partitions() {
+    let scratch = Scratch::small_campaign();
+    let click = |number: u32| format!("promo{number}, ClickConversion, customer{}@example.com, Web\n", number % 7);
+    scratch.write("conversions.txt", (0..20_000).map(click).collect::<String>());
+    let report = json(&scratch, "");
+    assert_eq!((&report["promos"], &report["promo_channels"]), (&Value::Null, &Value::Null));
+    assert_eq!(report["channels"][0]["clicks"], 20_000);
+    assert_eq!(report["channels"][0]["customers"], 7);
+    assert_eq!(report["totals"][0]["customers_who_clicked"], 7);
+    for numbers in ["--partitions 1", "--partitions 1000 --threads 8"] {
+        assert_eq!(json(&scratch, numbers), report, "{numbers}");
+    }
+    scratch.adseg(REPORT).assert().success().stdout(contains("more than 10000, so they are not told apart"));
+}
+
+#[test]
+fn long_names_are_counted_together() {
+    let scratch = Scratch::small_campaign();
+    let click = |letter: &str| format!("{}, ClickConversion, kim@example.com, Web\n", letter.repeat(5_000));
+    scratch.write("conversions.txt", ["x", "y", "z"].map(click).concat());
+    let report = json(&scratch, "");
+    assert_eq!(report["promos"][0]["promo"], Value::Null);
+    assert_eq!((&report["promos"][0]["clicks"], &report["promos"][0]["customers"]), (&3.into(), &1.into()));
+    scratch.adseg(REPORT).assert().success().stdout(contains("(longer than 200 bytes)"));
+}
+
+#[test]
+fn the_report_and_the_page_appear_whole_or_not_at_all() {
+    let scratch = Scratch::small_campaign();
+    let outputs = format!("{REPORT} -o report.txt --html page.html");
+    scratch.adseg(&outputs).assert().success().stdout(is_empty()).stderr(is_empty());
+    assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt", "page.html", "report.txt"]);
+    let before = (scratch.read("report.txt"), scratch.read("page.html"));
+    scratch.write("conversions.txt", "nonsense\n");
+    scratch.adseg(&outputs).assert().code(1).stderr(starts_with("adseg: conversions.txt:1: "));
+    assert_eq!((scratch.read("report.txt"), scratch.read("page.html")), before);
+    scratch.adseg(&format!("{outputs} --on-error skip")).assert().success().stderr(contains("1 bad record skipped"));
+    let too_many = format!("{outputs} --on-error skip --max-rejects 0");
+    scratch.adseg(&too_many).assert().code(1).stderr(contains("--max-rejects 0"));
+}
+
+#[test]
+fn outputs_that_would_harm_something_are_refused() {
+    let scratch = Scratch::small_campaign();
+    for (args, told) in [
+        ("--html -", "cannot both go to the standard output"),
+        ("-o loyalty.txt", "would be written over loyalty.txt"),
+        ("--html conversions.txt", "would be written over conversions.txt"),
+        ("-o both.txt --html both.txt", "named for two outputs"),
+        ("--max-rejects 3", "needs --on-error skip"),
+    ] {
+        scratch.adseg(&format!("{REPORT} {args}")).assert().code(2).stdout(is_empty()).stderr(contains(told));
+    }
+    assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_gone_away_is_no_error() {
+    let scratch = Scratch::small_campaign();
+    let mut report = scratch.piped(REPORT).spawn().unwrap();
+    drop(report.stdout.take());
+    let output = report.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_cannot_be_written_is_an_error() {
+    let scratch = Scratch::small_campaign();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = scratch.piped(REPORT).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(contains("stdout: cannot write").eval(&String::from_utf8(output.stderr).unwrap()));
+}
+
+#[test]
+fn the_readme_defines_every_figure_as_the_page_does() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let tables = adseg::report::tables(&adseg::tally::Totals::default(), &adseg::engine::Counts::default());
+    for table in tables {
+        for figure in table.figures {
+            let row = format!("| `{}` | `{}` | {} |", table.key, figure.key, figure.about);
+            assert!(readme.contains(&row), "the README should have this row:\n{row}");
+        }
+    }
+}
