@@ -26,7 +26,7 @@ VENV = Path(__file__).resolve().parent.parent / "target" / "duckdb-venv"
 # A line is one column: no separator, no quotes.
 LINES = """
     create table {name} as
-    select n, list_transform(string_split(line, ','), field -> trim(field, e' \\t\\n\\v\\f\\r')) as fields from (
+    select n, list_transform(string_split(line, ','), lambda field: trim(field, e' \\t\\n\\v\\f\\r')) as fields from (
         select row_number() over () as n, line
         from read_csv({path}, columns = {{'line': 'varchar'}}, header = false, delim = e'\\x01', quote = '', escape = '',
                       auto_detect = false, parallel = false)

@@ -37,6 +37,11 @@ impl<'a> Email<'a> {
         Self::parse(field)
     }
 
+    /// An email that was taken before.
+    pub(super) const fn found_again(field: &'a [u8]) -> Self {
+        Self(field)
+    }
+
     /// The bytes of the email.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0

@@ -34,6 +34,12 @@ impl<'a> Items<'a> {
         Ok(items)
     }
 
+    /// A list that was taken before, from its field. `None` when it has no brackets after all.
+    pub(super) fn found_again(field: &'a [u8]) -> Option<Self> {
+        let inner = field.strip_prefix(b"[")?.strip_suffix(b"]")?;
+        Some(Self { inner: trim(inner) })
+    }
+
     /// The ids, in the order in which they were written. An empty basket has none.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {

@@ -3,6 +3,7 @@
 //! A record is a run of bytes: one line of a text file or the payload of one frame. Decoding gives a borrowed view on
 //! these bytes or says in one [`RecordError`] what is wrong with them. Nothing here reads, counts or remembers.
 
+mod again;
 mod conversion;
 mod customer;
 mod decoder;

@@ -27,6 +27,11 @@ impl<'a> TotalCost<'a> {
         }
     }
 
+    /// A number that was taken before, from its field.
+    pub(super) const fn found_again(field: &'a [u8]) -> Self {
+        Self(field)
+    }
+
     /// The number as it was written.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0

@@ -64,7 +64,7 @@ impl Tallies {
             EventKind::Customer => self.row(event, at),
             EventKind::Conversion(_) => {
                 self.course.count(event.number, step.decision.enrolled);
-                if let Some(conversion) = event.conversion() {
+                if let Some(conversion) = event.conversion_again() {
                     self.conversion(&conversion, step);
                 }
             }
