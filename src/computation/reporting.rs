@@ -1,5 +1,6 @@
 //! Counting for a report what a campaign did: the computation of `adseg report`.
 
+use super::deciding::GROUP;
 use super::{Computation, EventBatch};
 use crate::campaign::{EventKind, Everyone, Step};
 use crate::partition::EmailHasher;
@@ -24,9 +25,6 @@ impl Reported {
         self.tallies
     }
 }
-
-/// How many look-ups are started before the first one is finished: enough for their cache misses to overlap.
-const GROUP: usize = 32;
 
 impl Computation for Reporting {
     type State = Reported;

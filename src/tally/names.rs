@@ -33,7 +33,10 @@ pub enum Label {
 /// Names with a `T` for each. A label has its number from the first time that it is seen.
 #[derive(Debug)]
 pub struct ByName<T> {
-    numbers: HashMap<Box<[u8]>, NameNumber, RandomState>,
+    /// By packed name; most names are short.
+    short: HashMap<u128, NameNumber, RandomState>,
+    /// The names that are no short ones.
+    longer: HashMap<Box<[u8]>, NameNumber, RandomState>,
     too_long: Option<NameNumber>,
     /// By number; the first one is what lies beyond the limit.
     tallies: Vec<T>,
@@ -42,7 +45,13 @@ pub struct ByName<T> {
 
 impl<T: Default> Default for ByName<T> {
     fn default() -> Self {
-        Self { numbers: HashMap::default(), too_long: None, tallies: vec![T::default()], too_many: false }
+        Self {
+            short: HashMap::default(),
+            longer: HashMap::default(),
+            too_long: None,
+            tallies: vec![T::default()],
+            too_many: false,
+        }
     }
 }
 
@@ -50,10 +59,11 @@ impl<T: Default> ByName<T> {
     /// The number of `name`.
     #[inline]
     pub fn number(&mut self, name: &[u8]) -> NameNumber {
-        match self.numbers.get(name) {
-            Some(&number) => number,
-            None => self.add(name),
-        }
+        let known = match packed(name) {
+            Some(packed) => self.short.get(&packed),
+            None => self.longer.get(name),
+        };
+        known.copied().unwrap_or_else(|| self.add(name))
     }
 
     #[cold]
@@ -67,10 +77,10 @@ impl<T: Default> ByName<T> {
             return BEYOND;
         }
         let number = self.tallies.len() as NameNumber;
-        if is_long {
-            self.too_long = Some(number);
-        } else {
-            self.numbers.insert(name.into(), number);
+        match packed(name) {
+            Some(packed) => drop(self.short.insert(packed, number)),
+            None if is_long => self.too_long = Some(number),
+            None => drop(self.longer.insert(name.into(), number)),
         }
         self.tallies.push(T::default());
         number
@@ -84,8 +94,9 @@ impl<T: Default> ByName<T> {
 
     /// The label of every number but [`BEYOND`].
     pub fn labels(&self) -> HashMap<NameNumber, Label> {
-        let named = self.numbers.iter().map(|(name, &number)| (number, Label::Name(name.clone())));
-        named.chain(self.too_long.map(|number| (number, Label::TooLong))).collect()
+        let short = self.short.iter().map(|(&packed, &number)| (number, Label::Name(unpacked(packed))));
+        let longer = self.longer.iter().map(|(name, &number)| (number, Label::Name(name.clone())));
+        short.chain(longer).chain(self.too_long.map(|number| (number, Label::TooLong))).collect()
     }
 
     /// The labels and what is counted under them. `None` when there were too many.
@@ -95,6 +106,25 @@ impl<T: Default> ByName<T> {
         let told = numbered.filter_map(|(number, tally)| Some((labels.remove(&number)?, tally))).collect();
         (!self.too_many).then_some(told)
     }
+}
+
+/// How long a name may be to be packed into one number.
+const PACKED_BYTES: usize = 15;
+
+/// A short name as one number, which is compared at once: its bytes, and its length behind them.
+#[inline]
+fn packed(name: &[u8]) -> Option<u128> {
+    let mut bytes = [0; PACKED_BYTES + 1];
+    bytes.get_mut(..name.len()).filter(|_| name.len() <= PACKED_BYTES)?.copy_from_slice(name);
+    let [.., len] = &mut bytes;
+    *len = name.len() as u8;
+    Some(u128::from_le_bytes(bytes))
+}
+
+fn unpacked(packed: u128) -> Box<[u8]> {
+    let bytes = packed.to_le_bytes();
+    let [.., len] = bytes;
+    bytes.get(..usize::from(len)).unwrap_or_default().into()
 }
 
 /// What several partitions counted, added up. `None` when one of them had too many labels, or they have together.
@@ -134,6 +164,14 @@ mod tests {
         let apart = together([counted(names[..2].to_vec()), counted(names[2..].to_vec())]);
         assert_eq!(apart, together([counted(names), counted([])]));
         assert_eq!(apart.unwrap()[&Label::Name((*b"a").into())], 3);
+    }
+
+    #[test]
+    fn names_come_out_of_their_numbers_as_they_went_in() {
+        for name in [&b""[..], b"\0", b"\0\0", b"Web", b"MarsupialHoodie"] {
+            assert_eq!(unpacked(packed(name).unwrap()).as_ref(), name);
+        }
+        assert_eq!(packed(b"MarsupialHoodies"), None);
     }
 
     #[test]
