@@ -3,6 +3,8 @@
 //! [`super::LoyaltyCustomers`] knows its members and nobody else, which is all that deciding needs. Whoever wants to
 //! know more of customers needs a number for each of them; one look-up gives that and the membership.
 
+use std::hint::black_box;
+
 use super::email_index::EmailIndex;
 use super::{Decision, Event, EventKind, decide};
 use crate::partition::{EmailHash, EmailHasher};
@@ -35,13 +37,19 @@ impl Everyone {
         Self { emails: EmailIndex::new(hasher), is_member: Vec::new() }
     }
 
-    /// Applies one event. `hash` is the hash of its email.
+    /// The number of the customer with this email, whose hash is `hash`.
     #[inline]
-    pub fn apply(&mut self, hash: EmailHash, event: &Event<'_>) -> Step {
-        let (customer, new) = self.emails.insert(hash, event.email);
+    pub fn customer(&mut self, hash: EmailHash, email: &[u8]) -> CustomerNumber {
+        let (customer, new) = self.emails.insert(hash, email);
         if new {
             self.is_member.push(false);
         }
+        customer
+    }
+
+    /// Applies one event of the customer with this number.
+    #[inline]
+    pub fn apply(&mut self, customer: CustomerNumber, event: &Event<'_>) -> Step {
         let Some(is_member) = self.is_member.get_mut(customer as usize) else {
             debug_assert!(false, "a number that was never given");
             return Step { customer, was_member: false, decision: Decision::default() };
@@ -55,7 +63,14 @@ impl Everyone {
         Step { customer, was_member, decision }
     }
 
-    /// Fetches what the next events' look-ups will need; see the index of emails.
+    /// Fetches what is known of these customers, so that the waits for it overlap.
+    #[inline]
+    pub fn warm_members(&self, customers: impl Iterator<Item = CustomerNumber>) {
+        let is_member = |customer| self.is_member.get(customer as usize).copied().unwrap_or_default();
+        black_box(customers.fold(false, |touched, customer| touched ^ is_member(customer)));
+    }
+
+    /// Fetches what the next look-ups of customers will need; see the index of emails.
     #[inline]
     pub fn warm(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
         self.emails.warm(hashes);

@@ -2,7 +2,7 @@
 
 use super::deciding::GROUP;
 use super::{Computation, EventBatch};
-use crate::campaign::{EventKind, Everyone, Step};
+use crate::campaign::{CustomerNumber, EventKind, Everyone};
 use crate::partition::EmailHasher;
 use crate::tally::Tallies;
 
@@ -15,8 +15,8 @@ pub struct Reporting;
 pub struct Reported {
     everyone: Everyone,
     tallies: Tallies,
-    /// The steps of one group, kept for their memory.
-    steps: Vec<Step>,
+    /// The customers of one group, kept for their memory.
+    customers: Vec<CustomerNumber>,
 }
 
 impl Reported {
@@ -31,7 +31,7 @@ impl Computation for Reporting {
     type Answer = ();
 
     fn new_state(&self, hasher: &EmailHasher) -> Reported {
-        Reported { everyone: Everyone::new(hasher.clone()), tallies: Tallies::default(), steps: Vec::new() }
+        Reported { everyone: Everyone::new(hasher.clone()), tallies: Tallies::default(), customers: Vec::new() }
     }
 
     fn concerns(&self, _kind: EventKind) -> bool {
@@ -39,13 +39,17 @@ impl Computation for Reporting {
     }
 
     fn apply(&self, state: &mut Reported, events: EventBatch<'_>, _answers: &mut Vec<(u32, ())>) {
-        let Reported { everyone, tallies, steps } = state;
+        let Reported { everyone, tallies, customers } = state;
         for group in events.groups(GROUP) {
+            // Each pass fetches for the whole group what the next one needs.
+            group.warm();
             everyone.warm(group.hashes());
-            steps.clear();
-            steps.extend(group.events().map(|(_, hash, event)| everyone.apply(hash, &event)));
-            tallies.warm(steps.iter().map(|step| step.customer));
-            for ((_, _, event), &step) in group.events().zip(&*steps) {
+            customers.clear();
+            customers.extend(group.events().map(|(_, hash, event)| everyone.customer(hash, event.email)));
+            everyone.warm_members(customers.iter().copied());
+            tallies.warm(customers.iter().copied());
+            for ((_, _, event), &customer) in group.events().zip(&*customers) {
+                let step = everyone.apply(customer, &event);
                 tallies.see(&event, step);
             }
         }

@@ -112,13 +112,23 @@ impl<T: Default> ByName<T> {
 const PACKED_BYTES: usize = 15;
 
 /// A short name as one number, which is compared at once: its bytes, and its length behind them.
+///
+/// It is put together from numbers and not copied into an array: reading what was just written in smaller pieces waits.
 #[inline]
 fn packed(name: &[u8]) -> Option<u128> {
-    let mut bytes = [0; PACKED_BYTES + 1];
-    bytes.get_mut(..name.len()).filter(|_| name.len() <= PACKED_BYTES)?.copy_from_slice(name);
-    let [.., len] = &mut bytes;
-    *len = name.len() as u8;
-    Some(u128::from_le_bytes(bytes))
+    if name.len() > PACKED_BYTES {
+        return None;
+    }
+    let bytes = match (name.first_chunk(), name.last_chunk()) {
+        // The last eight bytes overlap with the first: what the first hold already is shifted out.
+        (Some(first), Some(last)) => {
+            let twice = 8 * (16 - name.len() as u32);
+            let behind = u64::from_le_bytes(*last).checked_shr(twice).unwrap_or_default();
+            u128::from(u64::from_le_bytes(*first)) | u128::from(behind) << 64
+        }
+        _ => name.iter().rev().fold(0, |bytes, &byte| bytes << 8 | u128::from(byte)),
+    };
+    Some(bytes | (name.len() as u128) << (8 * PACKED_BYTES))
 }
 
 fn unpacked(packed: u128) -> Box<[u8]> {
@@ -144,6 +154,17 @@ pub fn merged<K: Ord, T: AddAssign + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_names_of_every_length_are_packed_and_unpacked() {
+        let name = b"abcdefghijklmnop";
+        for len in 0..=PACKED_BYTES {
+            let packed = packed(&name[..len]).unwrap();
+            assert_eq!(*unpacked(packed), name[..len]);
+            assert_eq!(packed.to_le_bytes()[..len], name[..len]);
+        }
+        assert_eq!(packed(name), None);
+    }
 
     fn counted(names: impl IntoIterator<Item = String>) -> Option<Vec<(Label, u64)>> {
         let mut counted = ByName::default();
