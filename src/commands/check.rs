@@ -13,7 +13,7 @@ use super::session::{Ended, Session, reader_left_or, session};
 use super::with_speed;
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::computation::{Checking, Names, Seen, Sightings, Suspicion};
-use crate::encoder::Silent;
+use crate::encoder::{Silent, write_json_line};
 use crate::engine::{Counts, Failure, Job, Observer, Outcome, Settings, replay};
 use crate::progress::Progress;
 use crate::record::Quoted;
@@ -129,8 +129,7 @@ impl Reporter {
     }
 
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, line)?;
-        self.out.write_all(b"\n")
+        write_json_line(line, &mut self.out)
     }
 }
 

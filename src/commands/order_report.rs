@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::places::At;
 use crate::computation::{FileOrder, Hanging};
+use crate::encoder::write_json_line;
 use crate::record::Escaped;
 use crate::source::Numbering;
 
@@ -185,14 +186,14 @@ impl OrderReport<'_> {
                 send: hanging.clicks.send,
                 bought: hanging.purchases.iter().filter_map(|(_, number)| At::of(self.numbering, *number)).collect(),
             };
-            write_line(&click, &mut out)?;
+            write_json_line(&click, &mut out)?;
         }
         for ((clicked_in, bought_in), clicks) in self.pairs() {
             let (clicked_in, bought_in) = (self.name(clicked_in), self.name(bought_in));
-            write_line(&Line::Pair { clicked_in, bought_in, clicks }, &mut out)?;
+            write_json_line(&Line::Pair { clicked_in, bought_in, clicks }, &mut out)?;
         }
         let (most, fewest) = self.extremes().unzip();
-        write_line(&Line::Summary { clicks: self.clicks(), codes: self.codes(), most, fewest }, &mut out)?;
+        write_json_line(&Line::Summary { clicks: self.clicks(), codes: self.codes(), most, fewest }, &mut out)?;
         out.flush()
     }
 }
@@ -200,11 +201,6 @@ impl OrderReport<'_> {
 /// `1 click hangs`, `2 clicks hang`.
 fn hang(clicks: u64) -> String {
     if clicks == 1 { "1 click hangs".to_owned() } else { format!("{clicks} clicks hang") }
-}
-
-fn write_line(line: &Line<'_>, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
-    out.write_all(b"\n")
 }
 
 /// A line for programs.

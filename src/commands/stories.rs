@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::places::At;
 use crate::computation::{Moment, Stories, Story, What};
+use crate::encoder::write_json_line;
 use crate::record::{ConversionKind, Escaped};
 use crate::source::Numbering;
 
@@ -155,7 +156,7 @@ impl Teller<'_> {
     pub fn tell_in_json(&self, email: &[u8], out: &mut impl Write) -> io::Result<()> {
         let story = self.stories.of(email);
         for (story, moment) in story.into_iter().flat_map(|story| story.moments.iter().map(move |one| (story, one))) {
-            write_line(&Line::Record(self.record(email, story, moment)), out)?;
+            write_json_line(&Line::Record(self.record(email, story, moment)), &mut *out)?;
         }
         let near_misses = self.stories.near_misses(email).map(|(other, story)| NearMiss {
             email: text(other),
@@ -169,7 +170,7 @@ impl Teller<'_> {
             tally: story.map(Tally::of).unwrap_or_default(),
             near_misses: near_misses.collect(),
         };
-        write_line(&Line::Customer(customer), out)
+        write_json_line(&Line::Customer(customer), out)
     }
 
     fn record<'b>(&'b self, email: &'b [u8], story: &Story, moment: &'b Moment) -> Record<'b> {
@@ -201,11 +202,6 @@ fn shortened(promo: String) -> String {
 /// Bytes in JSON, which is UTF-8: what is not becomes U+FFFD.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
-}
-
-fn write_line(line: &Line<'_>, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
-    out.write_all(b"\n")
 }
 
 /// A line for programs.

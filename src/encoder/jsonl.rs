@@ -5,6 +5,7 @@
 //! character, and never cost a record.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -56,15 +57,23 @@ fn digits(total_cost: TotalCost<'_>) -> Cow<'_, str> {
     text(total_cost.as_bytes())
 }
 
+/// Writes `value` as a line of its own.
+///
+/// # Errors
+/// When a write fails.
+pub fn write_json_line(value: &impl Serialize, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")
+}
+
 /// Appends a line for each conversion.
 pub(super) fn lines<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
     for (event, decision) in conversions {
         if let Some(conversion) = event.conversion() {
             let start = out.len();
-            match serde_json::to_writer(&mut *out, &Line::new(&conversion, decision)) {
-                Ok(()) => out.push(b'\n'),
+            if write_json_line(&Line::new(&conversion, decision), &mut *out).is_err() {
                 // Neither strings nor memory can fail.
-                Err(_) => out.truncate(start),
+                out.truncate(start);
             }
         }
     }

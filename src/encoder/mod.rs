@@ -8,6 +8,7 @@ mod jsonl;
 mod list;
 mod text;
 
+pub use jsonl::write_json_line;
 pub use list::write_list;
 
 use crate::campaign::{Decision, Event};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rejects_folder::{ERRORS, earlier_rejects, file_name};
 use super::{Rank, Staging};
+use crate::encoder::write_json_line;
 use crate::messages::shown;
 use crate::record::{Expected, RecordError};
 use crate::source::{BYTE_ORDER_MARK, Framing, Position, TableHeader, looks_like_no_text};
@@ -110,8 +111,7 @@ impl Rejects {
         self.last = self.place_of(rejection)?;
         let Some(kept) = self.kept.get_mut(self.last) else { return Ok(()) };
         let line = ErrorLine { kept_in: Some(Cow::Borrowed(&kept.name)), ..ErrorLine::of(rejection) };
-        serde_json::to_writer(&mut self.errors, &line)?;
-        self.errors.write_all(b"\n")?;
+        write_json_line(&line, &mut self.errors)?;
         kept.begin(rejection.raw)
     }
 
