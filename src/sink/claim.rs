@@ -57,14 +57,20 @@ impl Claim {
                 Ok(_) | Err(_) => return Ok(None),
             }
             let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return Ok(None) };
-            lock(&file)?;
-            // Whoever had the lock may have put another file in this one's place, and a lock on the old one is worth nothing.
-            let (Ok(held), Ok(there)) = (file.metadata(), fs::metadata(path)) else { continue };
-            if inode(&held) == inode(&there) {
-                return Ok(Some(Self { path: path.to_owned(), found: Some((Stamp::of(&there), file)) }));
+            if let Some(claim) = Self::hold(path, file)? {
+                return Ok(Some(claim));
             }
         }
         Err(Taken)
+    }
+
+    /// Claims the file that was found at `path`. `None` when another one has taken the name since.
+    fn hold(path: &Path, file: File) -> Result<Option<Self>, Taken> {
+        lock(&file)?;
+        // Whoever had the lock may have put another file in this one's place, and a lock on the old one is worth nothing.
+        let (Ok(held), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return Ok(None) };
+        let is_there = inode(&held) == inode(&there);
+        Ok(is_there.then(|| Self { path: path.to_owned(), found: Some((Stamp::of(&there), file)) }))
     }
 
     /// Whether there was no file when it was claimed.
@@ -148,6 +154,24 @@ mod tests {
         let claim = Claim::take(&path).unwrap().unwrap();
         fs::write(&path, "longer").unwrap();
         assert!(claim.check().is_err(), "it was written to");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_replaced_before_it_could_be_locked_is_not_the_one_to_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["list", "other"].map(|name| folder.path().join(name));
+        let open = || OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        fs::write(&path, "old").unwrap();
+        let found = open();
+        fs::write(&other, "new").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(Claim::hold(&path, found).unwrap().is_none());
+        let found = open();
+        fs::remove_file(&path).unwrap();
+        assert!(Claim::hold(&path, found).unwrap().is_none());
+        fs::write(&path, "newest").unwrap();
+        assert!(Claim::hold(&path, open()).unwrap().is_some());
     }
 
     #[cfg(unix)]
