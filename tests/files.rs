@@ -59,6 +59,28 @@ fn rejects_that_were_mended_can_be_fed_in_again() {
 }
 
 #[test]
+fn rejects_that_begin_like_no_text_can_be_fed_in_again() {
+    let scratch = Scratch::small_campaign();
+    let marks = [&b"\xef\xbb\xbf"[..], b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\0", b"\xff\xfea\0", b"\xfe\xff\0"];
+    for first in marks {
+        let event = [first, b", ClikConversion, kim@example.com, Web\n"].concat();
+        scratch.write("conversions.txt", [SMALL_CONVERSIONS.as_bytes(), &event].concat());
+        scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().success();
+        let table =
+            [b"\xef\xbb\xbf", first, b",promo,conversion,email\n,Hoodie,ClikConversion,kim@example.com\n"].concat();
+        scratch.write("conversions.csv", table);
+        let csv = "run --loyalty loyalty.txt --conversions conversions.csv --conversions-format csv";
+        scratch.adseg(&format!("{csv} --on-error skip --rejects csv")).assert().success();
+        for (again, place) in [
+            ("run --loyalty loyalty.txt --conversions rejects/conversions.txt", "rejects/conversions.txt:1: unknown"),
+            (&csv.replace("conversions.csv", "csv/conversions.csv"), "csv/conversions.csv:2: unknown"),
+        ] {
+            scratch.adseg(again).assert().code(1).stderr(contains(place));
+        }
+    }
+}
+
+#[test]
 fn a_folder_with_somebody_elses_files_takes_no_rejects() {
     let scratch = Scratch::small_campaign();
     for folder in [".", "data"] {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, frame};
+use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, frame};
 use predicates::str::{contains, is_empty};
 use proptest::prelude::*;
 
@@ -30,6 +30,8 @@ proptest! {
         // What looks packed is unpacked.
         prop_assume!(!text.starts_with(b"\x1f\x8b") && !text.starts_with(b"\x28\xb5\x2f\xfd"));
         prop_assume!(text.get(1..4) != Some(b"\x2a\x4d\x18"));
+        // And what looks like frames or UTF-16 comes back with a mark that says that it is text.
+        prop_assume!(!text.starts_with(b"\0") && !text.starts_with(b"\xff\xfe") && !text.starts_with(b"\xfe\xff"));
         let frames = given("frame", text.clone());
         prop_assert_eq!(&frames, &lines.iter().flat_map(frame).collect::<Vec<u8>>());
         prop_assert_eq!(given("unframe", frames), text);
@@ -43,9 +45,22 @@ fn blank_lines_and_a_byte_order_mark_are_no_records() {
 
 #[test]
 fn a_first_frame_that_would_be_taken_for_no_text_comes_back_as_it_was() {
-    for first in [&b"\xef\xbb\xbfabc"[..], b"\x1f\x8babc", b"\x28\xb5\x2f\xfdabc", b"\0abc"] {
+    for first in
+        [&b"\xef\xbb\xbfabc"[..], b"\x1f\x8babc", b"\x28\xb5\x2f\xfdabc", b"\0abc", b"\xff\xfea\0bc", b"\xfe\xff\0abc"]
+    {
         let frames = [frame(first), frame("next")].concat();
         assert_eq!(given("frame", given("unframe", frames.clone())), frames, "{first:?}");
+    }
+}
+
+#[test]
+fn a_first_frame_that_would_be_taken_for_no_text_is_answered_as_a_line_too() {
+    let scratch = Scratch::small_campaign();
+    for first in [&b"\xef\xbb\xbf"[..], b"\x28\xb5\x2f\xfd", b"\0", b"\xff\xfea\0", b"\xfe\xff\0"] {
+        let event = [first, b", ClickConversion, kim@example.com, Web"].concat();
+        scratch.write("conversions.txt", given("unframe", frame(&event)));
+        let assert = scratch.adseg(RUN).assert().success();
+        assert.stdout("Send additional promo code to: kim@example.com, True\n");
     }
 }
 

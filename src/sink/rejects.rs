@@ -137,11 +137,13 @@ impl Rejects {
         let path = self.folder.join(&name);
         let out = BufWriter::new(create(&self.staging, &path)?);
         let mut kept = Kept { name, source, framing, header: header.cloned(), out, ends_a_line: true };
-        if let Some(header) = header {
-            kept.begin(&header.raw)?;
-        } else if framing == Framing::Text && (looks_like_no_text(rejection.raw) || rejection.raw.starts_with(b"\0")) {
+        let first = header.map_or(rejection.raw, |header| &header.raw);
+        if framing != Framing::Framed && looks_like_no_text(first) {
             // As the first line of a file it would be taken for something else.
             kept.out.write_all(BYTE_ORDER_MARK)?;
+        }
+        if let Some(header) = header {
+            kept.begin(&header.raw)?;
         }
         self.kept.push(kept);
         Ok(self.kept.len() - 1)

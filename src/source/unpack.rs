@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::feed::{Feed, Headed, Patience};
 use super::framing::BYTE_ORDER_MARK;
 use super::gzip::GzipDecoder;
+use super::utf16::looks_like_utf16;
 
 /// How many bytes tell whether an input is packed.
 const MAGIC_BYTES: usize = 4;
@@ -42,9 +43,9 @@ const fn look_at(head: &[u8]) -> Head {
 }
 
 /// Whether text that begins like this would be taken for something else, or lose its beginning, when it is read as text:
-/// it looks like an archive, or like a byte-order mark. A byte-order mark before it helps.
+/// it looks like an archive, UTF-16, a byte-order mark, or the length of a frame. A byte-order mark before it helps.
 pub fn looks_like_no_text(text: &[u8]) -> bool {
-    looks_packed(text) || text.starts_with(BYTE_ORDER_MARK)
+    looks_packed(text) || looks_like_utf16(text) || text.starts_with(BYTE_ORDER_MARK) || text.starts_with(b"\0")
 }
 
 /// Whether an input that begins like this is taken for an archive.

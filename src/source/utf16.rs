@@ -13,13 +13,18 @@ use super::feed::{Feed, Headed};
 /// When it is, or its first bytes cannot be read.
 pub(super) fn refuse_utf16(feed: Box<dyn Feed>) -> io::Result<Box<dyn Feed>> {
     let headed = Headed::look(feed, |head| look_at(head).is_none())?;
-    if look_at(headed.head()) == Some(true) {
+    if looks_like_utf16(headed.head()) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "this is UTF-16 text; make it UTF-8 first (iconv -f UTF-16 -t UTF-8 does)",
         ));
     }
     Ok(Box::new(headed))
+}
+
+/// Whether an input that begins like this is taken for UTF-16.
+pub(super) fn looks_like_utf16(bytes: &[u8]) -> bool {
+    look_at(bytes) == Some(true)
 }
 
 /// Whether an input that begins like this is UTF-16: a mark, and a first character of the Latin alphabet. `None` while
