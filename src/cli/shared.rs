@@ -66,8 +66,8 @@ pub enum ProgressWhen {
 pub struct SpeedArgs {
     /// How many partitions the customers are sharded into; the answers do not depend on it
     ///
-    /// More than a few for each thread buy nothing. Ten thousand, which is the most that is taken, cost two to three times
-    /// the time, and some ten megabytes, or a hundred with hundreds of threads.
+    /// More than a few for each thread buy nothing. Ten thousand, which is the most that is taken, cost three to four times
+    /// the time, and some thirty megabytes, or a hundred with hundreds of threads.
     #[arg(long, value_name = "N", default_value = "10", help_heading = "Speed")]
     #[arg(value_parser = parse_partitions)]
     pub partitions: NonZeroU32,

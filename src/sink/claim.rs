@@ -56,7 +56,12 @@ impl Claim {
                 }
                 Ok(_) | Err(_) => return Ok(None),
             }
-            let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return Ok(None) };
+            let file = match OpenOptions::new().read(true).write(true).open(path) {
+                Ok(file) => file,
+                // It was there a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => return Ok(None),
+            };
             if let Some(claim) = Self::hold(path, file)? {
                 return Ok(Some(claim));
             }
