@@ -1,39 +1,33 @@
-//! The parallel engine against the serial model: the same bytes, the same bad records, the same counts and the same
-//! saved list, whatever the numbers of partitions and threads, the sizes of blocks and slices, and the pieces in which
-//! the input arrives.
+//! The parallel engine and the serial model have the same result: the same bytes, rejects, counts and saved list, for
+//! any number of partitions and threads, any sizes of blocks and slices, and any chunks in which the input arrives.
 
 mod common;
 
-use std::num::{NonZeroU32, NonZeroUsize};
-
-use adseg::engine::Settings;
-use adseg::record::Expected;
-use adseg::source::{Framing, ReaderSettings};
-use common::frame;
-use common::model::{ModelInput, run};
-use common::replay::{engine, visible};
+use common::model::{ModelFormat, ModelInput, ModelSource, run};
+use common::replay::{Chunk, ReadSchedule, RunSettings, run_engine};
+use common::{cases, frame};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 /// The longest record in these tests, in bytes.
-const LIMIT: usize = 90;
+const MAX_RECORD_BYTES: usize = 90;
 
-/// Rows beyond the limit, one of them with carriage returns in it, and one whose quote is never closed.
+/// Rows above the limit: one with carriage returns, and one with an unclosed quote.
 const LONG_ROW: &str =
     "a@x,0123456789\r0123456789\r0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789\rb";
-const LONG_OPEN_ROW: &str =
+const LONG_UNCLOSED_ROW: &str =
     "a@x,\"0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789,0123456789";
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let email = || select(vec!["a@x", "b@x", "A@x", "c.d@example.com", "e@x ", "f\u{e9}@x", "\tg@x"]);
-    let good = prop_oneof![
+    let valid = prop_oneof![
         3 => email().prop_map(|email| format!("P, ClickConversion, {email}, w")),
         1 => email().prop_map(|email| format!("P,BasketConversion,{email},[6;14]")),
         2 => email().prop_map(|email| format!(" P , PurchaseConversion , {email} , [ ] , -18.64 , more")),
         2 => (email(), "[ a-z]{0,9}").prop_map(|(email, name)| format!("{email}, {name}, , F")),
         1 => email().prop_map(|email| format!("{email}, , , M, {}", "extra".repeat(5))),
     ];
-    let odd = select(vec![
+    let unusual = select(vec![
         "",
         "  \t\u{b}",
         "nothing",
@@ -48,28 +42,31 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
         "\r",
     ])
     .prop_map(str::to_owned);
-    let long = (LIMIT - 2..3 * LIMIT).prop_map(|len| format!("a@x, , , {}", "x".repeat(len - 9)));
-    let blank_and_long = (LIMIT - 2..LIMIT + 3).prop_map(|len| " ".repeat(len));
-    let text = prop_oneof![20 => good, 3 => odd, 1 => long, 1 => blank_and_long].prop_map(String::into_bytes);
+    let long = (MAX_RECORD_BYTES - 2..3 * MAX_RECORD_BYTES).prop_map(|len| format!("a@x, , , {}", "x".repeat(len - 9)));
+    let long_blank = (MAX_RECORD_BYTES - 2..MAX_RECORD_BYTES + 3).prop_map(|len| " ".repeat(len));
+    let text = prop_oneof![20 => valid, 3 => unusual, 1 => long, 1 => long_blank].prop_map(String::into_bytes);
     let bytes = prop::collection::vec(any::<u8>(), 0..40);
     prop_oneof![30 => text, 1 => bytes]
 }
 
-fn input(expected: Expected) -> impl Strategy<Value = ModelInput> {
+fn input(source: ModelSource) -> impl Strategy<Value = ModelInput> {
     let records = prop::collection::vec(payload(), 0..40);
-    let plain = (records, any::<bool>(), any::<bool>()).prop_map(move |(records, framed, last_line_feed)| {
-        let framing = if framed { Framing::Framed } else { Framing::Text };
-        let mut bytes: Vec<u8> = if framed { records.iter().flat_map(frame).collect() } else { records.join(&b'\n') };
-        if framing == Framing::Text && last_line_feed && !bytes.is_empty() {
+    let plain = (records, any::<bool>(), any::<bool>()).prop_map(move |(records, framed, final_line_feed)| {
+        let (format, mut bytes): (_, Vec<u8>) = if framed {
+            (ModelFormat::Framed, records.iter().flat_map(frame).collect())
+        } else {
+            (ModelFormat::Text, records.join(&b'\n'))
+        };
+        if !framed && final_line_feed && !bytes.is_empty() {
             bytes.push(b'\n');
         }
-        // A byte-order mark belongs to the text around the records, and has tests of its own.
+        // A byte-order mark is not part of a record; other tests cover it.
         if bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.clear();
         }
-        ModelInput { expected, framing, bytes }
+        ModelInput { source, format, bytes }
     });
-    if expected == Expected::Either { plain.boxed() } else { prop_oneof![2 => plain, 1 => table(expected)].boxed() }
+    if source == ModelSource::Interleaved { plain.boxed() } else { prop_oneof![2 => plain, 1 => table(source)].boxed() }
 }
 
 /// A field of CSV, quoted or not.
@@ -87,11 +84,11 @@ fn csv_field() -> impl Strategy<Value = String> {
     })
 }
 
-/// CSV with its columns in some order, among others, and rows that are mostly well formed.
-fn table(expected: Expected) -> impl Strategy<Value = ModelInput> {
-    let columns: &[&str] = match expected {
-        Expected::Conversions => &["promo", "conversion", "email", "where", "items", "total_cost"],
-        _ => &["email", "fb_user", "insta_user", "gender"],
+/// CSV with its columns in any order among other columns, and rows that are mostly valid.
+fn table(source: ModelSource) -> impl Strategy<Value = ModelInput> {
+    let columns: &[&str] = match source {
+        ModelSource::Conversions => &["promo", "conversion", "email", "where", "items", "total_cost"],
+        ModelSource::Loyalty | ModelSource::Interleaved => &["email", "fb_user", "insta_user", "gender"],
     };
     let columns: Vec<&str> = [columns, &["other", "\"quoted, other\""]].concat();
     let row = |columns: &[&str]| {
@@ -109,7 +106,7 @@ fn table(expected: Expected) -> impl Strategy<Value = ModelInput> {
         fields.prop_map(|fields| fields.join(","))
     };
     Just(columns).prop_shuffle().prop_flat_map(move |columns| {
-        let odd = select(vec![
+        let unusual = select(vec![
             "",
             "  ",
             "a,b",
@@ -118,69 +115,63 @@ fn table(expected: Expected) -> impl Strategy<Value = ModelInput> {
             "x\"y\"z,1",
             "a\rb",
             LONG_ROW,
-            LONG_OPEN_ROW,
+            LONG_UNCLOSED_ROW,
             "\"a\"b,c",
             "\r",
         ])
         .prop_map(str::to_owned);
-        let rows = prop::collection::vec(prop_oneof![12 => row(&columns), 1 => odd], 0..25);
-        let ends = prop::collection::vec(select(vec!["\n", "\n", "\r\n", "\r"]), 26);
-        (rows, ends, any::<bool>()).prop_map(move |(rows, ends, last_line_end)| {
+        let rows = prop::collection::vec(prop_oneof![12 => row(&columns), 1 => unusual], 0..25);
+        let line_ends = prop::collection::vec(select(vec!["\n", "\n", "\r\n", "\r"]), 26);
+        (rows, line_ends, any::<bool>()).prop_map(move |(rows, line_ends, final_line_end)| {
             let mut text = String::new();
             let lines = std::iter::once(columns.join(",")).chain(rows);
-            for (line, end) in lines.zip(&ends) {
+            for (line, line_end) in lines.zip(&line_ends) {
                 text += &line;
-                text += end;
+                text += line_end;
             }
-            if !last_line_end {
+            if !final_line_end {
                 text.truncate(text.trim_end_matches(['\r', '\n']).len());
             }
-            ModelInput { expected, framing: Framing::Csv, bytes: text.into_bytes() }
+            ModelInput { source, format: ModelFormat::Csv, bytes: text.into_bytes() }
         })
     })
 }
 
 fn inputs() -> impl Strategy<Value = Vec<ModelInput>> {
-    let files = (
-        prop::collection::vec(input(Expected::Customers), 0..3),
-        prop::collection::vec(input(Expected::Conversions), 0..3),
-    );
+    let files = |source| prop::collection::vec(input(source), 0..3);
     prop_oneof![
-        files.prop_map(|(loyalty, conversions)| [loyalty, conversions].concat()),
-        input(Expected::Either).prop_map(|stream| vec![stream]),
+        (files(ModelSource::Loyalty), files(ModelSource::Conversions)).prop_map(|(loyalty, conversions)| [
+            loyalty,
+            conversions
+        ]
+        .concat()),
+        input(ModelSource::Interleaved).prop_map(|stream| vec![stream]),
     ]
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+fn settings() -> impl Strategy<Value = RunSettings> {
     let sizes = (1_usize..300, 1_usize..100);
     let max_rejects = select(vec![0, 1, 3, u64::MAX, u64::MAX]);
     (select(vec![1_u32, 3, 10, 1000]), select(vec![1_usize, 2, 8]), sizes, max_rejects).prop_map(
-        |(partitions, threads, (block_bytes, slice_bytes), max_rejects)| Settings {
-            partitions: NonZeroU32::new(partitions).unwrap(),
-            threads: NonZeroUsize::new(threads).unwrap(),
-            reader: ReaderSettings { block_bytes, max_record_bytes: LIMIT, reads_on_after_damage: false },
-            slice_bytes,
-            max_rejects,
+        |(partitions, threads, (block_bytes, slice_bytes), max_rejects)| {
+            let max_record_bytes = MAX_RECORD_BYTES;
+            RunSettings { partitions, threads, block_bytes, slice_bytes, max_record_bytes, max_rejects }
         },
     )
 }
 
-/// How many cases are tried; `ADSEG_CASES` says how many for a closer look.
-fn cases() -> u32 {
-    std::env::var("ADSEG_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(600)
+fn schedule() -> impl Strategy<Value = ReadSchedule> {
+    let chunk = (1_usize..60, any::<bool>()).prop_map(|(max_bytes, is_ready)| Chunk { max_bytes, is_ready });
+    prop::collection::vec(chunk, 1..20).prop_map(ReadSchedule)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(ProptestConfig::with_cases(cases(600)))]
 
     #[test]
-    fn the_engine_tells_what_the_serial_model_tells(
-        inputs in inputs(),
-        settings in settings(),
-        turns in prop::collection::vec((1_usize..60, any::<bool>()), 1..20),
-    ) {
-        let expected = visible(run(&inputs, settings.reader.max_record_bytes, settings.max_rejects));
-        prop_assert_eq!(engine(&inputs, &settings, &turns), expected);
+    fn engine_agrees_with_the_model(inputs in inputs(), settings in settings(), schedule in schedule()) {
+        let expected = run(&inputs, settings.max_record_bytes, settings.max_rejects);
+        prop_assert_eq!(run_engine(&inputs, &settings, &schedule), expected);
     }
 }
 
@@ -197,16 +188,12 @@ fn large_blocks_on_many_threads_agree_with_the_model() {
         conversions.extend(line.bytes());
     }
     let loyalty = (0..1_000).map(|number| format!("customer{}@example.com, , , F\n", number * 5)).collect::<String>();
-    let inputs = [(Expected::Customers, loyalty.into_bytes()), (Expected::Conversions, conversions)]
-        .map(|(expected, bytes)| ModelInput { expected, framing: Framing::Text, bytes });
+    let inputs = [(ModelSource::Loyalty, loyalty.into_bytes()), (ModelSource::Conversions, conversions)]
+        .map(|(source, bytes)| ModelInput { source, format: ModelFormat::Text, bytes });
     let expected = run(&inputs, 1 << 20, 0);
     for (partitions, threads) in [(1, 1), (10, 2), (10, 8), (1000, 3)] {
-        let settings = Settings {
-            partitions: NonZeroU32::new(partitions).unwrap(),
-            threads: NonZeroUsize::new(threads).unwrap(),
-            ..Settings::default()
-        };
-        let told = engine(&inputs, &settings, &[(usize::MAX, true)]);
-        assert!(told == expected, "{partitions} partitions on {threads} threads");
+        let settings = RunSettings { partitions, threads, ..RunSettings::default() };
+        let actual = run_engine(&inputs, &settings, &ReadSchedule::whole());
+        assert!(actual == expected, "{partitions} partitions on {threads} threads");
     }
 }

@@ -1,17 +1,17 @@
-//! What a run writes to files: whole or not at all, and never over something that is being read.
+//! The files that a run writes: each is complete or not written, and none replaces an input.
 
 mod common;
 
 use std::fs;
 
-use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, frame};
-use predicates::prelude::*;
+use common::{CommandOutput, RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, SMALL_LIST, Scratch, frame};
 use predicates::str::{contains, starts_with};
 
 const BAD: &str = "nonsense\n";
+const SKIP: &str = "run --loyalty loyalty.txt --conversions conversions.txt --on-error skip --rejects rejects";
 
 #[test]
-fn an_output_file_is_untouched_after_a_failure_and_nothing_is_left_beside_it() {
+fn failed_run_changes_no_file() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}{BAD}"));
     scratch.write("old.txt", "old\n");
@@ -21,85 +21,82 @@ fn an_output_file_is_untouched_after_a_failure_and_nothing_is_left_beside_it() {
         assert_eq!(scratch.names(), before);
     }
     assert_eq!(scratch.read("old.txt"), "old\n");
-    assert_eq!(scratch.read("loyalty.txt"), "kim@example.com, kim, kim, F\n");
+    assert_eq!(scratch.read("loyalty.txt"), SMALL_LIST);
 }
 
 #[test]
-fn a_failed_run_leaves_no_rejects_and_no_folder_for_them() {
+fn failed_run_leaves_no_rejects() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", BAD.repeat(3));
     let before = scratch.names();
-    scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects --max-rejects 2")).assert().code(1);
+    scratch.adseg(&format!("{SKIP} --max-rejects 2")).assert().code(1);
     assert_eq!(scratch.names(), before);
 }
 
 #[test]
-fn rejects_that_were_mended_can_be_fed_in_again() {
+fn fixed_rejects_can_be_replayed() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}Hoodie, ClikConversion, kim@example.com, Web"));
-    scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().success().stdout(SMALL_ANSWERS);
-    let kept = scratch.read("rejects/conversions.txt");
-    assert_eq!(kept, "Hoodie, ClikConversion, kim@example.com, Web\n");
-    let mended = kept.replace("Clik", "Click");
-    scratch.write("rejects/conversions.txt", mended);
-    let again = "run --loyalty loyalty.txt --conversions rejects/conversions.txt";
-    scratch.adseg(again).assert().success().stdout("Send additional promo code to: kim@example.com, True\n");
-    // The same folder cannot take new rejects while it is being read …
+    scratch.adseg(SKIP).assert().success().stdout(SMALL_ANSWERS);
+    let rejects = scratch.read("rejects/conversions.txt");
+    assert_eq!(rejects, "Hoodie, ClikConversion, kim@example.com, Web\n");
+    scratch.write("rejects/conversions.txt", rejects.replace("Clik", "Click"));
+    let replay = "run --loyalty loyalty.txt --conversions rejects/conversions.txt";
+    scratch.adseg(replay).assert().success().stdout("Send additional promo code to: kim@example.com, True\n");
+    // The folder does not accept new rejects while it is read …
     scratch
-        .adseg(&format!("{again} --on-error skip --rejects rejects"))
+        .adseg(&format!("{replay} --on-error skip --rejects rejects"))
         .assert()
         .code(2)
         .stderr(contains("rejects/conversions.txt is being read and would be replaced by new rejects"));
-    // … and loses the old ones once a run has none.
+    // … and a run without rejects removes the old ones.
     scratch.write("conversions.txt", SMALL_CONVERSIONS);
-    scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().success().stderr("");
-    let left: Vec<_> = fs::read_dir(scratch.file("rejects")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["errors.jsonl"]);
+    scratch.adseg(SKIP).assert().success().stderr("");
+    assert_eq!(scratch.names_in("rejects"), ["errors.jsonl"]);
     assert_eq!(scratch.read("rejects/errors.jsonl"), "");
 }
 
 #[test]
-fn rejects_that_begin_like_no_text_can_be_fed_in_again() {
+fn rejects_that_look_binary_can_be_replayed() {
     let scratch = Scratch::small_campaign();
-    let marks = [&b"\xef\xbb\xbf"[..], b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\0", b"\xff\xfea\0", b"\xfe\xff\0"];
-    for first in marks {
+    for first in [&b"\xef\xbb\xbf"[..], b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\0", b"\xff\xfea\0", b"\xfe\xff\0"] {
         let event = [first, b", ClikConversion, kim@example.com, Web\n"].concat();
         scratch.write("conversions.txt", [SMALL_CONVERSIONS.as_bytes(), &event].concat());
-        scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().success();
+        scratch.adseg(SKIP).assert().success();
         let table =
             [b"\xef\xbb\xbf", first, b",promo,conversion,email\n,Hoodie,ClikConversion,kim@example.com\n"].concat();
         scratch.write("conversions.csv", table);
         let csv = "run --loyalty loyalty.txt --conversions conversions.csv --conversions-format csv";
         scratch.adseg(&format!("{csv} --on-error skip --rejects csv")).assert().success();
-        for (again, place) in [
+        for (replay, location) in [
             ("run --loyalty loyalty.txt --conversions rejects/conversions.txt", "rejects/conversions.txt:1: unknown"),
             (&csv.replace("conversions.csv", "csv/conversions.csv"), "csv/conversions.csv:2: unknown"),
         ] {
-            scratch.adseg(again).assert().code(1).stderr(contains(place));
+            scratch.adseg(replay).assert().code(1).stderr(contains(location));
         }
     }
 }
 
 #[test]
-fn a_folder_with_somebody_elses_files_takes_no_rejects() {
+fn rejects_need_a_folder_without_other_files() {
     let scratch = Scratch::small_campaign();
+    fs::create_dir(scratch.file("data")).unwrap();
+    scratch.write("data/loyalty.txt", "precious\n");
     for folder in [".", "data"] {
-        let _ = fs::create_dir(scratch.file("data"));
-        scratch.write("data/loyalty.txt", "precious\n");
         scratch.adseg(&format!("{RUN} --on-error skip --rejects {folder}")).assert().code(2);
     }
     assert_eq!(scratch.read("data/loyalty.txt"), "precious\n");
 }
 
 #[test]
-fn rejects_never_replace_what_an_earlier_run_did_not_keep_there() {
-    let ours = r#"{"file":"a","line":1,"byte":0,"reason":"r","kept_in":"conversions.txt"}"#;
+fn rejects_never_replace_other_files() {
+    let entry = r#"{"file":"a","line":1,"byte":0,"reason":"r","kept_in":"conversions.txt"}"#;
     for (errors, others) in [
         ("{\"other\":1}\n".to_owned(), vec!["loyalty.txt"]),
         (String::new(), vec!["conversions.txt"]),
-        (format!("{ours}\n"), vec!["conversions.txt", "notes.md"]),
-        (format!("{ours}\n"), vec!["conversions.txt", "loyalty.txt"]),
-        (format!("{ours}\n"), vec!["loyalty.txt"]),
+        (format!("{entry}\n"), vec!["conversions.txt", "notes.md"]),
+        (format!("{entry}\n"), vec!["conversions.txt", "loyalty.txt"]),
+        (format!("{entry}\n"), vec!["loyalty.txt"]),
     ] {
         let scratch = Scratch::small_campaign();
         fs::create_dir(scratch.file("rejects")).unwrap();
@@ -107,24 +104,23 @@ fn rejects_never_replace_what_an_earlier_run_did_not_keep_there() {
         for other in &others {
             scratch.write(&format!("rejects/{other}"), "precious\n");
         }
-        let assert = scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects")).assert().code(2);
-        assert.stderr(contains("holds files that are no rejects of an earlier run"));
+        scratch.adseg(SKIP).assert().code(2).stderr(contains("holds files that are no rejects of an earlier run"));
         assert!(others.iter().all(|other| scratch.read(&format!("rejects/{other}")) == "precious\n"), "{others:?}");
     }
 }
 
 #[test]
-fn nothing_else_is_written_into_the_folder_of_the_rejects() {
+fn rejects_folder_accepts_no_other_output() {
     let scratch = Scratch::small_campaign();
     for args in ["-o rejects/codes.txt", "--save-loyalty ./rejects/loyalty.txt", "-o rejects/../rejects/codes.txt"] {
-        let assert = scratch.adseg(&format!("{RUN} --on-error skip --rejects rejects {args}")).assert().code(2);
+        let assert = scratch.adseg(&format!("{SKIP} {args}")).assert().code(2);
         assert.stdout("").stderr(contains("in the folder of the rejects"));
         assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
     }
 }
 
 #[test]
-fn bad_rows_of_a_list_never_vanish_with_it() {
+fn replacing_a_list_keeps_its_bad_rows() {
     let scratch = Scratch::small_campaign();
     let list = scratch.read("loyalty.txt") + "short, row\n";
     scratch.write("loyalty.txt", &list);
@@ -136,7 +132,7 @@ fn bad_rows_of_a_list_never_vanish_with_it() {
 }
 
 #[test]
-fn a_list_that_is_no_plain_text_is_never_saved_over() {
+fn saved_list_replaces_only_plain_text() {
     let scratch = Scratch::small_campaign();
     let csv = "email,fb_user,insta_user,gender\nkim@example.com,,,F\n";
     scratch.write("loyalty.csv", csv);
@@ -151,85 +147,78 @@ fn a_list_that_is_no_plain_text_is_never_saved_over() {
 }
 
 #[test]
-fn a_saved_list_can_be_read_again_under_the_same_limit() {
+fn saved_list_can_be_read_under_the_same_limit() {
     let scratch = Scratch::new();
     scratch.write("loyalty.txt", "a@x,b,c,F\n");
     scratch.write("conversions.txt", "");
     for _ in 0..2 {
-        let args = format!("{RUN} --max-record-bytes 9 --save-loyalty loyalty.txt");
-        scratch.adseg(&args).assert().success();
+        scratch.adseg(&format!("{RUN} --max-record-bytes 9 --save-loyalty loyalty.txt")).assert().success();
         assert_eq!(scratch.read("loyalty.txt"), "a@x,b,c,F\n");
     }
 }
 
 #[test]
-fn saving_twice_gives_the_same_list_whatever_csv_and_frames_bring() {
+fn saving_a_list_twice_changes_nothing() {
     let scratch = Scratch::new();
     scratch.write("conversions.txt", "");
     scratch.write("loyalty.csv", "email,fb_user,insta_user,gender\nb@x,\"Kim,\",\", the\n\",F\n");
     scratch.write("loyalty.frames", frame(b"\x28\xb5\x2f\xfd@x, a\nb, , F"));
-    for (from, saved) in [
+    scratch.write("marked.txt", "\u{feff}\u{feff}kim@example.com, , , F\n");
+    for (list, saved) in [
         ("loyalty.csv --loyalty-format csv", &b"b@x, Kim, the, F\n"[..]),
         ("loyalty.frames", b"\xef\xbb\xbf\x28\xb5\x2f\xfd@x, a b, , F\n"),
+        // The second byte-order mark is part of the email.
+        ("marked.txt", "\u{feff}\u{feff}kim@example.com, , , F\n".as_bytes()),
     ] {
-        let save = |from| format!("run --loyalty {from} --conversions conversions.txt --save-loyalty saved.txt");
-        scratch.adseg(&save(from)).assert().success();
-        assert_eq!(fs::read(scratch.file("saved.txt")).unwrap(), saved);
-        scratch.adseg(&save("saved.txt")).assert().success();
-        assert_eq!(fs::read(scratch.file("saved.txt")).unwrap(), saved);
+        for list in [list, "saved.txt"] {
+            let args = format!("run --loyalty {list} --conversions conversions.txt --save-loyalty saved.txt");
+            scratch.adseg(&args).assert().success();
+            assert_eq!(fs::read(scratch.file("saved.txt")).unwrap(), saved);
+        }
+        fs::remove_file(scratch.file("saved.txt")).unwrap();
     }
 }
 
 #[test]
-fn tonights_list_is_tomorrows() {
+fn saved_list_is_the_input_of_the_next_run() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}Hoodie, PurchaseConversion, lee@example.com, [6], 9"));
-    scratch.adseg(&format!("{RUN} --save-loyalty loyalty.txt")).assert().success();
-    let list = "kim@example.com, kim, kim, F\nlee@example.com, , , \n";
+    let save = format!("{RUN} --save-loyalty loyalty.txt");
+    scratch.adseg(&save).assert().success();
+    let list = format!("{SMALL_LIST}lee@example.com, , , \n");
     assert_eq!(scratch.read("loyalty.txt"), list);
     scratch.write("conversions.txt", SMALL_CONVERSIONS);
-    let both = SMALL_ANSWERS.replace("False", "True");
-    scratch.adseg(&format!("{RUN} --save-loyalty loyalty.txt")).assert().success().stdout(both);
-    assert_eq!(scratch.read("loyalty.txt"), list, "a list that nobody joined stays the same");
+    scratch.adseg(&save).assert().success().stdout(SMALL_ANSWERS.replace("False", "True"));
+    assert_eq!(scratch.read("loyalty.txt"), list, "a list without new members stays the same");
 }
 
 #[test]
-fn an_email_that_begins_with_a_byte_order_mark_survives_saving() {
+fn input_is_never_overwritten() {
     let scratch = Scratch::small_campaign();
-    scratch.write("loyalty.txt", "\u{feff}\u{feff}kim@example.com, , , F\n");
-    scratch.adseg(&format!("{RUN} --save-loyalty saved.txt")).assert().success();
-    assert_eq!(scratch.read("saved.txt"), scratch.read("loyalty.txt"));
-}
-
-#[test]
-fn what_is_read_is_never_written_over() {
-    let scratch = Scratch::small_campaign();
-    for (args, told) in [
+    for (args, message) in [
         ("-o loyalty.txt", "the answers would be written over loyalty.txt, which is being read"),
         ("-o ./conversions.txt", "the answers would be written over conversions.txt, which is being read"),
         ("--save-loyalty conversions.txt", "the saved list would be written over conversions.txt"),
         ("-o same.txt --save-loyalty ./same.txt", "same.txt is named for two outputs"),
         ("--save-loyalty -", "cannot both go to the standard output"),
     ] {
-        let assert = scratch.adseg(&format!("{RUN} {args}")).assert().code(2).stdout("");
-        assert.stderr(contains(told));
+        scratch.adseg(&format!("{RUN} {args}")).assert().code(2).stdout("").stderr(contains(message));
     }
     assert_eq!(scratch.read("conversions.txt"), SMALL_CONVERSIONS);
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
 }
 
 #[test]
-fn the_standard_input_is_recognized_as_a_file_too() {
+fn stdin_redirected_from_a_named_file_is_detected() {
     let scratch = Scratch::small_campaign();
     let loyalty = fs::File::open(scratch.file("loyalty.txt")).unwrap();
-    let mut command = scratch.piped("run --loyalty loyalty.txt --conversions -");
-    let output = command.stdin(loyalty).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(contains("loyalty.txt and stdin are the same file").eval(&String::from_utf8(output.stderr).unwrap()));
+    let output: CommandOutput = scratch.piped(common::RUN_STDIN).stdin(loyalty).output().unwrap().into();
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("loyalty.txt and stdin are the same file"), "{}", output.stderr);
 }
 
 #[test]
-fn an_output_that_is_redirected_into_an_input_is_refused() {
+fn stdout_redirected_into_an_input_is_rejected() {
     let scratch = Scratch::small_campaign();
     let append = fs::OpenOptions::new().append(true).open(scratch.file("conversions.txt")).unwrap();
     let output = scratch.piped(RUN).stdout(append).output().unwrap();
@@ -238,35 +227,27 @@ fn an_output_that_is_redirected_into_an_input_is_refused() {
 }
 
 #[test]
-fn inputs_that_cannot_be_read_are_told_before_anything_is_written() {
+fn unusable_file_is_reported_before_any_output() {
     let scratch = Scratch::small_campaign();
-    for (conversions, told) in [
+    for (conversions, message) in [
         (".", "adseg: .: cannot read a folder; name the files in it\n"),
         ("nowhere.txt", "adseg: nowhere.txt: cannot read: No such file or directory (os error 2)\n"),
     ] {
         let args = format!("run --loyalty loyalty.txt --conversions {conversions} -o codes.txt");
-        scratch.adseg(&args).assert().code(1).stderr(told);
+        scratch.adseg(&args).assert().code(1).stderr(message);
     }
-    for (output, told) in [
+    for (output, message) in [
         ("nowhere/codes.txt", "adseg: nowhere/codes.txt: cannot write: nowhere: No such file or directory"),
-        (
-            "nowhere/",
-            "adseg: nowhere/: cannot write: this names a folder
-",
-        ),
-        (
-            ".",
-            "adseg: .: cannot write: is a directory
-",
-        ),
+        ("nowhere/", "adseg: nowhere/: cannot write: this names a folder\n"),
+        (".", "adseg: .: cannot write: is a directory\n"),
     ] {
-        scratch.adseg(&format!("{RUN} -o {output}")).assert().code(1).stderr(starts_with(told));
+        scratch.adseg(&format!("{RUN} -o {output}")).assert().code(1).stderr(starts_with(message));
     }
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
 }
 
 #[test]
-fn the_standard_input_can_be_named_for_one_purpose_only() {
+fn stdin_cannot_be_named_twice() {
     let scratch = Scratch::small_campaign();
     for args in [
         "run --loyalty loyalty.txt --conversions - -",
@@ -283,24 +264,28 @@ mod on_linux {
     use std::process::Command;
 
     use super::*;
+    use crate::common::full_disk;
 
     #[test]
-    fn a_full_disk_is_an_error_even_for_the_last_few_bytes() {
+    fn full_disk_is_an_error_for_every_output() {
         let scratch = Scratch::small_campaign();
-        let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let output = scratch.piped(RUN).stdout(full()).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let told = "adseg: stdout: cannot write: No space left on device (os error 28)\n";
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), told);
+        let inputs = "--loyalty loyalty.txt --conversions conversions.txt";
+        for args in
+            [RUN, &format!("check {inputs}"), &format!("report {inputs}"), &format!("explain kim@example.com {inputs}")]
+        {
+            let output: CommandOutput = scratch.piped(args).stdout(full_disk()).output().unwrap().into();
+            assert_eq!(output.code, Some(1), "{args}");
+            assert_eq!(output.stderr, "adseg: stdout: cannot write: No space left on device (os error 28)\n", "{args}");
+        }
         for args in ["-o /dev/full", "-o /dev/null --save-loyalty /dev/full"] {
-            let told = "adseg: /dev/full: cannot write: No space left on device (os error 28)\n";
-            scratch.adseg(&format!("{RUN} {args}")).assert().code(1).stderr(told);
+            let message = "adseg: /dev/full: cannot write: No space left on device (os error 28)\n";
+            scratch.adseg(&format!("{RUN} {args}")).assert().code(1).stderr(message);
         }
         assert!(fs::metadata("/dev/full").is_ok_and(|full| !full.is_file()), "a device is never replaced");
     }
 
     #[test]
-    fn the_standard_output_by_any_name_is_the_standard_output() {
+    fn stdout_is_recognized_under_any_name() {
         let scratch = Scratch::small_campaign();
         for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {
             scratch.adseg(&format!("{RUN} -o {name}")).assert().success().stdout(SMALL_ANSWERS);
@@ -312,49 +297,32 @@ mod on_linux {
     }
 
     #[test]
-    fn a_file_that_is_open_already_is_never_replaced_behind_its_back() {
+    fn open_file_is_appended_to_and_not_replaced() {
         let scratch = Scratch::small_campaign();
-        let adseg = env!("CARGO_BIN_EXE_adseg");
         for (args, descriptor, log) in [
-            ("-o codes.txt --save-loyalty /dev/stdout", 1, "header\nkim@example.com, kim, kim, F\nfooter\n"),
+            ("-o codes.txt --save-loyalty /dev/stdout", 1, &*format!("header\n{SMALL_LIST}footer\n")),
             ("-o /dev/stderr", 2, &*format!("header\n{SMALL_ANSWERS}footer\n")),
             ("-o /dev/fd/3", 3, "header\nfooter\n"),
         ] {
             let (header, footer) = (format!("echo header >&{descriptor}"), format!("echo footer >&{descriptor}"));
-            let script = format!("({header}; {adseg} {RUN} {args}; {footer}) {descriptor}> log");
-            Command::new("sh").arg("-c").arg(&script).current_dir(scratch.path()).output().unwrap();
+            let script = format!("({header}; adseg {RUN} {args}; {footer}) {descriptor}> log");
+            scratch.sh(&script).output().unwrap();
             assert_eq!(scratch.read("log"), log, "{script}");
         }
     }
 
     #[test]
-    fn messages_that_nobody_can_read_change_nothing_else() {
+    fn unwritable_stderr_changes_nothing_else() {
         let scratch = Scratch::small_campaign();
         scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}{BAD}"));
-        let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let args = format!("{RUN} --on-error skip --rejects rejects -o codes.txt --summary --progress always");
-        assert!(scratch.piped(&args).stderr(full()).status().unwrap().success());
+        let args = format!("{SKIP} -o codes.txt --summary --progress always");
+        assert!(scratch.piped(&args).stderr(full_disk()).status().unwrap().success());
         assert_eq!(scratch.read("codes.txt"), SMALL_ANSWERS);
-        assert_eq!(scratch.piped(RUN).stderr(full()).status().unwrap().code(), Some(1));
+        assert_eq!(scratch.piped(RUN).stderr(full_disk()).status().unwrap().code(), Some(1));
     }
 
     #[test]
-    fn a_limit_on_file_sizes_is_an_error_that_leaves_nothing() {
-        let scratch = Scratch::small_campaign();
-        scratch.write("conversions.txt", SMALL_CONVERSIONS.repeat(1_000));
-        let before = scratch.names();
-        let script = format!("ulimit -f 1; {} {RUN} -o codes.txt", env!("CARGO_BIN_EXE_adseg"));
-        let output = Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        assert_eq!(
-            String::from_utf8(output.stderr).unwrap(),
-            "adseg: codes.txt: cannot write: File too large (os error 27)\n"
-        );
-        assert_eq!(scratch.names(), before);
-    }
-
-    #[test]
-    fn a_fifo_is_written_through() {
+    fn fifo_is_written_and_not_replaced() {
         let scratch = Scratch::small_campaign();
         assert!(Command::new("mkfifo").arg(scratch.file("fifo")).status().unwrap().success());
         let mut run = scratch.piped(&format!("{RUN} -o fifo")).spawn().unwrap();
@@ -364,10 +332,10 @@ mod on_linux {
     }
 
     #[test]
-    fn a_new_file_has_the_permissions_that_a_redirect_gives() {
+    fn new_file_has_the_permissions_of_a_redirect() {
         let scratch = Scratch::small_campaign();
-        let script = format!("umask 027; : > redirected; {} {RUN} -o codes.txt", env!("CARGO_BIN_EXE_adseg"));
-        assert!(Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).status().unwrap().success());
+        let script = format!("umask 027; : > redirected; adseg {RUN} -o codes.txt");
+        assert!(scratch.sh(&script).status().unwrap().success());
         let mode = |name| fs::metadata(scratch.file(name)).unwrap().permissions().mode();
         assert_eq!(mode("codes.txt"), mode("redirected"));
         assert_eq!(mode("codes.txt") & 0o777, 0o640);

@@ -1,25 +1,26 @@
-//! `adseg generate`: the same bytes for the same seed, and data that `check` and `run` take.
+//! `adseg generate` writes the same bytes for the same seed, and data that `check` and `run` accept.
 
 mod common;
 
-use common::Scratch;
+use common::{RUN, Scratch, text};
 use predicates::str::{contains, is_empty};
+use serde_json::Value;
 
 const SMALL: &str = "--members 200 --events 5000 --customers 2000";
 
-fn stdout(args: &str) -> Vec<u8> {
-    Scratch::new().adseg(args).assert().success().stderr(is_empty()).get_output().stdout.clone()
+fn generate(args: &str) -> Vec<u8> {
+    let assert = Scratch::new().adseg(&format!("generate {args}")).assert().success().stderr(is_empty());
+    assert.get_output().stdout.clone()
 }
 
 #[test]
-fn what_is_generated_is_clean_and_can_be_run() {
+fn generated_data_is_valid_and_has_every_kind_of_event() {
     let scratch = Scratch::new();
     let generate = format!("generate --loyalty loyalty.txt --conversions conversions.txt {SMALL}");
     scratch.adseg(&generate).assert().success().stdout("").stderr("");
     scratch.adseg("check --loyalty loyalty.txt --conversions conversions.txt").assert().success();
-    let json = "run --loyalty loyalty.txt --conversions conversions.txt -o codes.txt --summary=json";
-    let told = scratch.adseg(json).output().unwrap().stderr;
-    let summary: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    let json = scratch.run(&format!("{RUN} -o codes.txt --summary=json")).stderr;
+    let summary: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(summary["loyalty_rows"], 200);
     assert_eq!(summary["decisions"], 5000);
     for name in ["clicks", "baskets", "purchases", "codes_to_send", "newly_enrolled"] {
@@ -28,49 +29,45 @@ fn what_is_generated_is_clean_and_can_be_run() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
-    let generate = |seed: u32| stdout(&format!("generate --conversions - {SMALL} --seed {seed}"));
-    assert_eq!(generate(1), generate(1));
-    assert_ne!(generate(1), generate(2));
+fn same_seed_generates_the_same_bytes() {
+    let with_seed = |seed: u32| generate(&format!("--conversions - {SMALL} --seed {seed}"));
+    assert_eq!(with_seed(1), with_seed(1));
+    assert_ne!(with_seed(1), with_seed(2));
 }
 
 #[test]
-fn one_stream_holds_what_two_files_hold() {
-    let stream = stdout(&format!("generate --loyalty - --conversions - {SMALL}"));
-    let apart =
-        [stdout(&format!("generate --loyalty - {SMALL}")), stdout(&format!("generate --conversions - {SMALL}"))];
-    let sorted = |text: Vec<u8>| {
-        let mut lines: Vec<_> = text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+fn interleaved_stream_has_the_records_of_both_files() {
+    let stream = generate(&format!("--loyalty - --conversions - {SMALL}"));
+    let files = [generate(&format!("--loyalty - {SMALL}")), generate(&format!("--conversions - {SMALL}"))];
+    let sorted = |bytes: Vec<u8>| {
+        let mut lines: Vec<_> = bytes.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
         lines.sort();
         lines
     };
-    assert_eq!(sorted(stream), sorted(apart.concat()));
+    assert_eq!(sorted(stream), sorted(files.concat()));
 }
 
 #[test]
-fn frames_hold_the_same_records_as_lines() {
-    let frames = stdout(&format!("generate --conversions - {SMALL} --format framed"));
-    let unframed = Scratch::new().adseg("unframe").write_stdin(frames).output().unwrap().stdout;
-    assert_eq!(unframed, stdout(&format!("generate --conversions - {SMALL}")));
+fn frames_have_the_same_records_as_lines() {
+    let frames = generate(&format!("--conversions - {SMALL} --format framed"));
+    let lines = Scratch::new().run_with("unframe", frames).stdout;
+    assert_eq!(lines, text(generate(&format!("--conversions - {SMALL}"))));
 }
 
 #[test]
-fn the_wanted_share_is_bad_and_nothing_else() {
+fn requested_share_of_records_is_bad() {
     let scratch = Scratch::new();
     for outputs in ["--loyalty loyalty.txt --conversions conversions.txt", "--loyalty - --conversions -"] {
-        let generate = format!("generate {outputs} {SMALL} --bad 0.1 --force");
-        let stream = scratch.adseg(&generate).output().unwrap().stdout;
-        let check =
-            scratch.adseg(&format!("check {outputs} --format jsonl --max-errors 0")).write_stdin(stream).output();
-        let told = String::from_utf8(check.unwrap().stdout).unwrap();
-        let summary: serde_json::Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        let stream = scratch.adseg(&format!("generate {outputs} {SMALL} --bad 0.1 --force")).output().unwrap().stdout;
+        let report = scratch.run_with(&format!("check {outputs} --format jsonl --max-errors 0"), stream).stdout;
+        let summary: Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
         assert!((400..600).contains(&summary["errors"].as_u64().unwrap()), "{summary}");
         assert_eq!(summary["records"], 5200);
     }
 }
 
 #[test]
-fn a_file_that_is_there_already_is_left_alone_unless_forced() {
+fn existing_file_is_replaced_only_with_force() {
     let scratch = Scratch::new();
     scratch.write("loyalty.txt", "precious\n");
     let generate = "generate --loyalty loyalty.txt --members 3";
@@ -81,7 +78,6 @@ fn a_file_that_is_there_already_is_left_alone_unless_forced() {
 }
 
 #[test]
-fn nothing_at_all_can_be_generated_too() {
-    let nothing = "generate --loyalty - --conversions - --members 0 --events 0 --customers 0";
-    assert_eq!(stdout(nothing), b"");
+fn zero_records_can_be_generated() {
+    assert_eq!(generate("--loyalty - --conversions - --members 0 --events 0 --customers 0"), b"");
 }

@@ -1,7 +1,7 @@
-//! Golden cases: every folder in `fixtures/` is a test. `fixtures/README.md` says what a folder may hold.
+//! Golden cases: every folder in `fixtures/` is a test case; `fixtures/README.md` describes its files.
 //!
-//! Each case runs with several numbers of partitions and threads, and must always give the same bytes. To write what
-//! `adseg` gives now as what is expected, run with `UPDATE_FIXTURES=1` and look at the difference.
+//! Each case runs with several numbers of partitions and threads and must always produce the same bytes. To write the
+//! actual results as the expected ones, run with `UPDATE_FIXTURES=1` and review the difference.
 
 mod common;
 
@@ -9,73 +9,217 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{RUN, Scratch};
+use common::{RUN, Scratch, diff, text};
 use serde_json::Value;
 
 /// Partitions and threads, as arguments.
 const NUMBERS: [&str; 4] =
     ["", "--partitions 1 --threads 1", "--partitions 3 --threads 2", "--partitions 1000 --threads 8"];
 
-/// What is not an input of the command but says what to expect of it.
+/// The subcommands that accept these arguments.
+const PARALLEL: [&str; 5] = ["run", "check", "report", "order-check", "explain"];
+
+/// The files of a case that are not inputs of the command.
 const EXPECTATIONS: [&str; 5] = ["args.txt", "expected.txt", "stderr.txt", "exit-code.txt", "README.md"];
 
+/// The options that name or describe inputs.
+const INPUT_ARGS: [&str; 6] =
+    ["--loyalty", "--conversions", "--input-format", "--loyalty-format", "--conversions-format", "--max-record-bytes"];
+
+/// Contents by path.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Everything that a run gives.
 #[derive(Debug, PartialEq)]
-struct Given {
+struct CaseResult {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     code: i32,
-    /// Files that the run made or changed.
+    /// The files that the command created or changed.
     files: Files,
 }
 
-#[test]
-fn every_fixture_gives_the_expected_bytes_for_any_number_of_partitions_and_threads() {
-    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
-    let mut failures = Vec::new();
-    for case in cases() {
-        for (index, numbers) in NUMBERS.into_iter().enumerate() {
-            let given = give(&case, numbers);
-            if update && index == 0 {
-                bless(&case, &given);
+struct Case {
+    folder: PathBuf,
+    name: String,
+    args: String,
+}
+
+fn cases() -> Vec<Case> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut folders: Vec<_> = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    assert!(folders.len() > 10, "the fixtures are missing");
+    let case = |folder: PathBuf| Case {
+        name: folder.file_name().unwrap().to_str().unwrap().to_owned(),
+        args: fs::read_to_string(folder.join("args.txt")).unwrap_or_else(|_| RUN.to_owned()),
+        folder,
+    };
+    folders.into_iter().map(case).collect()
+}
+
+/// The cases that read a loyalty list and conversions, with the arguments that name them.
+fn cases_with_both_sources() -> Vec<(Case, String)> {
+    let with_inputs = cases().into_iter().map(|case| {
+        let inputs = case.input_args();
+        (case, inputs)
+    });
+    with_inputs.filter(|(_, inputs)| ["--loyalty ", "--conversions "].iter().all(|arg| inputs.contains(arg))).collect()
+}
+
+impl Case {
+    fn input_args(&self) -> String {
+        let (mut inputs, mut is_input) = (String::new(), false);
+        for arg in self.args.split_whitespace().skip(1).skip_while(|arg| !arg.starts_with("--")) {
+            if arg.starts_with('-') && arg.len() > 1 {
+                is_input = INPUT_ARGS.contains(&arg);
             }
-            if let Some(difference) = difference(&expected(&case), &given) {
-                let name = case.file_name().unwrap().to_string_lossy();
-                failures.push(format!("fixtures/{name} {numbers}\n{difference}"));
+            if is_input {
+                inputs += &format!(" {arg}");
+            }
+        }
+        inputs
+    }
+
+    fn inputs(&self) -> Files {
+        read_folder(&self.folder).into_iter().filter(|(name, _)| !EXPECTATIONS.contains(&&**name)).collect()
+    }
+
+    /// A copy of the inputs, and the standard input.
+    fn prepare(&self) -> (Scratch, Vec<u8>) {
+        let (scratch, inputs) = (Scratch::new(), self.inputs());
+        for (name, content) in &inputs {
+            scratch.write(name, content);
+        }
+        let stdin = inputs.into_iter().find(|(name, _)| name.starts_with("stdin."));
+        (scratch, stdin.map(|(_, bytes)| bytes).unwrap_or_default())
+    }
+
+    /// Runs a command in a copy of the folder.
+    fn run(&self, args: &str) -> CaseResult {
+        let (scratch, stdin) = self.prepare();
+        let inputs = self.inputs();
+        let output = scratch.adseg(args).write_stdin(stdin).output().unwrap();
+        let mut files = Files::new();
+        for name in scratch.names() {
+            let path = scratch.file(&name);
+            if path.is_dir() {
+                files.extend(read_folder(&path).into_iter().map(|(file, content)| (format!("{name}/{file}"), content)));
+            } else {
+                files.insert(name.clone(), fs::read(path).unwrap());
+            }
+        }
+        files.retain(|name, content| inputs.get(name) != Some(content));
+        for name in inputs.keys() {
+            assert!(scratch.file(name).exists(), "{}: {name} was removed", self.name);
+        }
+        CaseResult { stdout: output.stdout, stderr: output.stderr, code: output.status.code().unwrap(), files }
+    }
+
+    fn expected(&self) -> CaseResult {
+        let read = |name: &str| fs::read(self.folder.join(name)).unwrap_or_default();
+        let code = fs::read_to_string(self.folder.join("exit-code.txt")).map_or(0, |code| code.trim().parse().unwrap());
+        let folder = self.folder.join("expected");
+        let mut files = read_folder(&folder);
+        for entry in fs::read_dir(&folder).into_iter().flatten().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            files.extend(read_folder(&entry.path()).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
+        }
+        CaseResult { stdout: read("expected.txt"), stderr: read("stderr.txt"), code, files }
+    }
+
+    /// Writes a result as the expected one. A default has no file.
+    fn write_expected(&self, actual: &CaseResult) {
+        let write = |name: &str, content: &[u8], default: Option<&[u8]>| {
+            let path = self.folder.join(name);
+            if Some(content) == default {
+                let _ = fs::remove_file(path);
+            } else {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            }
+        };
+        write("expected.txt", &actual.stdout, Some(b""));
+        write("stderr.txt", &actual.stderr, Some(b""));
+        write("exit-code.txt", format!("{}\n", actual.code).as_bytes(), Some(b"0\n"));
+        let _ = fs::remove_dir_all(self.folder.join("expected"));
+        for (name, content) in &actual.files {
+            write(&format!("expected/{name}"), content, None);
+        }
+    }
+}
+
+/// The files of a folder, without its subfolders; none if it is not a folder.
+fn read_folder(folder: &Path) -> Files {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.path().is_file());
+    files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// What differs, or an empty string.
+fn difference(expected: &CaseResult, actual: &CaseResult) -> String {
+    let mut differences = String::new();
+    let mut compare = |what: &str, expected: &[u8], actual: &[u8]| {
+        if expected != actual {
+            differences += &format!("{what}: {}", diff(expected, actual));
+        }
+    };
+    compare("stdout", &expected.stdout, &actual.stdout);
+    compare("stderr", &expected.stderr, &actual.stderr);
+    compare("exit code", expected.code.to_string().as_bytes(), actual.code.to_string().as_bytes());
+    for name in expected.files.keys().chain(actual.files.keys()) {
+        let content = |files: &Files| files.get(name).cloned().unwrap_or_else(|| b"(no such file)".to_vec());
+        compare(name, &content(&expected.files), &content(&actual.files));
+    }
+    assert_eq!(differences.is_empty(), expected == actual);
+    differences
+}
+
+#[test]
+fn every_fixture_produces_its_expected_bytes() {
+    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
+    let mut failures = String::new();
+    for case in cases() {
+        let is_parallel = PARALLEL.iter().any(|name| case.args.starts_with(name));
+        for (index, numbers) in NUMBERS.into_iter().enumerate() {
+            let args = if is_parallel { format!("{} {numbers}", case.args) } else { case.args.clone() };
+            let actual = case.run(&args);
+            if update && index == 0 {
+                case.write_expected(&actual);
+            }
+            let difference = difference(&case.expected(), &actual);
+            if !difference.is_empty() {
+                failures += &format!("fixtures/{} {numbers}\n{difference}\n", case.name);
             }
         }
     }
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(failures.is_empty(), "{failures}");
 }
 
 #[test]
-fn check_passes_a_fixture_if_and_only_if_run_takes_it() {
-    let mut taken = 0;
+fn check_passes_exactly_the_fixtures_that_run_accepts() {
+    let mut accepted = 0;
     for (case, inputs) in cases_with_both_sources() {
-        let code = |command: &str| give_args(&case, &format!("{command} {inputs}")).code;
-        let (run, check) = (code("run"), code("check"));
-        assert_eq!(run, check, "{}", case.display());
-        taken += usize::from(run == 0);
+        let [run, check] = ["run", "check"].map(|command| case.run(&format!("{command} {inputs}")).code);
+        assert_eq!(run, check, "{}", case.name);
+        accepted += usize::from(run == 0);
     }
-    assert!(taken > 10, "where are the fixtures?");
+    assert!(accepted > 10, "the fixtures are missing");
 }
 
 #[test]
-fn explain_tells_of_every_email_of_a_fixture_what_run_wrote() {
-    let mut answered = 0;
+fn explain_agrees_with_run_on_every_fixture() {
+    let mut explained = 0;
     for (case, inputs) in cases_with_both_sources() {
-        let (scratch, stdin) = scratch_of(&case);
-        let give = |command: &str| {
+        let (scratch, stdin) = case.prepare();
+        let output = |command: &str| {
             let mut command = scratch.adseg(&format!("{command} {inputs} --on-error skip"));
             command.write_stdin(stdin.clone()).output().unwrap()
         };
-        let run = give("run --save-loyalty members.saved");
+        let run = output("run --save-loyalty members.saved");
         if !run.status.success() {
-            let explain = give("explain a@example.com");
-            let [told, expected] = [explain.stderr, run.stderr].map(|told| String::from_utf8(told).unwrap());
-            assert_eq!((explain.status, told), (run.status, expected), "{}", case.display());
+            let explain = output("explain a@example.com");
+            assert_eq!((explain.status, text(explain.stderr)), (run.status, text(run.stderr)), "{}", case.name);
             continue;
         }
         let answers: Vec<(&[u8], bool)> = run.stdout.split(|&byte| byte == b'\n').filter_map(answer).collect();
@@ -83,178 +227,34 @@ fn explain_tells_of_every_email_of_a_fixture_what_run_wrote() {
         let members: Vec<&[u8]> = members.split(|&byte| byte == b'\n').filter(|row| !row.is_empty()).collect();
         let listed = members.iter().filter_map(|row| row.split(|&byte| byte == b',').next());
         let emails: Vec<&[u8]> = answers.iter().map(|(email, _)| *email).chain(listed).collect();
-        scratch.write("emails.asked", [b"\n", emails.join(&b'\n').as_slice()].concat());
+        scratch.write("explained.emails", [b"\n", emails.join(&b'\n').as_slice()].concat());
 
-        let told = String::from_utf8(give("explain --emails emails.asked --format jsonl").stdout).unwrap();
-        let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let explain = text(output("explain --emails explained.emails --format jsonl").stdout);
+        let explain: Vec<Value> = explain.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let files: Vec<&str> = inputs.split_whitespace().map(|name| if name == "-" { "stdin" } else { name }).collect();
-        let place = |line: &Value| {
+        let input_order = |line: &Value| {
             let file = files.iter().position(|file| line["file"] == *file).unwrap();
             (file, line["line"].as_u64().or(line["frame"].as_u64()).unwrap())
         };
-        let mut decided: Vec<&Value> = told.iter().filter(|line| line["conversion"].is_string()).collect();
-        decided.sort_by_key(|line| place(line));
-        let decided: Vec<_> = decided.iter().map(|line| (line["email"].clone(), line["send"].clone())).collect();
+        let mut decisions: Vec<&Value> = explain.iter().filter(|line| line["conversion"].is_string()).collect();
+        decisions.sort_by_key(|line| input_order(line));
+        let decisions: Vec<_> = decisions.iter().map(|line| (line["email"].clone(), line["send"].clone())).collect();
         let expected: Vec<_> = answers
             .iter()
             .map(|(email, send)| (Value::from(String::from_utf8_lossy(email)), Value::from(*send)))
             .collect();
-        assert_eq!(decided, expected, "{}", case.display());
-        let since = told.iter().filter(|line| line["member_since"].is_object()).count();
-        assert_eq!(since, members.len(), "{}", case.display());
-        answered += answers.len();
+        assert_eq!(decisions, expected, "{}", case.name);
+        let members_since = explain.iter().filter(|line| line["member_since"].is_object()).count();
+        assert_eq!(members_since, members.len(), "{}", case.name);
+        explained += answers.len();
     }
-    assert!(answered > 100, "where are the fixtures?");
+    assert!(explained > 100, "the fixtures are missing");
 }
 
-/// The email and the answer of a line that `run` wrote.
+/// The email and the answer in a line that `run` wrote.
 fn answer(line: &[u8]) -> Option<(&[u8], bool)> {
     let line = line.strip_prefix(b"Send additional promo code to: ")?;
     line.strip_suffix(b", True")
         .map(|email| (email, true))
         .or(line.strip_suffix(b", False").map(|email| (email, false)))
-}
-
-/// The cases whose commands read a loyalty list and conversions, with the arguments that say which.
-fn cases_with_both_sources() -> impl Iterator<Item = (PathBuf, String)> {
-    let with_inputs = cases().into_iter().map(|case| {
-        let inputs = input_args(&args(&case));
-        (case, inputs)
-    });
-    with_inputs.filter(|(_, inputs)| ["--loyalty ", "--conversions "].iter().all(|source| inputs.contains(source)))
-}
-
-fn input_args(args: &str) -> String {
-    let (mut inputs, mut wanted) = (String::new(), false);
-    for arg in args.split_whitespace().skip(1).skip_while(|arg| !arg.starts_with("--")) {
-        wanted = if arg.starts_with('-') && arg.len() > 1 { INPUT_ARGS.contains(&arg) } else { wanted };
-        if wanted {
-            inputs += &format!(" {arg}");
-        }
-    }
-    inputs
-}
-
-/// The arguments that say what is read.
-const INPUT_ARGS: [&str; 6] =
-    ["--loyalty", "--conversions", "--input-format", "--loyalty-format", "--conversions-format", "--max-record-bytes"];
-
-fn args(case: &Path) -> String {
-    fs::read_to_string(case.join("args.txt")).unwrap_or_else(|_| RUN.to_owned())
-}
-
-fn cases() -> Vec<PathBuf> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut cases: Vec<_> = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.retain(|path| path.is_dir());
-    cases.sort();
-    assert!(cases.len() > 10, "where are the fixtures?");
-    cases
-}
-
-/// Runs the command of a case in a copy of its folder.
-fn give(case: &Path, numbers: &str) -> Given {
-    let args = args(case);
-    let takes_numbers = ["run", "check", "report", "order-check", "explain"].iter().any(|name| args.starts_with(name));
-    give_args(case, &if takes_numbers { format!("{args} {numbers}") } else { args })
-}
-
-/// Runs a command with these arguments in a copy of the folder of a case.
-fn give_args(case: &Path, args: &str) -> Given {
-    let (scratch, stdin) = scratch_of(case);
-    let inputs = inputs_of(case);
-    let mut command = scratch.adseg(args);
-    command.write_stdin(stdin);
-    let output = command.output().unwrap();
-    let mut files = Files::new();
-    for name in scratch.names() {
-        let path = scratch.file(&name);
-        if path.is_dir() {
-            files.extend(read_folder(&path).into_iter().map(|(file, content)| (format!("{name}/{file}"), content)));
-        } else {
-            files.insert(name.clone(), fs::read(path).unwrap());
-        }
-    }
-    files.retain(|name, content| inputs.get(name) != Some(content));
-    for name in inputs.keys() {
-        assert!(scratch.file(name).exists(), "{}: {name} is gone", case.display());
-    }
-    Given { stdout: output.stdout, stderr: output.stderr, code: output.status.code().unwrap(), files }
-}
-
-/// A copy of the folder of a case without its expectations, and what the case has for the standard input.
-fn scratch_of(case: &Path) -> (Scratch, Vec<u8>) {
-    let (scratch, inputs) = (Scratch::new(), inputs_of(case));
-    for (name, content) in &inputs {
-        scratch.write(name, content);
-    }
-    let stdin = inputs.into_iter().find(|(name, _)| name.starts_with("stdin."));
-    (scratch, stdin.map(|(_, bytes)| bytes).unwrap_or_default())
-}
-
-fn inputs_of(case: &Path) -> Files {
-    read_folder(case).into_iter().filter(|(name, _)| !EXPECTATIONS.contains(&&**name)).collect()
-}
-
-fn expected(case: &Path) -> Given {
-    let read = |name: &str| fs::read(case.join(name)).unwrap_or_default();
-    let code = fs::read_to_string(case.join("exit-code.txt")).map_or(0, |code| code.trim().parse().unwrap());
-    let mut files = Files::new();
-    let folder = case.join("expected");
-    for (name, content) in read_folder(&folder) {
-        files.insert(name, content);
-    }
-    for entry in fs::read_dir(&folder).into_iter().flatten().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
-        let name = entry.file_name().into_string().unwrap();
-        files.extend(read_folder(&entry.path()).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
-    }
-    Given { stdout: read("expected.txt"), stderr: read("stderr.txt"), code, files }
-}
-
-/// The files of a folder, without those in folders of it.
-fn read_folder(folder: &Path) -> Files {
-    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap());
-    let files = entries.filter(|entry| entry.path().is_file());
-    files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
-}
-
-fn difference(expected: &Given, given: &Given) -> Option<String> {
-    if expected == given {
-        return None;
-    }
-    let mut told = String::new();
-    let mut tell = |what: &str, expected: &[u8], given: &[u8]| {
-        if expected != given {
-            let (expected, given) = (String::from_utf8_lossy(expected), String::from_utf8_lossy(given));
-            told.push_str(&format!("--- {what}, expected:\n{expected}\n+++ {what}, given:\n{given}\n"));
-        }
-    };
-    tell("stdout", &expected.stdout, &given.stdout);
-    tell("stderr", &expected.stderr, &given.stderr);
-    tell("exit code", expected.code.to_string().as_bytes(), given.code.to_string().as_bytes());
-    for name in expected.files.keys().chain(given.files.keys()) {
-        let of = |files: &Files| files.get(name).cloned().unwrap_or_else(|| b"(no such file)".to_vec());
-        tell(name, &of(&expected.files), &of(&given.files));
-    }
-    Some(told)
-}
-
-/// Writes what was given as what is expected. What is usual has no file.
-fn bless(case: &Path, given: &Given) {
-    let put = |name: &str, content: &[u8], usual: &[u8]| {
-        let path = case.join(name);
-        if content == usual {
-            let _ = fs::remove_file(path);
-        } else {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-    };
-    put("expected.txt", &given.stdout, b"");
-    put("stderr.txt", &given.stderr, b"");
-    put("exit-code.txt", format!("{}\n", given.code).as_bytes(), b"0\n");
-    let _ = fs::remove_dir_all(case.join("expected"));
-    for (name, content) in &given.files {
-        put(&format!("expected/{name}"), content, b"\0never");
-    }
 }

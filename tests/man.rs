@@ -1,29 +1,40 @@
-//! The man pages say what the command line takes. They are made from the same types as `--help`.
+//! `adseg man`, and the man pages in `man/`, which are generated from the arguments.
 //!
-//! To write them anew, run with `UPDATE_MAN=1`.
+//! To write them again, run with `UPDATE_MAN=1`.
+
+mod common;
 
 use std::fs;
 use std::path::Path;
 
+use common::{Scratch, assert_same};
+use predicates::str::starts_with;
+
 #[test]
-fn the_man_pages_are_what_the_command_line_takes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
-    let pages = adseg::man::pages().unwrap();
-    if std::env::var_os("UPDATE_MAN").is_some() {
-        for page in &pages {
-            fs::write(folder.join(&page.file_name), &page.roff).unwrap();
-        }
-    }
+fn committed_man_pages_are_up_to_date() {
+    let scratch = Scratch::new();
+    scratch.adseg("man --dir share/man1").assert().success().stdout("");
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+    let pages = scratch.names_in("share/man1");
     for page in &pages {
-        let committed = fs::read(folder.join(&page.file_name)).unwrap_or_default();
-        assert!(
-            committed == page.roff,
-            "man/{} is stale; write it anew with UPDATE_MAN=1 cargo test --test man",
-            page.file_name
-        );
+        let generated = fs::read(scratch.file("share/man1").join(page)).unwrap();
+        if std::env::var_os("UPDATE_MAN").is_some() {
+            fs::write(committed.join(page), &generated).unwrap();
+        }
+        let committed = fs::read(committed.join(page)).unwrap_or_default();
+        let remedy = format!("man/{page} is out of date; update it with UPDATE_MAN=1 cargo test --test man");
+        assert_same(committed, generated, &remedy);
     }
-    let committed = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    for name in committed {
-        assert!(pages.iter().any(|page| page.file_name == name), "man/{name} belongs to no command");
+    for entry in fs::read_dir(committed).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(pages.contains(&name), "man/{name} belongs to no subcommand");
     }
+}
+
+#[test]
+fn man_prints_the_committed_pages() {
+    let scratch = Scratch::new();
+    scratch.adseg("man").assert().success().stdout(include_str!("../man/adseg.1"));
+    scratch.adseg("man run").assert().success().stdout(include_str!("../man/adseg-run.1"));
+    scratch.adseg("man walk").assert().code(2).stderr(starts_with("adseg: there is no subcommand 'walk'"));
 }

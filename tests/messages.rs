@@ -1,18 +1,18 @@
-//! What is told on the standard error, and the exit codes.
+//! Messages on the standard error, and exit codes.
 
 mod common;
 
-use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch};
+use common::live::LiveRun;
+use common::{RUN, RUN_STDIN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 
 const SKIP: &str = "run --loyalty loyalty.txt --conversions conversions.txt --on-error skip";
 
-/// Six bad records, two blank lines, two clicks, a purchase that enrols.
+/// Six bad records, two blank lines, two clicks, and a purchase by a non-member.
 fn mixed_campaign() -> Scratch {
     let scratch = Scratch::small_campaign();
     let bad = "nonsense\n".repeat(6);
@@ -22,33 +22,26 @@ fn mixed_campaign() -> Scratch {
 }
 
 #[test]
-fn a_run_that_went_well_says_nothing() {
-    Scratch::small_campaign().adseg(RUN).assert().success().stdout(SMALL_ANSWERS).stderr(is_empty());
-}
-
-#[test]
-fn the_first_bad_record_is_the_same_one_on_every_run() {
+fn first_bad_record_is_deterministic() {
     let scratch = Scratch::small_campaign();
     let mut conversions = SMALL_CONVERSIONS.repeat(50_000);
-    let first = conversions.len() / 2;
-    let first = conversions[..first].rfind('\n').unwrap() + 1;
+    let middle = conversions.len() / 2;
+    let first = conversions[..middle].rfind('\n').unwrap() + 1;
     conversions.insert_str(first, "first bad one\nnext bad one\n");
     conversions.push_str(&"later bad one\n".repeat(50));
     let line = conversions[..first].lines().count() + 1;
     scratch.write("conversions.txt", conversions);
     for numbers in ["", "--threads 8", "--threads 2 --partitions 1", "--threads 1", "--threads 3 --partitions 100"] {
-        let output = scratch.adseg(&format!("{RUN} {numbers}")).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.starts_with(&format!("adseg: conversions.txt:{line}: ")), "{told}");
-        assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), line - 1);
+        let output = scratch.run(&format!("{RUN} {numbers}"));
+        assert!(output.stderr.starts_with(&format!("adseg: conversions.txt:{line}: ")), "{}", output.stderr);
+        assert_eq!(output.stdout.matches('\n').count(), line - 1);
     }
 }
 
 #[test]
-fn the_summary_accounts_for_every_record() {
-    let json = mixed_campaign().adseg(&format!("{SKIP} --summary=json --quiet")).output().unwrap().stderr;
-    let told = String::from_utf8(json).unwrap();
-    let (count, json) = told.split_once('\n').unwrap();
+fn summary_accounts_for_every_record() {
+    let stderr = mixed_campaign().run(&format!("{SKIP} --summary=json --quiet")).stderr;
+    let (count, json) = stderr.split_once('\n').unwrap();
     assert_eq!(count, "adseg: 6 bad records skipped (--rejects DIR would keep them)");
     let summary: serde_json::Value = serde_json::from_str(json).unwrap();
     for (name, count) in [
@@ -72,9 +65,8 @@ fn the_summary_accounts_for_every_record() {
 }
 
 #[test]
-fn the_summary_for_people_is_a_table_behind_everything_else() {
-    let scratch = mixed_campaign();
-    let assert = scratch.adseg(&format!("{SKIP} --summary")).assert().success();
+fn text_summary_is_a_table() {
+    let assert = mixed_campaign().adseg(&format!("{SKIP} --summary")).assert().success();
     assert
         .stderr(contains("\nrecords in                      12\n  decisions                      3\n"))
         .stderr(contains("\n  rejects                        6\n  blank lines                    2\n"))
@@ -82,42 +74,40 @@ fn the_summary_for_people_is_a_table_behind_everything_else() {
 }
 
 #[test]
-fn the_first_few_skipped_records_are_told_and_all_are_counted() {
+fn first_skipped_records_are_printed_and_all_are_counted() {
     let scratch = mixed_campaign();
-    let assert = scratch.adseg(SKIP).assert().success();
-    let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-    assert_eq!(told.lines().filter(|line| line.contains(": expected a conversion")).count(), 5);
-    assert!(told.starts_with("adseg: conversions.txt:4: expected a conversion"), "{told}");
+    let output = scratch.run(SKIP);
+    assert_eq!(output.code, Some(0));
+    let stderr = output.stderr;
+    assert_eq!(stderr.lines().filter(|line| line.contains(": expected a conversion")).count(), 5);
+    assert!(stderr.starts_with("adseg: conversions.txt:4: expected a conversion"), "{stderr}");
     let count = "adseg: 6 bad records skipped, the first 5 told above (--rejects DIR would keep them)\n";
-    assert!(told.ends_with(count), "{told}");
+    assert!(stderr.ends_with(count), "{stderr}");
     scratch.adseg(&format!("{SKIP} --quiet")).assert().success().stderr(starts_with("adseg: 6 bad records skipped"));
 }
 
 #[test]
-fn progress_is_shown_when_asked_for_and_otherwise_only_on_a_terminal() {
+fn progress_is_shown_on_request_or_on_a_terminal() {
     let scratch = Scratch::small_campaign();
-    for (progress, shown) in [("always", true), ("auto", false), ("never", false)] {
-        let args = format!("run --loyalty loyalty.txt --conversions - --progress {progress}");
-        let mut run = scratch.piped(&args).spawn().unwrap();
-        let mut stdin = run.stdin.take().unwrap();
+    for (progress, is_shown) in [("always", true), ("auto", false), ("never", false)] {
+        let mut run = LiveRun::start(&scratch, &format!("{RUN_STDIN} --progress {progress}"));
         for _ in 0..4 {
-            stdin.write_all(SMALL_CONVERSIONS.as_bytes()).unwrap();
-            // Longer than a run has to take for a bar to appear, even one that is slow to start.
+            run.send(SMALL_CONVERSIONS);
+            // A bar appears only after some time, also if the run starts slowly.
             thread::sleep(Duration::from_millis(400));
         }
-        drop(stdin);
-        let output = run.wait_with_output().unwrap();
-        assert_eq!(output.stdout, SMALL_ANSWERS.repeat(4).as_bytes());
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(told.contains("9 records"), shown, "{progress}: {told}");
-        assert_eq!(told.is_empty(), !shown, "{progress}: {told}");
+        run.close_stdin();
+        assert_eq!(run.read_to_end(), SMALL_ANSWERS.repeat(4));
+        let (_, stderr) = run.wait();
+        assert_eq!(stderr.contains("9 records"), is_shown, "{progress}: {stderr}");
+        assert_eq!(stderr.is_empty(), !is_shown, "{progress}: {stderr}");
     }
 }
 
 #[test]
-fn wrong_usage_ends_with_exit_code_2_and_a_remedy() {
+fn usage_error_exits_with_2_and_names_the_remedy() {
     let scratch = Scratch::small_campaign();
-    for (args, told) in [
+    for (args, message) in [
         ("", "Usage: adseg"),
         ("run", "--loyalty <FILE>"),
         ("run --loyalty loyalty.txt", "--conversions <FILE>"),
@@ -128,12 +118,12 @@ fn wrong_usage_ends_with_exit_code_2_and_a_remedy() {
         (&format!("{RUN} --max-record-bytes 0"), "--max-record-bytes"),
         (&format!("{RUN} --max-rejects 3"), "need --on-error skip"),
     ] {
-        scratch.adseg(args).assert().code(2).stdout(is_empty()).stderr(contains(told));
+        scratch.adseg(args).assert().code(2).stdout(is_empty()).stderr(contains(message));
     }
 }
 
 #[test]
-fn help_teaches_with_examples_and_exit_codes() {
+fn help_has_examples_and_exit_codes() {
     let scratch = Scratch::new();
     for args in ["--help", "run --help", "help run"] {
         scratch.adseg(args).assert().success().stdout(contains("Examples:").and(contains("130  interrupted by")));

@@ -1,12 +1,12 @@
-//! `adseg frame` and `adseg unframe`: nothing changes on the way there and back, and nothing is lost.
+//! `adseg frame` and `adseg unframe` change no record and lose none.
 
 mod common;
 
-use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, frame};
+use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, cases, frame};
 use predicates::str::{contains, is_empty};
 use proptest::prelude::*;
 
-fn given(args: &str, stdin: impl Into<Vec<u8>>) -> Vec<u8> {
+fn reframed(args: &str, stdin: impl Into<Vec<u8>>) -> Vec<u8> {
     let assert = Scratch::new().adseg(args).write_stdin(stdin).assert().success().stderr(is_empty());
     assert.get_output().stdout.clone()
 }
@@ -18,78 +18,79 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(cases(40)))]
 
     #[test]
-    fn frame_then_unframe_is_the_identity_on_any_text_with_non_blank_lines(lines in prop::collection::vec(line(), 0..30)) {
+    fn unframe_reverses_frame(lines in prop::collection::vec(line(), 0..30)) {
         let mut text = lines.join(&b'\n');
         prop_assume!(!text.starts_with(b"\xef\xbb\xbf"));
         if !lines.is_empty() {
             text.push(b'\n');
         }
-        // What looks packed is unpacked.
+        // This would be read as compressed.
         prop_assume!(!text.starts_with(b"\x1f\x8b") && !text.starts_with(b"\x28\xb5\x2f\xfd"));
         prop_assume!(text.get(1..4) != Some(b"\x2a\x4d\x18"));
-        // And what looks like frames or UTF-16 comes back with a mark that says that it is text.
+        // And this would be read as frames or UTF-16, so `unframe` adds a byte-order mark.
         prop_assume!(!text.starts_with(b"\0") && !text.starts_with(b"\xff\xfe") && !text.starts_with(b"\xfe\xff"));
-        let frames = given("frame", text.clone());
+        let frames = reframed("frame", text.clone());
         prop_assert_eq!(&frames, &lines.iter().flat_map(frame).collect::<Vec<u8>>());
-        prop_assert_eq!(given("unframe", frames), text);
+        prop_assert_eq!(reframed("unframe", frames), text);
     }
 }
 
 #[test]
-fn blank_lines_and_a_byte_order_mark_are_no_records() {
-    assert_eq!(given("frame", "\u{feff}a\n\n \t\nb"), [frame("a"), frame("b")].concat());
+fn blank_lines_and_byte_order_mark_are_not_records() {
+    assert_eq!(reframed("frame", "\u{feff}a\n\n \t\nb"), [frame("a"), frame("b")].concat());
 }
 
 #[test]
-fn a_first_frame_that_would_be_taken_for_no_text_comes_back_as_it_was() {
+fn binary_first_frame_survives_a_round_trip() {
     for first in
         [&b"\xef\xbb\xbfabc"[..], b"\x1f\x8babc", b"\x28\xb5\x2f\xfdabc", b"\0abc", b"\xff\xfea\0bc", b"\xfe\xff\0abc"]
     {
         let frames = [frame(first), frame("next")].concat();
-        assert_eq!(given("frame", given("unframe", frames.clone())), frames, "{first:?}");
+        assert_eq!(reframed("frame", reframed("unframe", frames.clone())), frames, "{first:?}");
     }
 }
 
 #[test]
-fn a_first_frame_that_would_be_taken_for_no_text_is_answered_as_a_line_too() {
+fn binary_first_frame_is_answered_as_a_line() {
     let scratch = Scratch::small_campaign();
     for first in [&b"\xef\xbb\xbf"[..], b"\x28\xb5\x2f\xfd", b"\0", b"\xff\xfea\0", b"\xfe\xff\0"] {
         let event = [first, b", ClickConversion, kim@example.com, Web"].concat();
-        scratch.write("conversions.txt", given("unframe", frame(&event)));
+        scratch.write("conversions.txt", reframed("unframe", frame(&event)));
         let assert = scratch.adseg(RUN).assert().success();
         assert.stdout("Send additional promo code to: kim@example.com, True\n");
     }
 }
 
 #[test]
-fn framed_conversions_are_answered_like_their_lines() {
+fn framed_conversions_get_the_same_answers() {
     let scratch = Scratch::small_campaign();
     scratch.adseg("frame conversions.txt -o conversions.frames").assert().success().stdout("");
     let run = "run --loyalty loyalty.txt --conversions conversions.frames";
     scratch.adseg(run).assert().success().stdout(SMALL_ANSWERS);
     let framed = scratch.adseg(&format!("{run} --output-format framed")).output().unwrap().stdout;
-    assert_eq!(given("unframe", framed), SMALL_ANSWERS.as_bytes());
+    assert_eq!(reframed("unframe", framed), SMALL_ANSWERS.as_bytes());
     scratch.adseg("unframe conversions.frames").assert().success().stdout(SMALL_CONVERSIONS);
 }
 
 #[test]
-fn a_frame_that_cannot_be_a_line_is_an_error_behind_everything_before_it() {
-    for (payload, told) in [
-        ("two\nlines", "adseg: stdin: record 2 at byte 6: the frame holds a line feed, so it cannot be one line\n"),
-        ("", "adseg: stdin: record 2 at byte 6: the frame holds nothing but white space"),
-        ("1234567890", "adseg: stdin: record 2 at byte 6: the record is longer than 9 bytes"),
+fn invalid_frame_is_an_error_after_the_valid_ones() {
+    let whole = |payload: &str| [frame("ok"), frame(payload), frame("later")].concat();
+    for (stream, message) in [
+        (whole("two\nlines"), "the frame holds a line feed, so it cannot be one line\n"),
+        (whole(""), "the frame holds nothing but white space"),
+        (whole("1234567890"), "the record is longer than 9 bytes"),
+        ([frame("ok"), frame("cut")].concat()[..10].to_vec(), "the input ends inside this frame"),
     ] {
-        let frames = [frame("ok"), frame(payload), frame("later")].concat();
-        let assert = Scratch::new().adseg("unframe --max-record-bytes 9").write_stdin(frames).assert();
-        assert.code(1).stdout("ok\n").stderr(contains(told));
+        let assert = Scratch::new().adseg("unframe --max-record-bytes 9").write_stdin(stream).assert().code(1);
+        assert.stdout("ok\n").stderr(contains(format!("adseg: stdin: record 2 at byte 6: {message}")));
     }
 }
 
 #[test]
-fn a_line_beyond_the_limit_is_an_error_that_leaves_no_file() {
+fn overlong_line_is_an_error_and_leaves_no_file() {
     let scratch = Scratch::new();
     scratch.write("a.txt", "ok\n");
     scratch.write("b.txt", format!("ok\n\n{}\n", "x".repeat(5_000_000)));
@@ -97,11 +98,4 @@ fn a_line_beyond_the_limit_is_an_error_that_leaves_no_file() {
     assert.stderr("adseg: b.txt:3: the record is longer than 1048576 bytes (--max-record-bytes sets the limit)\n");
     assert_eq!(scratch.names(), ["a.txt", "b.txt"]);
     scratch.adseg("frame a.txt -o a.txt").assert().code(2).stderr(contains("written over a.txt"));
-}
-
-#[test]
-fn a_stream_that_is_cut_short_is_an_error() {
-    let cut = &[frame("ok"), frame("cut")].concat()[..10];
-    let assert = Scratch::new().adseg("unframe").write_stdin(cut).assert().code(1).stdout("ok\n");
-    assert.stderr(contains("stdin: record 2 at byte 6: the input ends inside this frame"));
 }

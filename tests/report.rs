@@ -1,11 +1,11 @@
-//! `adseg report`: figures that agree with those of a run, and nothing in the data that becomes more than text.
+//! `adseg report`: its figures agree with those of a run, and data in it is never more than text.
 
 mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{RUN, Scratch};
+use common::{CommandOutput, RUN, Scratch, replay};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use serde_json::Value;
@@ -13,12 +13,12 @@ use serde_json::Value;
 const REPORT: &str = "report --loyalty loyalty.txt --conversions conversions.txt";
 
 fn json(scratch: &Scratch, numbers: &str) -> Value {
-    let output = scratch.adseg(&format!("{REPORT} --format json {numbers}")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let CommandOutput { code, stdout, stderr } = scratch.run(&format!("{REPORT} --format json {numbers}"));
+    assert_eq!(code, Some(0), "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
 }
 
-fn generated() -> Scratch {
+fn generated_campaign() -> Scratch {
     let scratch = Scratch::new();
     let generate = "generate --loyalty loyalty.txt --conversions conversions.txt --members 300 --events 9000";
     scratch.adseg(generate).assert().success();
@@ -26,13 +26,13 @@ fn generated() -> Scratch {
 }
 
 #[test]
-fn the_sums_are_those_of_the_summary_of_a_run() {
-    let scratch = generated();
-    let told = scratch.adseg(&format!("{RUN} -o codes.txt --summary=json")).output().unwrap().stderr;
-    let summary: Value = serde_json::from_slice(&told).unwrap();
+fn totals_equal_the_summary_of_a_run() {
+    let scratch = generated_campaign();
+    let summary = scratch.run(&format!("{RUN} -o codes.txt --summary=json")).stderr;
+    let summary: Value = serde_json::from_str(&summary).unwrap();
     let report = json(&scratch, "");
     let all = &report["totals"][0];
-    for (figure, of_run) in [
+    for (figure, key) in [
         (&all["clicks"], "clicks"),
         (&all["baskets"], "baskets"),
         (&all["purchases"], "purchases"),
@@ -45,13 +45,13 @@ fn the_sums_are_those_of_the_summary_of_a_run() {
         (&report["records"][0]["rejects"], "rejects"),
         (&report["records"][0]["blanks"], "blanks"),
     ] {
-        assert_eq!(figure, &summary[of_run], "{of_run}");
+        assert_eq!(figure, &summary[key], "{key}");
     }
 }
 
 #[test]
-fn parts_add_up_to_the_whole() {
-    let report = json(&generated(), "");
+fn parts_add_up_to_the_total() {
+    let report = json(&generated_campaign(), "");
     let sum = |table: &str, figure: &str| {
         report[table].as_array().unwrap().iter().map(|row| row[figure].as_u64().unwrap()).sum::<u64>()
     };
@@ -80,7 +80,7 @@ const HOSTILE: [&str; 8] = [
     "&lt;b&gt;",
 ];
 
-fn hostile() -> Scratch {
+fn hostile_campaign() -> Scratch {
     let scratch = Scratch::new();
     let rows = HOSTILE.iter().enumerate().map(|(number, name)| format!("m{number}@example.com, , , {name}\n"));
     scratch.write("loyalty.txt", rows.collect::<String>());
@@ -94,84 +94,50 @@ fn hostile() -> Scratch {
 }
 
 #[test]
-fn no_name_steers_a_terminal() {
-    let scratch = hostile();
+fn names_cannot_control_the_terminal() {
+    let scratch = hostile_campaign();
     for format in ["text", "json", "csv"] {
-        let told = scratch.adseg(&format!("{REPORT} --format {format} --top 100")).output().unwrap().stdout;
-        let told = String::from_utf8(told).unwrap();
-        let steering = |char: char| (char.is_control() && char != '\n') || matches!(char, '\u{202e}' | '\u{2028}');
-        assert!(!told.contains(steering), "{told:?}");
+        let report = scratch.run(&format!("{REPORT} --format {format} --top 100")).stdout;
+        let is_control = |char: char| (char.is_control() && char != '\n') || matches!(char, '\u{202e}' | '\u{2028}');
+        assert!(!report.contains(is_control), "{report:?}");
     }
 }
 
 #[test]
-fn no_name_is_a_formula() {
-    let told = hostile().adseg(&format!("{REPORT} --format csv")).output().unwrap().stdout;
-    let mut reader = csv::Reader::from_reader(told.as_slice());
-    let mut guarded = 0;
+fn names_are_never_formulas() {
+    let report = hostile_campaign().run(&format!("{REPORT} --format csv")).stdout;
+    let mut reader = csv::Reader::from_reader(report.as_bytes());
+    let mut escaped = 0;
     for row in reader.records().map(Result::unwrap) {
         assert_eq!(row.len(), 5);
         for cell in row.iter().take(4) {
             assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
-            guarded += usize::from(cell.starts_with('\''));
+            escaped += usize::from(cell.starts_with('\''));
         }
     }
-    assert!(guarded > 0, "where are the formulas?");
+    assert!(escaped > 0, "the formulas are missing");
 }
 
 #[test]
-fn no_name_is_markup_and_the_page_needs_nothing_from_elsewhere() {
-    let scratch = hostile();
+fn names_are_never_markup_and_the_page_is_self_contained() {
+    let scratch = hostile_campaign();
     scratch.adseg(&format!("{REPORT} --html page.html -o report.txt --top 100")).assert().success();
     let page = scratch.read("page.html");
     let tags: Vec<&str> = page.split('<').skip(1).map(|tag| tag.split(['>', ' ', '\n']).next().unwrap()).collect();
-    let ours = [
-        "!DOCTYPE",
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "header",
-        "main",
-        "h1",
-        "h2",
-        "h3",
-        "p",
-        "code",
-        "dl",
-        "dt",
-        "dd",
-        "div",
-        "section",
-        "figure",
-        "figcaption",
-        "svg",
-        "text",
-        "rect",
-        "polygon",
-        "polyline",
-        "line",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-    ];
+    let known_tags = "!DOCTYPE html head meta title style body header main h1 h2 h3 p code dl dt dd div section figure figcaption svg text rect polygon polyline line table thead tbody tr th td";
+    let known_tags: Vec<&str> = known_tags.split(' ').collect();
     for tag in tags {
-        assert!(ours.contains(&tag.trim_start_matches('/').trim_end_matches('/')), "<{tag}");
+        assert!(known_tags.contains(&tag.trim_start_matches('/').trim_end_matches('/')), "<{tag}");
     }
-    for elsewhere in ["src=\"", "href=\"", "url(", "@import", " onerror=\""] {
-        assert!(!page.contains(elsewhere), "{elsewhere}");
+    for external in ["src=\"", "href=\"", "url(", "@import", " onerror=\""] {
+        assert!(!page.contains(external), "{external}");
     }
     assert!(page.contains("&lt;/td&gt;&lt;/table&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
     assert!(page.contains("&amp;lt;b&amp;gt;"));
 }
 
 #[test]
-fn an_empty_campaign_has_a_report_too() {
+fn empty_campaign_has_a_report() {
     let scratch = Scratch::new();
     scratch.write("loyalty.txt", "");
     scratch.write("conversions.txt", "");
@@ -184,7 +150,7 @@ fn an_empty_campaign_has_a_report_too() {
 }
 
 #[test]
-fn more_names_than_anybody_reads_are_not_told_apart_for_any_number_of_partitions() {
+fn too_many_names_are_omitted_for_any_number_of_partitions() {
     let scratch = Scratch::small_campaign();
     let click = |number: u32| format!("promo{number}, ClickConversion, customer{}@example.com, Web\n", number % 7);
     scratch.write("conversions.txt", (0..20_000).map(click).collect::<String>());
@@ -211,7 +177,7 @@ fn long_names_are_counted_together() {
 }
 
 #[test]
-fn the_report_and_the_page_appear_whole_or_not_at_all() {
+fn report_and_page_are_written_together_or_not() {
     let scratch = Scratch::small_campaign();
     let outputs = format!("{REPORT} -o report.txt --html page.html");
     scratch.adseg(&outputs).assert().success().stdout(is_empty()).stderr(is_empty());
@@ -226,48 +192,25 @@ fn the_report_and_the_page_appear_whole_or_not_at_all() {
 }
 
 #[test]
-fn outputs_that_would_harm_something_are_refused() {
+fn outputs_that_would_replace_something_are_rejected() {
     let scratch = Scratch::small_campaign();
-    for (args, told) in [
+    for (args, message) in [
         ("--html -", "cannot both go to the standard output"),
         ("-o loyalty.txt", "would be written over loyalty.txt"),
         ("--html conversions.txt", "would be written over conversions.txt"),
         ("-o both.txt --html both.txt", "named for two outputs"),
         ("--max-rejects 3", "needs --on-error skip"),
     ] {
-        scratch.adseg(&format!("{REPORT} {args}")).assert().code(2).stdout(is_empty()).stderr(contains(told));
+        scratch.adseg(&format!("{REPORT} {args}")).assert().code(2).stdout(is_empty()).stderr(contains(message));
     }
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
 }
 
-#[cfg(unix)]
 #[test]
-fn a_reader_that_has_gone_away_is_no_error() {
-    let scratch = Scratch::small_campaign();
-    let mut report = scratch.piped(REPORT).spawn().unwrap();
-    drop(report.stdout.take());
-    let output = report.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_report_that_cannot_be_written_is_an_error() {
-    let scratch = Scratch::small_campaign();
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = scratch.piped(REPORT).stdout(full).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(contains("stdout: cannot write").eval(&String::from_utf8(output.stderr).unwrap()));
-}
-
-#[test]
-fn the_readme_defines_every_figure_as_the_page_does() {
+fn readme_defines_every_figure_as_the_page_does() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let tables = adseg::report::tables(&adseg::tally::Totals::default(), &adseg::engine::Counts::default());
-    for table in tables {
-        for figure in table.figures {
-            let row = format!("| `{}` | `{}` | {} |", table.key, figure.key, figure.about);
-            assert!(readme.contains(&row), "the README should have this row:\n{row}");
-        }
+    for [table, figure, about] in replay::report_figures() {
+        let row = format!("| `{table}` | `{figure}` | {about} |");
+        assert!(readme.contains(&row), "the README has no row:\n{row}");
     }
 }

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Holds every figure of `adseg report` to the same figure computed by DuckDB from the same files.
+"""Compares every figure of `adseg report` with the same figure that DuckDB computes from the same files.
 
-It shares nothing with the crate: SQL over the raw lines, window functions for what happened before what. Run by hand:
+It shares no code with the crate: it runs SQL over the raw lines. To run it:
 
     cargo build --release
     tests/report_agrees_with_duckdb.py target/release/adseg
 
-It makes sample data with `adseg generate` unless --loyalty and --conversions name files, in the text format and without
-bad records. DuckDB is installed into a virtual environment of its own, target/duckdb-venv. It needs Python 3.9, the
-network the first time, and for the default size some minutes and a few GB of memory.
+It generates sample data with `adseg generate` unless --loyalty and --conversions name text files without bad records.
+It installs DuckDB into a virtual environment, target/duckdb-venv. It needs Python 3.9, network access for the first
+run, and a few minutes and a few GB of memory for the default size.
 """
 
 import argparse
@@ -74,8 +74,8 @@ TABLES = """
 """
 
 
-def in_own_environment():
-    """Starts again in an environment that has DuckDB."""
+def run_in_environment():
+    """Restarts in an environment that has DuckDB."""
     python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(VENV, with_pip=True)
@@ -160,7 +160,7 @@ def figures():
 
 
 def course_differences(course):
-    """The course is told at places that the report chose; what was told of them is computed anew."""
+    """Computes the new members at every point that the report chose."""
     for point in course:
         expected = one(f"""select count(*) filter (where enrols) from
                            (select enrols from events order by n limit {int(point["conversions"])})""")[0]
@@ -177,23 +177,23 @@ def normal(row):
 def differences(report, expected):
     for name, table in expected.items():
         if name == "records":
-            wrong = {key: report[name][0][key] for key in table if report[name][0][key] != table[key]}
-            if wrong:
-                yield f"records: {wrong}, expected {table}"
+            different = {key: report[name][0][key] for key in table if report[name][0][key] != table[key]}
+            if different:
+                yield f"records: {different}, expected {table}"
             continue
         names = [key for key in table[0] if key in ("group", "promo", "channel", "item", "gender")] if table else []
         by_name = lambda rows: {tuple(row[key] for key in names): normal(row) for row in rows}
-        told, computed = by_name(report[name]), by_name(table)
-        for key in told.keys() | computed.keys():
-            if told.get(key) != computed.get(key):
-                yield f"{name} {key}: {told.get(key)}, expected {computed.get(key)}"
+        actual, computed = by_name(report[name]), by_name(table)
+        for key in actual.keys() | computed.keys():
+            if actual.get(key) != computed.get(key):
+                yield f"{name} {key}: {actual.get(key)}, expected {computed.get(key)}"
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("adseg", help="the program, such as target/release/adseg")
-    parser.add_argument("--loyalty", help="a loyalty list instead of a made-up one")
-    parser.add_argument("--conversions", help="conversions instead of made-up ones")
+    parser.add_argument("--loyalty", help="a loyalty list instead of a generated one")
+    parser.add_argument("--conversions", help="conversions instead of generated ones")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--customers", type=int, default=500_000)
     parser.add_argument("--members", type=int, default=100_000)
@@ -209,8 +209,8 @@ def main(args):
         if not (args.loyalty and args.conversions):
             sizes = [f"--{name}={getattr(args, name)}" for name in ("events", "customers", "members", "seed")]
             subprocess.run([args.adseg, "generate", *sources, *sizes], check=True)
-        told = subprocess.run([args.adseg, "report", *sources, "--format", "json"], check=True, stdout=subprocess.PIPE)
-        report = json.loads(told.stdout)
+        output = subprocess.run([args.adseg, "report", *sources, "--format", "json"], check=True, stdout=subprocess.PIPE)
+        report = json.loads(output.stdout)
         for name, path in (("rows", loyalty), ("lines", conversions)):
             database.execute(LINES.format(name=name, path="'" + path.replace("'", "''") + "'"))
         database.execute(TABLES)
@@ -223,9 +223,9 @@ def main(args):
 
 
 if __name__ == "__main__":
-    in_own_environment()
+    run_in_environment()
     import duckdb
 
-    arguments_given = arguments()
+    parsed_arguments = arguments()
     database = duckdb.connect()
-    raise SystemExit(main(arguments_given))
+    raise SystemExit(main(parsed_arguments))

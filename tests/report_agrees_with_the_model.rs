@@ -1,35 +1,28 @@
-//! The figures of a report against a serial model that computes each of them on its own, the slow and obvious way, over
-//! one stream of members and conversions: whatever the numbers of partitions and threads and the sizes of blocks are.
+//! The figures of a report are those of a serial model, which computes each of them on its own, for an interleaved
+//! stream and any number of partitions and threads and any sizes of blocks.
+
+mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Cursor};
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
 
-use adseg::computation::{Reported, Reporting};
-use adseg::encoder::Silent;
-use adseg::engine::{Counts, Job, Observer, Settings, replay};
-use adseg::record::Expected;
-use adseg::report::{json, tables};
-use adseg::sink::Rejection;
-use adseg::source::{Input, InputFormat, Origin, ReaderSettings, SourceError};
-use adseg::tally::Totals;
+use common::cases;
+use common::replay::{self, RunSettings};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-/// What happened, in order.
+/// A record of the stream.
 #[derive(Debug, Clone)]
-enum Happening {
-    Row { email: &'static str, fb: bool, insta: bool, gender: &'static str },
+enum ModelEvent {
+    LoyaltyRow { email: &'static str, fb: bool, insta: bool, gender: &'static str },
     Click { email: &'static str, promo: String, channel: String },
     Basket { email: &'static str, promo: String, items: Vec<&'static str> },
     Purchase { email: &'static str, promo: String, items: Vec<&'static str>, cost: &'static str },
 }
 
-use Happening::{Basket, Click, Purchase, Row};
+use ModelEvent::{Basket, Click, LoyaltyRow, Purchase};
 
-/// Costs as they are written, what each is in cents, and how many decimals it was written with. Some cannot be added up.
+/// Costs as text, in cents, and their number of decimals. Some cannot be summed.
 const COSTS: [(&str, Option<i128>, u8); 6] = [
     ("18.64", Some(1864), 2),
     ("-3.5", Some(-350), 1),
@@ -43,10 +36,10 @@ fn cents(cost: &str) -> Option<i128> {
     COSTS.iter().find(|(text, ..)| *text == cost).unwrap().1
 }
 
-impl Happening {
+impl ModelEvent {
     fn line(&self) -> String {
         match self {
-            Row { email, fb, insta, gender } => {
+            LoyaltyRow { email, fb, insta, gender } => {
                 format!("{email}, {}, {}, {gender}", if *fb { "fb" } else { "" }, if *insta { "insta" } else { "" })
             }
             Click { email, promo, channel } => format!("{promo}, ClickConversion, {email}, {channel}"),
@@ -59,26 +52,26 @@ impl Happening {
 
     fn email(&self) -> &'static str {
         match self {
-            Row { email, .. } | Click { email, .. } | Basket { email, .. } | Purchase { email, .. } => email,
+            LoyaltyRow { email, .. } | Click { email, .. } | Basket { email, .. } | Purchase { email, .. } => email,
         }
     }
 
-    fn is_row(&self) -> bool {
-        matches!(self, Row { .. })
+    fn is_loyalty_row(&self) -> bool {
+        matches!(self, LoyaltyRow { .. })
     }
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn event() -> impl Strategy<Value = ModelEvent> {
     let emails = ["a@x", "b@x", "c@x", "d@x", "e@x", "f@x", "g@x", "h@x", "i@x", "A@x"];
     let email = move || select(emails.to_vec());
-    // More pairs of promo and channel than are remembered in bits.
+    // More pairs of promo and channel than a bit set holds.
     let promo = || (0_u32..10).prop_map(|number| format!("promo{number}"));
     let channel = (0_u32..10).prop_map(|number| if number == 0 { String::new() } else { format!("<b>{number}") });
     let items = || prop::collection::vec(select(vec!["6", "14", "=9", "6"]), 0..5);
     let cost = select(&COSTS[..]).prop_map(|(cost, ..)| cost);
     prop_oneof![
         2 => (email(), any::<bool>(), any::<bool>(), select(vec!["F", "M", ""]))
-            .prop_map(|(email, fb, insta, gender)| Row { email, fb, insta, gender }),
+            .prop_map(|(email, fb, insta, gender)| LoyaltyRow { email, fb, insta, gender }),
         6 => (email(), promo(), channel).prop_map(|(email, promo, channel)| Click { email, promo, channel }),
         3 => (email(), promo(), items()).prop_map(|(email, promo, items)| Basket { email, promo, items }),
         2 => (email(), promo(), items(), cost)
@@ -86,65 +79,64 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// Everything that happened, with what the rule says of it.
+/// The events with what the rule says about each.
 struct Model<'a> {
-    happenings: &'a [Happening],
-    /// For each happening: whether its customer was a member before it.
+    events: &'a [ModelEvent],
+    /// For each event: whether its customer was a member before it.
     was_member: Vec<bool>,
     /// Customers who were members at their first conversion.
-    early: BTreeSet<&'static str>,
+    early_members: BTreeSet<&'static str>,
     decimals: usize,
 }
 
 impl<'a> Model<'a> {
-    fn of(happenings: &'a [Happening]) -> Self {
-        let (mut members, mut met, mut early) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    fn of(events: &'a [ModelEvent]) -> Self {
+        let (mut members, mut seen, mut early_members) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut was_member = Vec::new();
-        for happening in happenings {
-            let email = happening.email();
+        for event in events {
+            let email = event.email();
             was_member.push(members.contains(email));
-            if !happening.is_row() && met.insert(email) && members.contains(email) {
-                early.insert(email);
+            if !event.is_loyalty_row() && seen.insert(email) && members.contains(email) {
+                early_members.insert(email);
             }
-            if matches!(happening, Row { .. } | Purchase { .. }) {
+            if matches!(event, LoyaltyRow { .. } | Purchase { .. }) {
                 members.insert(email);
             }
         }
-        let written = happenings.iter().filter_map(|happening| match happening {
+        let written = events.iter().filter_map(|event| match event {
             Purchase { cost, .. } => COSTS.iter().find(|(text, cents, _)| text == cost && cents.is_some()),
             _ => None,
         });
         let decimals = written.map(|&(_, _, decimals)| usize::from(decimals)).max().unwrap_or(0);
-        Self { happenings, was_member, early, decimals }
+        Self { events, was_member, early_members, decimals }
     }
 
-    fn numbered(&self) -> impl Iterator<Item = (usize, &'a Happening)> {
-        self.happenings.iter().enumerate().filter(|(_, happening)| !happening.is_row())
+    fn numbered(&self) -> impl Iterator<Item = (usize, &'a ModelEvent)> {
+        self.events.iter().enumerate().filter(|(_, event)| !event.is_loyalty_row())
     }
 
-    fn count(&self, wanted: impl Fn(usize, &Happening) -> bool) -> usize {
-        self.numbered().filter(|&(number, happening)| wanted(number, happening)).count()
+    fn count(&self, wanted: impl Fn(usize, &ModelEvent) -> bool) -> usize {
+        self.numbered().filter(|&(number, event)| wanted(number, event)).count()
     }
 
-    fn customers(&self, wanted: impl Fn(usize, &Happening) -> bool) -> usize {
-        let wanted = self.numbered().filter(|&(number, happening)| wanted(number, happening));
-        wanted.map(|(_, happening)| happening.email()).collect::<BTreeSet<_>>().len()
+    fn customers(&self, wanted: impl Fn(usize, &ModelEvent) -> bool) -> usize {
+        let wanted = self.numbered().filter(|&(number, event)| wanted(number, event));
+        wanted.map(|(_, event)| event.email()).collect::<BTreeSet<_>>().len()
     }
 
-    fn sends(&self, number: usize, happening: &Happening) -> bool {
-        matches!(happening, Click { .. }) && self.was_member[number]
+    fn sends(&self, number: usize, event: &ModelEvent) -> bool {
+        matches!(event, Click { .. }) && self.was_member[number]
     }
 
-    fn enrols(&self, number: usize, happening: &Happening) -> bool {
-        matches!(happening, Purchase { .. }) && !self.was_member[number]
+    fn enrols(&self, number: usize, event: &ModelEvent) -> bool {
+        matches!(event, Purchase { .. }) && !self.was_member[number]
     }
 
-    fn cents(&self, wanted: impl Fn(&Happening) -> bool) -> i128 {
-        let costs =
-            self.happenings.iter().filter(|happening| wanted(happening)).filter_map(|happening| match happening {
-                Purchase { cost, .. } => cents(cost),
-                _ => None,
-            });
+    fn cents(&self, wanted: impl Fn(&ModelEvent) -> bool) -> i128 {
+        let costs = self.events.iter().filter(|event| wanted(event)).filter_map(|event| match event {
+            Purchase { cost, .. } => cents(cost),
+            _ => None,
+        });
         costs.sum()
     }
 
@@ -154,99 +146,99 @@ impl<'a> Model<'a> {
         text[..short].trim_end_matches('.').to_owned()
     }
 
-    fn group(&self, name: &str, in_group: impl Fn(&Happening) -> bool + Copy) -> [Value; 2] {
-        let click = |happening: &Happening| matches!(happening, Click { .. }) && in_group(happening);
-        let basket = |happening: &Happening| matches!(happening, Basket { .. }) && in_group(happening);
-        let purchase = |happening: &Happening| matches!(happening, Purchase { .. }) && in_group(happening);
-        let unsummed = |happening: &Happening| match happening {
-            Purchase { cost, .. } => cents(cost).is_none() && in_group(happening),
+    fn group(&self, name: &str, in_group: impl Fn(&ModelEvent) -> bool + Copy) -> [Value; 2] {
+        let click = |event: &ModelEvent| matches!(event, Click { .. }) && in_group(event);
+        let basket = |event: &ModelEvent| matches!(event, Basket { .. }) && in_group(event);
+        let purchase = |event: &ModelEvent| matches!(event, Purchase { .. }) && in_group(event);
+        let unsummed = |event: &ModelEvent| match event {
+            Purchase { cost, .. } => cents(cost).is_none() && in_group(event),
             _ => false,
         };
         let cents = self.cents(in_group);
-        let summed = (self.count(|_, it| purchase(it)) - self.count(|_, it| unsummed(it))) as i128;
+        let summed = (self.count(|_, event| purchase(event)) - self.count(|_, event| unsummed(event))) as i128;
         let average = (summed > 0).then(|| {
             let sign = if cents < 0 { -1 } else { 1 };
             decimal(sign * ((2 * cents.abs() + summed) / (2 * summed)))
         });
         let totals = json!({
             "group": name,
-            "customers": self.customers(|_, it| in_group(it)),
-            "customers_who_clicked": self.customers(|_, it| click(it)),
-            "customers_with_a_basket": self.customers(|_, it| basket(it)),
-            "customers_who_bought": self.customers(|_, it| purchase(it)),
-            "clicks": self.count(|_, it| click(it)),
-            "codes": self.count(|number, it| in_group(it) && self.sends(number, it)),
-            "baskets": self.count(|_, it| basket(it)),
-            "purchases": self.count(|_, it| purchase(it)),
+            "customers": self.customers(|_, event| in_group(event)),
+            "customers_who_clicked": self.customers(|_, event| click(event)),
+            "customers_with_a_basket": self.customers(|_, event| basket(event)),
+            "customers_who_bought": self.customers(|_, event| purchase(event)),
+            "clicks": self.count(|_, event| click(event)),
+            "codes": self.count(|number, event| in_group(event) && self.sends(number, event)),
+            "baskets": self.count(|_, event| basket(event)),
+            "purchases": self.count(|_, event| purchase(event)),
             "revenue": self.money(cents),
             "average_order": average,
-            "not_in_revenue": self.count(|_, it| unsummed(it)),
-            "new_members": self.count(|number, it| in_group(it) && self.enrols(number, it)),
+            "not_in_revenue": self.count(|_, event| unsummed(event)),
+            "new_members": self.count(|number, event| in_group(event) && self.enrols(number, event)),
         });
-        // Somebody went that far if there are such records of theirs in this order.
+        // A customer reached a step if such records of the customer are in this order.
         let clicked_before = |number: usize, email: &str| {
-            self.numbered().any(|(earlier, it)| earlier < number && click(it) && it.email() == email)
+            self.numbered().any(|(earlier, event)| earlier < number && click(event) && event.email() == email)
         };
         let basket_before = |number: usize, email: &str| {
             let earlier =
-                self.numbered().filter(|(earlier, it)| *earlier < number && basket(it) && it.email() == email);
+                self.numbered().filter(|(earlier, event)| *earlier < number && basket(event) && event.email() == email);
             earlier.map(|(earlier, _)| earlier).any(|earlier| clicked_before(earlier, email))
         };
         let funnel = json!({
             "group": name,
-            "clicked": self.customers(|_, it| click(it)),
-            "then_basket": self.customers(|number, it| basket(it) && clicked_before(number, it.email())),
-            "then_purchase": self.customers(|number, it| purchase(it) && basket_before(number, it.email())),
+            "clicked": self.customers(|_, event| click(event)),
+            "then_basket": self.customers(|number, event| basket(event) && clicked_before(number, event.email())),
+            "then_purchase": self.customers(|number, event| purchase(event) && basket_before(number, event.email())),
         });
         [totals, funnel]
     }
 
-    fn reach(&self, names: &[(&str, &str)], wanted: impl Fn(&str, &str) -> bool) -> Value {
-        let click = |happening: &Happening| match happening {
+    fn clicks_of(&self, names: &[(&str, &str)], wanted: impl Fn(&str, &str) -> bool) -> Value {
+        let click = |event: &ModelEvent| match event {
             Click { promo, channel, .. } => wanted(promo, channel),
             _ => false,
         };
         let mut row = json!({
-            "clicks": self.count(|_, it| click(it)),
-            "customers": self.customers(|_, it| click(it)),
-            "codes": self.count(|number, it| click(it) && self.sends(number, it)),
+            "clicks": self.count(|_, event| click(event)),
+            "customers": self.customers(|_, event| click(event)),
+            "codes": self.count(|number, event| click(event) && self.sends(number, event)),
         });
         names.iter().for_each(|(key, name)| row[key] = json!(name));
         row
     }
 
     fn promo(&self, name: &str) -> Value {
-        let mut row = self.reach(&[("promo", name)], |promo, _| promo == name);
-        let is = |happening: &Happening| match happening {
+        let mut row = self.clicks_of(&[("promo", name)], |promo, _| promo == name);
+        let is = |event: &ModelEvent| match event {
             Purchase { promo, .. } => promo == name,
             _ => false,
         };
-        row["baskets"] = json!(self.count(|_, it| matches!(it, Basket { promo, .. } if promo == name)));
-        row["purchases"] = json!(self.count(|_, it| is(it)));
+        row["baskets"] = json!(self.count(|_, event| matches!(event, Basket { promo, .. } if promo == name)));
+        row["purchases"] = json!(self.count(|_, event| is(event)));
         row["revenue"] = json!(self.money(self.cents(is)));
-        row["new_members"] = json!(self.count(|number, it| is(it) && self.enrols(number, it)));
+        row["new_members"] = json!(self.count(|number, event| is(event) && self.enrols(number, event)));
         row
     }
 
     fn item(&self, id: &str) -> Value {
-        let holds = |happening: &Happening| match happening {
+        let holds = |event: &ModelEvent| match event {
             Purchase { items, .. } => items.iter().filter(|item| **item == id).count(),
             _ => 0,
         };
         json!({
             "item": id,
-            "revenue": self.money(self.cents(|it| holds(it) > 0)),
-            "orders": self.count(|_, it| holds(it) > 0),
-            "units": self.happenings.iter().map(holds).sum::<usize>(),
-            "baskets": self.count(|_, it| matches!(it, Basket { items, .. } if items.contains(&id))),
+            "revenue": self.money(self.cents(|event| holds(event) > 0)),
+            "orders": self.count(|_, event| holds(event) > 0),
+            "units": self.events.iter().map(holds).sum::<usize>(),
+            "baskets": self.count(|_, event| matches!(event, Basket { items, .. } if items.contains(&id))),
         })
     }
 
     fn members(&self) -> (Value, Vec<Value>) {
         let mut latest = BTreeMap::new();
         let mut genders: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
-        for happening in self.happenings {
-            if let Row { email, fb, insta, gender } = happening {
+        for event in self.events {
+            if let LoyaltyRow { email, fb, insta, gender } = event {
                 latest.insert(*email, (*fb, *insta, *gender));
             }
         }
@@ -260,8 +252,8 @@ impl<'a> Model<'a> {
                 (false, false) => 4,
             }] += 1;
         }
-        let joined = self.numbered().filter(|(number, it)| self.enrols(*number, it));
-        let joined = joined.filter(|(_, it)| !latest.contains_key(it.email())).count();
+        let joined = self.numbered().filter(|(number, event)| self.enrols(*number, event));
+        let joined = joined.filter(|(_, event)| !latest.contains_key(event.email())).count();
         let membership =
             json!([{"members": latest.len() + joined, "with_a_row": latest.len(), "without_a_row": joined}]);
         let gender = |(gender, [members, facebook, instagram, both, neither]): (&&str, &[u64; 5])| {
@@ -273,47 +265,47 @@ impl<'a> Model<'a> {
         (membership, genders.iter().map(gender).collect())
     }
 
-    /// Stretches of the shortest power of two that makes them no more than a hundred.
-    fn course(&self) -> Vec<Value> {
+    /// Buckets whose length is the smallest power of two that makes at most a hundred of them.
+    fn timeline(&self) -> Vec<Value> {
         let numbers: Vec<usize> = self.numbered().map(|(number, _)| number).collect();
         let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Vec::new() };
         let power = (0..).find(|power| (last >> power) - (first >> power) < 100).unwrap();
-        let stretches = first >> power..=last >> power;
+        let buckets = first >> power..=last >> power;
         let so_far = |end: usize| {
             let before = |number: usize| number >> power <= end;
             json!({
                 "conversions": self.count(|number, _| before(number)),
-                "new_members": self.count(|number, it| before(number) && self.enrols(number, it)),
+                "new_members": self.count(|number, event| before(number) && self.enrols(number, event)),
             })
         };
-        stretches.map(so_far).collect()
+        buckets.map(so_far).collect()
     }
 
     fn report(&self) -> Value {
         let groups = [
             self.group("all", |_| true),
-            self.group("members", |it| self.early.contains(it.email())),
-            self.group("others", |it| !self.early.contains(it.email())),
+            self.group("members", |event| self.early_members.contains(event.email())),
+            self.group("others", |event| !self.early_members.contains(event.email())),
         ];
         let (mut promos, mut channels, mut pairs) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut items: BTreeSet<&str> = BTreeSet::new();
-        for happening in self.happenings {
-            match happening {
-                Row { .. } => {}
+        for event in self.events {
+            match event {
+                LoyaltyRow { .. } => {}
                 Click { promo, channel, .. } => {
                     promos.insert(promo);
                     channels.insert(channel);
                     pairs.insert((promo, channel));
                 }
-                Basket { promo, items: held, .. } | Purchase { promo, items: held, .. } => {
+                Basket { promo, items: ids, .. } | Purchase { promo, items: ids, .. } => {
                     promos.insert(promo);
-                    items.extend(held.iter().copied());
+                    items.extend(ids.iter().copied());
                 }
             }
         }
-        let channel = |name: &&String| self.reach(&[("channel", name)], |_, channel| channel == *name);
+        let channel = |name: &&String| self.clicks_of(&[("channel", name)], |_, channel| channel == *name);
         let pair = |(promo, channel): &(&String, &String)| {
-            self.reach(&[("promo", promo), ("channel", channel)], |one, other| one == *promo && other == *channel)
+            self.clicks_of(&[("promo", promo), ("channel", channel)], |one, other| one == *promo && other == *channel)
         };
         let (membership, genders) = self.members();
         let conversions = self.numbered().count();
@@ -326,21 +318,21 @@ impl<'a> Model<'a> {
             "items": items.iter().map(|id| self.item(id)).collect::<Vec<_>>(),
             "membership": membership,
             "genders": genders,
-            "course": self.course(),
+            "course": self.timeline(),
             "records": [{
-                "records": self.happenings.len(), "conversions": conversions,
-                "loyalty_rows": self.happenings.len() - conversions, "rejects": 0, "blanks": 0,
+                "records": self.events.len(), "conversions": conversions,
+                "loyalty_rows": self.events.len() - conversions, "rejects": 0, "blanks": 0,
             }],
         })
     }
 }
 
-/// Cents with two digits behind the point.
+/// Cents with two digits after the point.
 fn decimal(cents: i128) -> String {
     format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100)
 }
 
-/// The lists are sorted by what they count; the model sorts by name. Both are compared by name.
+/// A report sorts its lists by count, the model by name. Both are compared by name.
 fn by_name(mut report: Value) -> Value {
     for list in ["promos", "channels", "promo_channels", "items", "genders"] {
         let names = |row: &Value| ["promo", "channel", "item", "gender"].map(|key| row[key].to_string());
@@ -349,65 +341,32 @@ fn by_name(mut report: Value) -> Value {
     report
 }
 
-struct Nobody;
-
-impl Observer for Nobody {
-    fn advanced(&mut self, _counts: &Counts) {}
-
-    fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
-        panic!("{:?}", rejection.reason)
-    }
-
-    fn rejected_more(&mut self, _raw: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn damaged(&mut self, error: &SourceError) -> io::Result<()> {
-        panic!("{error}")
-    }
+fn report_of_engine(events: &[ModelEvent], settings: &RunSettings) -> Value {
+    let lines: String = events.iter().map(|event| event.line() + "\n").collect();
+    replay::report(lines, settings)
 }
 
-fn report(happenings: &[Happening], settings: &Settings) -> Value {
-    let lines: String = happenings.iter().map(|happening| happening.line() + "\n").collect();
-    let input = Input {
-        name: "stream".to_owned(),
-        expected: Expected::Either,
-        format: InputFormat::Text,
-        origin: Origin::Feed(Box::new(Cursor::new(lines.into_bytes()))),
-        meter: Arc::default(),
-    };
-    let job = Job { computation: Reporting, encoder: Silent };
-    let outcome = replay(&job, settings, vec![input], Box::new(io::sink()), &mut Nobody).unwrap();
-    let totals = Totals::of(outcome.states.into_iter().map(Reported::into_tallies).collect());
-    serde_json::from_str(&json(&tables(&totals, &outcome.counts)).unwrap()).unwrap()
-}
-
-fn settings() -> impl Strategy<Value = Settings> {
+fn settings() -> impl Strategy<Value = RunSettings> {
     (select(vec![1_u32, 3, 10, 1000]), select(vec![1_usize, 2, 8]), 1_usize..3_000, 1_usize..300).prop_map(
-        |(partitions, threads, block_bytes, slice_bytes)| Settings {
-            partitions: NonZeroU32::new(partitions).unwrap(),
-            threads: NonZeroUsize::new(threads).unwrap(),
-            reader: ReaderSettings { block_bytes, ..ReaderSettings::default() },
+        |(partitions, threads, block_bytes, slice_bytes)| RunSettings {
+            partitions,
+            threads,
+            block_bytes,
             slice_bytes,
-            max_rejects: 0,
+            ..RunSettings::default()
         },
     )
 }
 
-/// How many cases are tried; `ADSEG_CASES` says how many for a closer look.
-fn cases() -> u32 {
-    std::env::var("ADSEG_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(ProptestConfig::with_cases(cases(150)))]
 
     #[test]
-    fn the_report_tells_what_the_serial_model_tells(
-        happenings in prop::collection::vec(happening(), 0..250),
+    fn report_agrees_with_the_model(
+        events in prop::collection::vec(event(), 0..250),
         settings in settings(),
     ) {
-        let expected = Model::of(&happenings).report();
-        prop_assert_eq!(by_name(report(&happenings, &settings)), by_name(expected));
+        let expected = Model::of(&events).report();
+        prop_assert_eq!(by_name(report_of_engine(&events, &settings)), by_name(expected));
     }
 }
