@@ -8,7 +8,8 @@ mod common;
 use std::fmt::Debug;
 
 use common::cases;
-use common::model::{ModelFormat, ModelInput, ModelRecord, ModelSource, RunResult, decode_record, run};
+use common::model::decode::{ModelRecord, decode_record};
+use common::model::{ModelFormat, ModelInput, ModelSource, RunResult, run};
 use common::replay::{
     Chunk, DecodedRecord, ReadSchedule, RunSettings, decode, is_compressed_or_utf16, is_damaged_archive, run_engine,
     split_into_payloads,
@@ -189,7 +190,7 @@ fn for_any_bytes_and_settings(
         }
     }
     try_random((bytes(seeds), settings()), default_cases, |(bytes, (settings, schedule))| {
-        property(&bytes, &settings, &schedule)
+        property(&bytes, &settings, &schedule);
     });
 }
 

@@ -4,7 +4,6 @@
 
 #![allow(dead_code, reason = "each test uses only a part of it")]
 
-#[cfg(unix)]
 pub mod live;
 pub mod model;
 pub mod replay;

@@ -2,17 +2,14 @@
 //!
 //! It shares no code with the crate.
 
-mod decode;
+pub mod decode;
 mod split;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
-pub use decode::ModelRecord;
-#[allow(unused_imports, reason = "only one test decodes single records")]
-pub use decode::decode_record;
-use decode::{decode_fields, decode_row, saved_field};
+use decode::{ModelRecord, decode_fields, decode_row, saved_field};
 use split::{RawRecord, split, trim};
 
 /// Which records an input may contain.
