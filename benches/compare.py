@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Measures adseg beside every other way to do its job, and checks that all of them give the same bytes.
+"""Compares the speed of adseg with other programs that do the same job, and checks that all write the same bytes.
 
-The others stand in yardsticks/. Running and measuring is in runs.py, the tables are in report.py, the machine in
-machine.py. Needs Python 3.10 or later and Rust; mawk, gzip and zstd where they are there. Polars and DuckDB are
-installed into a virtual environment of their own below target/.
+The other programs are in yardsticks/. runs.py runs and measures commands, report.py renders the tables, machine.py
+describes the machine. Needs Python 3.10 or later and Rust, and uses mawk, gzip and zstd if they are installed. Polars
+and DuckDB are installed into a virtual environment below target/.
 """
 
 import argparse
@@ -27,7 +27,7 @@ VENV = PROJECT / "target" / "compare" / "venv"
 PACKAGES = ["polars==2.1.0", "duckdb==2.0.0"]
 FIXTURE = PROJECT / "fixtures" / "sample"
 
-# What a conversion of `adseg generate` takes, rounded up.
+# The size of a conversion that `adseg generate` writes, rounded up.
 EVENT_BYTES = 75
 PARTS = ["yardsticks", "forms", "growth", "start"]
 
@@ -43,22 +43,22 @@ def arguments():
     add("--members", type=int, default=1_000_000, help="rows of the loyalty list (default: 1 million)")
     add("--customers", type=int, default=5_000_000, help="distinct customers (default: 5 million)")
     add("--runs", type=int, default=7, help="runs of each command (default: 7)")
-    add("--slow-runs", type=int, default=3, help="runs of those that take long: mawk and plain Python (default: 3)")
-    add("--long", action="store_true", help="also with ten times the events, members and customers, if there is room")
-    add("--dir", type=Path, help="where the data goes, in a folder that is removed (default: /dev/shm if it is there)")
+    add("--slow-runs", type=int, default=3, help="runs of the slow commands: mawk, plain Python (default: 3)")
+    add("--long", action="store_true", help="also measure ten times the data, if there is space")
+    add("--dir", type=Path, help="write the data into a temporary folder in DIR (default: /dev/shm if it exists)")
     add("--adseg", type=Path, help="measure this program instead of a release build of this project")
     add("--without", action="append", default=[], choices=["polars", "duckdb", "python", "mawk"],
-        help="leave a yardstick out; the answers are checked against plain Python's all the same")
+        help="leave out this program; all outputs are still compared with that of plain Python")
     add("--only", action="append", default=[], choices=PARTS,
         help="measure only this part")
-    add("--write", action="store_true", help="put what was measured into benches/RESULTS.md")
+    add("--write", action="store_true", help="write the results into benches/RESULTS.md")
     args = parser.parse_args()
     if args.write and (args.only or args.without):
-        parser.error("--write is for the whole comparison, without --only and --without")
+        parser.error("--write needs the whole comparison, without --only and --without")
     return args
 
 
-def tell(message):
+def log(message):
     print(message, file=sys.stderr, flush=True)
 
 
@@ -70,7 +70,7 @@ def call(*command, **options):
 
 
 class Comparison:
-    """The parts of the comparison. Each adds its rows to a table, and the targets that they are held to."""
+    """The parts of the comparison. Each adds tables of rows, and the targets for them."""
 
     def __init__(self, args, folder):
         self.args, self.folder = args, folder
@@ -92,7 +92,7 @@ class Comparison:
         return Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")).resolve() / "release" / "adseg"
 
     def install(self):
-        """The Python of an environment that holds exactly the packages that are compared."""
+        """Installs the packages that are compared, and returns the Python of their virtual environment."""
         python = VENV / "bin" / "python"
         if not python.exists():
             call(sys.executable, "-m", "venv", VENV)
@@ -102,7 +102,7 @@ class Comparison:
     def run(self):
         size = [self.args.events, self.args.members, self.args.customers]
         self.generate(self.loyalty, self.conversions, *size)
-        tell("plain Python says what the answers have to be")
+        log("expected answers, by plain Python")
         self.expected = self.plain_python(self.conversions)
         for part in filter(self.wants, PARTS):
             getattr(self, part)()
@@ -110,7 +110,7 @@ class Comparison:
     # Data.
 
     def make(self, *argv, into=None):
-        """Runs a command that makes data, and remembers how a person would type it."""
+        """Runs a command that writes data, and records it for the report."""
         self.made.append(self.typed(argv) + (f" > {self.typed([into])}" if into else ""))
         if into:
             with open(into, "wb") as file:
@@ -119,17 +119,17 @@ class Comparison:
             call(*argv)
 
     def generate(self, loyalty, conversions, events, members, customers, **options):
-        """Makes a list and conversions up."""
+        """Writes a generated loyalty list and conversions."""
         self.make(self.adseg, "generate", "--loyalty", loyalty, "--conversions", conversions, "--events", events,
                   "--members", members, "--customers", customers, **options)  # fmt: skip
 
     def typed(self, argv):
-        """A command as a person would type it, with $D for the folder of the data."""
+        """The command for a shell, with $D for the folder of the data."""
         words = " ".join("adseg" if word == self.adseg else str(word) for word in argv)
         return words.replace(str(self.folder), "$D").replace(f"{PROJECT}/", "").replace(sys.executable, "python3")
 
     def plain_python(self, conversions, loyalty=None):
-        """The SHA-256 of the answers that plain Python gives."""
+        """The SHA-256 of the answers of plain Python."""
         with open(self.scratch, "wb") as answers:
             call(sys.executable, YARDSTICKS / "campaign.py", loyalty or self.loyalty, conversions, stdout=answers)
         digest = sha256(self.scratch)
@@ -139,23 +139,23 @@ class Comparison:
     # Rows.
 
     def row(self, name, argv, runs=None, stdin=None, stdout=None, writes=None, answers=True):
-        """A row, to /dev/null unless it says otherwise."""
+        """A row that writes to /dev/null by default."""
         shown = self.typed(argv) + (f" < {self.typed([stdin])}" if stdin else "")
         if not writes:
             shown += f" > {self.typed([stdout or os.devnull])}"
         return Row(name, shown, argv, stdin, stdout, writes, runs or self.args.runs, answers)
 
     def adseg_row(self, name, *more, loyalty=None, conversions=None, stdin=None, to_file=False, **options):
-        """A run of adseg, to /dev/null unless it is to a file."""
+        """A run of adseg that writes to /dev/null by default."""
         loyalty, conversions = loyalty or self.loyalty, conversions or [self.conversions]
         argv = [self.adseg, "run", "--loyalty", loyalty, "--conversions", *conversions, *more]
         return self.row(name, argv, stdin=stdin, stdout=self.scratch if to_file else None, **options)
 
     def table(self, title, rows, expected=None, against=None):
-        """Checks and measures rows, and makes a table of them, each compared with the row `against`."""
-        tell(f"{title}: answers")
+        """Checks and measures rows, and adds a table that compares each with the row `against`."""
+        log(f"{title}: answers")
         check(rows, expected or self.expected, self.scratch)
-        tell(f"{title}: time and memory")
+        log(f"{title}: time and memory")
         measure(rows)
         self.tables.append((title, rows, against or rows[0]))
 
@@ -165,7 +165,7 @@ class Comparison:
     # Parts.
 
     def yardsticks(self):
-        """The same job done by others, and the threads of adseg."""
+        """The same job by other programs, and by adseg on 1 and 2 threads."""
         to_file = self.adseg_row("adseg", to_file=True)
         to_null = self.adseg_row("adseg, to /dev/null")
         one, two = [self.adseg_row(f"adseg, {n} thread{'s'[n < 2:]}, to /dev/null", "--threads", n) for n in (1, 2)]
@@ -183,7 +183,7 @@ class Comparison:
         self.target(f"peak memory beyond the list at the end ({state / MIB:.0f} MiB)", (peak - state) / MIB, " MiB", 64)
 
     def others(self):
-        """Whoever else does the job, as far as it is there and wanted."""
+        """The other programs that do the job, if they are installed and wanted."""
         answers, files, slow = self.scratch, [self.loyalty, self.conversions], self.args.slow_runs
         frames = [self.data_frames, YARDSTICKS / "campaign_polars.py", *files, answers]
         duck = [self.data_frames, YARDSTICKS / "campaign_duckdb.py", *files, answers]
@@ -196,12 +196,12 @@ class Comparison:
             "mawk": self.row("mawk", mawk, slow, stdout=answers),
         }
         if not shutil.which("mawk"):
-            tell("mawk is not there and is left out")
+            log("mawk is not installed; left out")
             rows.pop("mawk")
         return {name: row for name, row in rows.items() if name not in self.args.without}
 
     def list_at_the_end(self):
-        """The bytes of the loyalty list as a run saves it: every member's row, the newly enrolled among them."""
+        """The size of the list that a run saves: one row for each member, newly enrolled ones included."""
         saved = self.path("saved.txt")
         call(self.adseg, "run", "--loyalty", self.loyalty, "--conversions", self.conversions, "-o", os.devnull,
              "--save-loyalty", saved)  # fmt: skip
@@ -210,14 +210,14 @@ class Comparison:
         return size
 
     def forms(self):
-        """The same events in other forms: framed, interleaved, packed, and half of them one customer's."""
+        """The same events framed, interleaved and compressed, and with half of them from one customer."""
         self.framed()
         self.interleaved()
         for tool, ending in [("gzip", "gz"), ("zstd", "zst")]:
             if shutil.which(tool):
-                self.packed(tool, ending)
+                self.compressed(tool, ending)
             else:
-                tell(f"{tool} is not there and is left out")
+                log(f"{tool} is not installed; left out")
         self.skewed()
 
     def framed(self):
@@ -240,16 +240,16 @@ class Comparison:
         self.target("interleaved, times as long as two files", twin.median / text.median, "×", 1.3)
         stream.unlink()
 
-    def packed(self, tool, ending):
-        packed = self.path(f"conversions.txt.{ending}")
-        self.make(tool, "-c", self.conversions, into=packed)
-        unpack = self.row(f"{tool} -dc", [tool, "-dc", packed], answers=False)
-        text, twin = self.adseg_row("text"), self.adseg_row(f"packed with {tool}", conversions=[packed])
-        self.table(f"Packed with {tool}", [text, twin, unpack])
-        by_text, by_tool = twin.median / text.median, twin.median / unpack.median
+    def compressed(self, tool, ending):
+        compressed = self.path(f"conversions.txt.{ending}")
+        self.make(tool, "-c", self.conversions, into=compressed)
+        decompress = self.row(f"{tool} -dc", [tool, "-dc", compressed], answers=False)
+        text, twin = self.adseg_row("text"), self.adseg_row(f"compressed with {tool}", conversions=[compressed])
+        self.table(f"Compressed with {tool}", [text, twin, decompress])
+        by_text, by_tool = twin.median / text.median, twin.median / decompress.median
         what = f"{tool}, times as long as the slower of text ({by_text:.2f} ×) and `{tool} -dc` ({by_tool:.2f} ×)"
         self.target(what, min(by_text, by_tool), "×", 1.3)
-        packed.unlink()
+        compressed.unlink()
 
     def skewed(self):
         skewed = self.path("skewed.txt")
@@ -260,7 +260,7 @@ class Comparison:
         skewed.unlink()
 
     def growth(self):
-        """Ten times as much: of everything, and of the log alone."""
+        """Ten times as much data, and the log read ten times over."""
         tenth = [max(1, count // 10) for count in (self.args.events, self.args.members, self.args.customers)]
         small = [self.path("loyalty-tenth.txt"), self.path("conversions-tenth.txt")]
         self.generate(*small, *tenth)
@@ -268,7 +268,7 @@ class Comparison:
         check([self.adseg_row("", loyalty=small[0], conversions=small[1:])],
               self.plain_python(small[1], small[0]), self.scratch)  # fmt: skip
         all_of_it = self.adseg_row("all")
-        # Nothing is expected of the log ten times over: no yardstick has the patience.
+        # The answers to the log ten times over are not checked: plain Python would take too long.
         over = self.adseg_row("the log ten times over", conversions=[self.conversions] * 10, answers=False,
                               runs=self.args.slow_runs)  # fmt: skip
         self.table("Ten times as much", [all_of_it, row, over])
@@ -284,7 +284,7 @@ class Comparison:
         """Ten times the events, members and customers, as files."""
         events = self.args.events * 10
         if shutil.disk_usage(self.folder).free < events * EVENT_BYTES * 1.3:
-            tell("there is no room for ten times the events; left out")
+            log("not enough space for ten times the events; left out")
             return
         large = [self.path("loyalty-tenfold.txt"), self.path("conversions-tenfold.txt")]
         self.generate(*large, events, self.args.members * 10, self.args.customers * 10)
@@ -297,7 +297,7 @@ class Comparison:
             path.unlink()
 
     def start(self):
-        """What a run costs that has nothing to do."""
+        """The time of a run with almost no data."""
         runs = 30 * self.args.runs
         sample = [FIXTURE / "loyalty.txt", FIXTURE / "conversions.txt"]
         tiny = self.adseg_row("a few lines", loyalty=sample[0], conversions=sample[1:], runs=runs)
@@ -308,7 +308,7 @@ class Comparison:
 
 
 def interleaved_answers(stream):
-    """The SHA-256 of the answers to a stream of members and conversions, worked out one by one."""
+    """The SHA-256 of the answers to an interleaved stream, computed record by record."""
     digest, members = hashlib.sha256(), set()
     with open(stream, "rb") as records:
         for record in records:
@@ -325,7 +325,7 @@ def interleaved_answers(stream):
 
 
 def give_half_to_one(conversions, skewed):
-    """Copies conversions, every second one as the first one's customer."""
+    """Copies conversions, every second one with the email of the first."""
     with open(conversions, "rb") as events, open(skewed, "wb") as out:
         one = None
         for number, event in enumerate(events):
@@ -336,7 +336,7 @@ def give_half_to_one(conversions, skewed):
 
 def main():
     args = arguments()
-    # However the script ends, its data goes with it.
+    # SIGTERM must remove the data, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     base = args.dir or (Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None)
     with tempfile.TemporaryDirectory(prefix="adseg-compare-", dir=base) as folder:

@@ -1,4 +1,4 @@
-"""What the figures were measured on: the machine, and the versions of the tools."""
+"""Describes the machine, and the versions of the tools."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def first_line(*command):
-    """The first line that a command says, or None where there is no such command."""
+    """The first line that a command prints, or None if it is not installed."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
@@ -17,7 +17,7 @@ def first_line(*command):
 
 
 def cpu():
-    """The processor's name, with its family and model, for names alone say little on rented machines."""
+    """The processor's name, family and model. The name alone is often generic on virtual machines."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -33,7 +33,7 @@ def cores():
 
 
 def machine(folder):
-    """What the figures depend on, as pairs of a name and what there is."""
+    """Properties of the machine that affect the figures, as pairs of name and value."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     kernel = f"{platform.system()} {platform.release()}"
     file_system = first_line("stat", "-f", "-c", "%T", str(folder)) or "unknown"
@@ -46,9 +46,9 @@ def machine(folder):
 
 
 def versions(adseg, venv_python):
-    """The versions of what is compared, as pairs of a name and a version; tools that are not there are left out."""
+    """The versions of the tools, as pairs of name and version, without tools that are not installed."""
     python_packages = "import duckdb, polars; print(f'Polars {polars.__version__}, DuckDB {duckdb.__version__}')"
-    told = [
+    found = [
         ("adseg", first_line(adseg, "--version")),
         ("compiler", first_line("rustc", "--version")),
         ("cat", first_line("cat", "--version")),
@@ -58,4 +58,4 @@ def versions(adseg, venv_python):
         ("gzip", first_line("gzip", "--version")),
         ("zstd", first_line("zstd", "--version")),
     ]
-    return [(name, version) for name, version in told if version]
+    return [(name, version) for name, version in found if version]

@@ -1,20 +1,20 @@
-"""The tables of the comparison, as Markdown, and their place in RESULTS.md."""
+"""Renders the comparison as Markdown, and writes it into RESULTS.md."""
 
 import sys
 from dataclasses import dataclass
 
 from runs import MIB, own_peak
 
-BEGIN = "<!-- measured: begin. What stands up to the end mark is written by compare.py. -->"
+BEGIN = "<!-- measured: begin. compare.py writes everything up to the end mark. -->"
 END = "<!-- measured: end -->"
 
-# The page before anything was measured. What is written around the marks by hand stays.
+# A new page. Text outside the marks is kept.
 PAGE = f"# How fast adseg is\n\n{BEGIN}\n{END}\n"
 
 
 @dataclass
 class Target:
-    """A promise, and what came of it."""
+    """A target and the measured value."""
 
     what: str
     measured: float
@@ -28,7 +28,7 @@ class Target:
 
 
 def table(head, rows):
-    """A table of Markdown; every column but the first is aligned to the right."""
+    """A Markdown table. Every column but the first is aligned to the right."""
     rule = ["---"] + ["---:"] * (len(head) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
@@ -38,7 +38,7 @@ def seconds(value):
 
 
 def memory(peak):
-    """What the system counts for a process begins with what its parent held: a small one is only known to be small."""
+    """The system counts a process from the memory of its parent, so for a small one only an upper bound is known."""
     floor = own_peak()
     return f"under {floor / MIB:.0f} MiB" if peak <= floor else f"{peak / MIB:,.0f} MiB"
 
@@ -61,13 +61,13 @@ def target_rows(targets):
 
 
 def commands(comparison):
-    """Every command once, in the order in which they were met."""
+    """Every command once, in order of first use."""
     run = (row.shown for _, rows, _ in comparison.tables for row in rows)
     return "\n".join(["```sh", *dict.fromkeys(comparison.made), "", *dict.fromkeys(run), "```"])
 
 
 def report(args, about, comparison):
-    """All that was measured, as Markdown."""
+    """All results as Markdown."""
     flags = f"--events {args.events} --members {args.members} --customers {args.customers} --runs {args.runs}"
     flags += f" --slow-runs {args.slow_runs}" + (" --long" if args.long else "")
     parts = [
@@ -83,10 +83,10 @@ def report(args, about, comparison):
 
 
 def publish(path, measured):
-    """Puts what was measured between the marks of the page, and leaves the rest of it alone."""
+    """Replaces the text between the marks of the page."""
     page = path.read_text() if path.exists() else PAGE
     before, found, rest = page.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not (found and ended):
-        sys.exit(f"compare.py: {path.name} has no marks to write between: {BEGIN} … {END}")
+        sys.exit(f"compare.py: {path.name} lacks the marks {BEGIN} … {END}")
     path.write_text(f"{before}{BEGIN}\n\n{measured}\n\n{END}{after}")

@@ -1,6 +1,6 @@
-"""Runs commands side by side, and measures time and peak memory of each as a whole process.
+"""Runs commands in turn, and measures time and peak memory of each process.
 
-What is run, and what the figures have to be, is in compare.py.
+compare.py defines the commands and the targets.
 """
 
 import hashlib
@@ -18,18 +18,18 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass
 class Row:
-    """One command. `shown` is how a person would type it; D is the folder of the data."""
+    """One command. `shown` is the command for a shell; $D is the folder of the data."""
 
     name: str
     shown: str
     argv: list
     stdin: Path | None = None
-    # Where the standard output goes; None is /dev/null.
+    # Receives the standard output; None is /dev/null.
     stdout: Path | None = None
-    # A file that the command writes by itself.
+    # A file that the command writes itself.
     writes: Path | None = None
     runs: int = 1
-    # Whether it answers the conversions, so that the answers can be checked.
+    # Whether it decides the conversions, so that its answers can be checked.
     answers: bool = True
     seconds: list = field(default_factory=list)
     peaks: list = field(default_factory=list)
@@ -40,11 +40,11 @@ class Row:
 
     @property
     def peak(self):
-        """The most memory that any run took, in bytes."""
+        """The maximum peak memory of all runs, in bytes."""
         return max(self.peaks)
 
     def run(self):
-        """Runs it once, into a fresh file, and gives seconds and peak memory in bytes."""
+        """Runs the command once, into a new file. Returns seconds and peak memory in bytes."""
         for made in (self.stdout, self.writes):
             if made:
                 made.unlink(missing_ok=True)
@@ -59,11 +59,11 @@ class Row:
         _, status, usage = os.wait4(process, 0)
         seconds = time.perf_counter() - began
         if status != 0:
-            sys.exit(f"compare.py: this failed: {' '.join(argv)}")
+            sys.exit(f"compare.py: command failed: {' '.join(argv)}")
         return seconds, usage.ru_maxrss * RSS_UNIT
 
     def digest(self, scratch):
-        """Runs it once and gives the SHA-256 of what it answers. `scratch` takes the answers that go nowhere."""
+        """Runs the command once and returns the SHA-256 of its answers, which go to `scratch` instead of /dev/null."""
         redirected = self.stdout
         if not (self.stdout or self.writes):
             self.stdout = scratch
@@ -84,20 +84,20 @@ def sha256(path):
 
 
 def check(rows, expected, scratch):
-    """Runs every row that answers once, as a warm-up, and ends the script unless its answers are the expected bytes."""
+    """Runs every row once, which is also the warm-up, and exits unless its answers are the expected bytes."""
     for row in rows:
         if not row.answers:
             row.run()
         elif row.digest(scratch) != expected:
-            sys.exit(f"compare.py: other answers than those of plain Python came from: {row.shown}")
+            sys.exit(f"compare.py: answers differ from those of plain Python: {row.shown}")
 
 
 def measure(rows):
-    """Runs the rows round robin, so that what else the machine does meets all of them alike."""
+    """Runs the rows in turn, so that other load on the machine affects all of them alike."""
     rounds = max(row.runs for row in rows)
     for turn in range(rounds):
         for row in rows:
-            # A row with fewer runs has them spread over the rounds.
+            # The runs of a row with fewer runs are spread over the rounds.
             if turn * row.runs // rounds < (turn + 1) * row.runs // rounds:
                 seconds, peak = row.run()
                 row.seconds.append(seconds)
@@ -108,5 +108,5 @@ def measure(rows):
 
 
 def own_peak():
-    """The peak memory of this script: what the system counts for a child begins here, so less cannot be seen."""
+    """The peak memory of this script, where the count for a child begins: less than this cannot be measured."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT

@@ -1,62 +1,69 @@
 //! adseg decides who gets an additional promo code: it replays an ad campaign's conversions against its loyalty list.
 //!
-//! # The way of the data
-//!
-//! Bytes walk through the rooms of this house once, in one direction:
+//! # The path of a record
 //!
 //! ```text
-//! source -> decoder -> partition -> state -> encoder -> sink
+//! source -> blocks of whole records -> slices decoded in parallel -> partitions apply -> slices encoded in parallel -> writer
 //! ```
 //!
 //! | step | what happens | where |
 //! |---|---|---|
-//! | source | A thread reads the inputs in order and cuts them into blocks that end at a record's end. | [`source`] |
-//! | decoder | One record's bytes become a borrowed view, or an error that says what is wrong. | [`record`] |
-//! | partition | A hash of the email says which of the partitions the record belongs to. | [`partition`] |
-//! | state | Each partition knows its members; a pure step takes an event in and gives a decision out. | [`campaign`] |
-//! | encoder | A decided conversion becomes a line. | [`encoder`] |
-//! | sink | A thread writes the lines in input order; files appear whole or not at all. | [`sink`] |
+//! | source | A thread opens the inputs one after the other, decompresses them and detects their format. | `input/source.rs`, `input/format.rs` |
+//! | blocks | It cuts the bytes into blocks that end where a record ends, the same way for every format. | `input/block_reader.rs` |
+//! | decode | A thread splits a slice of a block into records and their fields, checks them, and notes where each field is. | `input/splitter.rs`, `record/decoder.rs` |
+//! | partition | A hash of the email says which partition the record belongs to. | `engine/slice.rs`, `engine/partition.rs` |
+//! | apply | Each partition applies its events in input order: one pure step from event and membership to decision and membership. | `analysis/decide.rs`, `campaign/customers.rs`, `campaign/rule.rs` |
+//! | encode | A thread renders the decisions of a slice, from the fields that the decoder found. | `output/encoder.rs` |
+//! | write | A thread writes in input order; files are replaced whole or not at all. | `output/writer.rs`, `output/staging.rs` |
 //!
-//! The [`engine`] moves blocks through these steps. A block is cut into slices; slices are decoded side by side,
-//! then partitions are applied side by side, each over its own events of all slices in input order, then slices are
-//! encoded side by side. So the order of one email's records is kept without a lock and without sorting anything, and
-//! the answers come out in the order of the input. A loyalty row is an event like any other, one that decides nothing.
-//! Three blocks are under way at once, each a step behind the next, so that no thread waits for the slowest slice or
-//! the fullest partition of a step.
+//! `engine/pipeline.rs` moves three blocks through these steps at once, each one step behind the next. So the order of one
+//! email's records is kept without a lock and without sorting, and decisions come out in the order of the input. What must
+//! happen in input order on one thread (numbering, counting, rejecting) is in `engine/sequencer.rs`.
 //!
-//! What a partition does with its events is a [`computation`], handed to the engine from outside; the only place
-//! where the campaign's rule lives is [`campaign::decide`].
+//! # The modules
 //!
-//! # The program
+//! | module | content |
+//! |---|---|
+//! | [`cli`] | the program: one file a subcommand |
+//! | `input` | from a file or a pipe to blocks, and from a slice to decoded records |
+//! | `record` | what one record means: typed values, and what is wrong with a bad record |
+//! | `campaign` | the rule, the customers of a partition, the saved list; without I/O and threads |
+//! | `engine` | the pipeline |
+//! | `analysis` | what each command computes over the partitions |
+//! | `report` | counting for `adseg report`, and rendering as text, JSON, CSV and HTML |
+//! | `output` | encoders, the writer thread, staged files, the lock on a list, rejects |
+//! | `sample` | the data of `adseg generate` |
+//! | `escape` | the one place that makes untrusted bytes safe to show |
+//! | `location` | where a record is, for messages and reports |
 //!
-//! `adseg report` counts instead of answering: what is counted is in [`tally`], and how it is told in [`report`].
+//! # Invariants
 //!
-//! [`cli`] is what can be typed, [`commands`] does it: one file a subcommand, which checks the arguments, opens the
-//! inputs and outputs, calls the engine, and reports. [`progress`], [`messages`], [`summary`], [`stdio`] and
-//! [`interrupt`] help it; [`man`] makes the man pages. [`reframe`] and [`sample`] are what `adseg frame` and
-//! `adseg generate` do. The library's own errors are typed; `anyhow` lives in [`commands`] alone.
+//! - One email, one partition, for the whole run; nothing a user sees depends on partitions, threads, or how the input arrives.
+//! - A record is decoded once. Spans of its fields travel to the partitions and encoders.
+//! - What input or the system can break is a typed error with the remedy in its text. What only a bug can break aborts: an
+//!   index, or `expect` with the reason why it holds. A panic in any thread ends the run, and no file is changed.
 
-// Nothing that comes in may end the program by surprise.
-#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![warn(clippy::todo, clippy::unimplemented, clippy::print_stdout, clippy::print_stderr)]
+#![warn(clippy::unwrap_used, clippy::todo, clippy::unimplemented, clippy::print_stdout, clippy::print_stderr)]
 
-pub mod campaign;
+mod analysis;
+mod campaign;
 pub mod cli;
-pub mod commands;
-pub mod computation;
-pub mod encoder;
-pub mod engine;
-pub mod interrupt;
-pub mod man;
-pub mod messages;
-pub mod partition;
-pub mod progress;
-pub mod record;
-pub mod reframe;
-pub mod report;
-pub mod sample;
-pub mod sink;
-pub mod source;
-pub mod stdio;
-pub mod summary;
-pub mod tally;
+mod engine;
+mod escape;
+mod input;
+mod location;
+mod output;
+mod record;
+mod report;
+mod sample;
+mod system;
+
+// What integration tests and benches use of the library beside the program.
+pub use analysis::{CountCampaign, Decide, EntryKind, Explain, Histories, saved_list};
+pub use engine::{Counts, DecisionOutput, Failure, Observer, Settings, replay};
+pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReaderSettings};
+pub use location::{Location, RecordNumber};
+pub use output::{DecisionEncoder, OutputFormat, Rejection, write_saved_list};
+pub use record::SourceKind;
+pub use report::{Totals, json, tables};
+pub use sample::{Records, Settings as SampleSettings};

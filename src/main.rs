@@ -1,9 +1,31 @@
-//! The program: reads the arguments and ends with an exit code. Everything else is in the library.
+//! The program: parses the arguments, executes the command, and ends with its exit code.
 
+use std::io::{self, Write};
+use std::panic;
 use std::process::ExitCode;
 
+use adseg::cli::{Cli, Failed, execute, print_error, print_usage_error};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    adseg::commands::dispatch(adseg::cli::Cli::parse())
+    // A panic in any thread ends the program with the exit code that Rust gives panics, 101.
+    panic::set_hook(Box::new(|panic| {
+        drop(writeln!(io::stderr(), "adseg: internal error, please report it: {panic}"));
+    }));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return print_usage_error(error),
+    };
+    match execute(cli) {
+        Ok(exit_code) => exit_code,
+        // Whoever read the output has gone away, which is no reason to complain. Files that were still to be committed are
+        // not there, and a script must not take the run for done.
+        Err(Failed { error, files_discarded }) if is_closed_pipe(&error) => ExitCode::from(u8::from(files_discarded)),
+        Err(Failed { error, .. }) => print_error(&error),
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

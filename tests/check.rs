@@ -99,7 +99,7 @@ fn thousands_of_spellings_of_one_email_are_distinguished() {
     scratch.write("loyalty.txt", (0..40_000).map(row).collect::<String>());
     let report = scratch.run(CHECK).stdout;
     assert_eq!(count_of(&report, "for an email seen before"), 20_000);
-    assert!(report.contains("only by case, so it is somebody else's (19999 times, here first)"), "{report}");
+    assert!(report.contains("only by case, so it is another customer (19999 times, first here)"), "{report}");
 }
 
 #[test]
@@ -108,7 +108,18 @@ fn rare_channels_are_counted_even_if_not_printed() {
     let click = |number: u32| format!("P, ClickConversion, kim@example.com, channel{number}\n");
     scratch.write("conversions.txt", (0..30).map(click).collect::<String>());
     let report = scratch.run(CHECK).stdout;
-    assert_eq!(report.lines().filter(|line| line.contains("is seen only here")).count(), 20);
-    assert!(report.contains("a further channel is seen only once (10 times, here first)"), "{report}");
+    assert_eq!(report.lines().filter(|line| line.contains("occurs only here")).count(), 20);
+    assert!(report.contains("another channel occurs only once (10 times, first here)"), "{report}");
     assert_eq!((count_of(&report, "warnings"), count_of(&report, "channels")), (30, 30));
+}
+
+#[test]
+fn report_can_go_to_a_file_and_quiet_hides_progress() {
+    let scratch = Scratch::small_campaign();
+    let check = "check --loyalty loyalty.txt --conversions conversions.txt";
+    let report = scratch.run(check).stdout;
+    let quiet = scratch.run(&format!("{check} -q -o report.txt"));
+    assert_eq!((quiet.code, &*quiet.stdout, &*quiet.stderr), (Some(0), "", ""));
+    assert_eq!(scratch.read("report.txt"), report);
+    scratch.adseg(&format!("{check} -o conversions.txt")).assert().code(2);
 }

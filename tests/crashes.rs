@@ -185,7 +185,7 @@ fn second_run_saving_to_the_same_list_is_rejected() {
     let scratch = Scratch::small_campaign();
     let first = WaitingRun::start(&scratch, "--save-loyalty loyalty.txt");
     let list = scratch.read("loyalty.txt");
-    let message = "adseg: ./loyalty.txt: another run is at work on it and will replace it; run this one when that one has ended\n";
+    let message = "adseg: ./loyalty.txt: another run is saving to this list; wait for it to finish\n";
     scratch.adseg(&format!("{RUN} --save-loyalty ./loyalty.txt")).assert().code(1).stdout("").stderr(message);
     // A run may read the list and save to another one.
     scratch.adseg(&format!("{RUN} --save-loyalty other.txt")).assert().success();
@@ -207,7 +207,7 @@ fn list_changed_during_the_run_is_not_replaced() {
         fs::rename(scratch.write("draft.txt", "by@hand, , , F\n"), scratch.file(list)).unwrap();
         let (code, stderr) = run.finish(SMALL_CONVERSIONS);
         assert_eq!(code, Some(1));
-        assert!(stderr.contains("somebody else changed it while this run was under way"), "{stderr}");
+        assert!(stderr.contains("the list changed during this run; nothing was replaced, run again"), "{stderr}");
         assert_eq!(scratch.read(list), "by@hand, , , F\n");
         assert_eq!(scratch.read("codes.txt"), "old\n");
     }
@@ -220,7 +220,7 @@ fn rejects_folder_serves_one_run_at_a_time() {
     let first = WaitingRun::start(&scratch, &format!("{skip} -o codes.txt"));
     let second = scratch.run(&format!("{RUN} {skip}"));
     assert_eq!(second.code, Some(1));
-    let message = "adseg: rejects: cannot keep rejects there: another run is at work on it";
+    let message = "adseg: rejects: cannot write rejects: another run is writing to this folder";
     assert!(second.stderr.starts_with(message), "{}", second.stderr);
     assert_eq!(first.finish("nonsense\n").0, Some(0));
     assert_eq!(scratch.read("rejects/conversions.txt"), "nonsense\n");
@@ -254,4 +254,58 @@ fn concurrent_runs_never_undo_each_other() {
     let mut expected: Vec<_> = (0..customers).map(|customer| format!("customer{customer}@example.com, , , ")).collect();
     expected.sort_unstable();
     assert_eq!(enrolled, expected);
+}
+
+#[cfg(target_os = "linux")]
+/// Starts a small run under strace, which delays some system calls, and sends it SIGTERM when `is_time`. Returns its exit
+/// code and how long its temporary files stayed after the signal.
+#[cfg(target_os = "linux")]
+fn interrupt_with_delay(scratch: &Scratch, delay: &str, is_time: impl Fn() -> bool) -> (Option<i32>, Duration) {
+    let adseg = env!("CARGO_BIN_EXE_adseg");
+    let script = format!(
+        "exec strace -f -qq -o calls -e trace=fsync -e inject={delay} \\
+         sh -c 'echo $$ > pid; exec {adseg} {RUN} -o codes.txt --save-loyalty loyalty.txt'"
+    );
+    let mut run = Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).spawn().unwrap();
+    let began = Instant::now();
+    while !is_time() {
+        assert!(began.elapsed() < Duration::from_secs(60), "the run does not get there");
+        thread::sleep(Duration::from_millis(2));
+    }
+    Command::new("kill").args(["-TERM", scratch.read("pid").trim()]).status().unwrap();
+    let signalled = Instant::now();
+    while temporary_files(scratch) > 0 {
+        assert!(signalled.elapsed() < Duration::from_secs(60), "temporary files stay");
+        thread::sleep(Duration::from_millis(2));
+    }
+    let took = signalled.elapsed();
+    (run.wait().unwrap().code(), took)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn interrupt_discards_all_files_or_none() {
+    if !Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no strace here");
+        return;
+    }
+    let list = "kim@example.com, kim, kim, F\nlee@example.com, , , \n";
+    let campaign = || {
+        let scratch = Scratch::small_campaign();
+        scratch.write("conversions.txt", purchase("lee@example.com"));
+        scratch
+    };
+    // While the data of a file is synced, the interrupt does not wait for the disk.
+    let (scratch, began) = (campaign(), Instant::now());
+    let is_syncing = || scratch.names().iter().any(|name| name == "calls") && temporary_files(&scratch) == 2;
+    let before_rename = || is_syncing() && began.elapsed() > Duration::from_millis(500);
+    let (code, took) = interrupt_with_delay(&scratch, "fsync:delay_enter=5s:when=1", before_rename);
+    assert_eq!(code, Some(130));
+    assert!(took < Duration::from_secs(3), "the interrupt waited for the disk: {took:?}");
+    assert_eq!(scratch.names(), ["calls", "conversions.txt", "loyalty.txt", "pid"]);
+    // After the first rename, the run ends as if there were none. The third sync is that of the renamed file's folder.
+    let scratch = campaign();
+    let is_renamed = || scratch.file("codes.txt").exists();
+    assert_eq!(interrupt_with_delay(&scratch, "fsync:delay_enter=1s:when=3", is_renamed).0, Some(0));
+    assert_eq!(scratch.read("loyalty.txt"), list);
 }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 const EXPLAIN: &str = "explain --loyalty loyalty.txt --conversions conversions.txt";
+const SOURCES: &str = "--loyalty loyalty.txt --conversions conversions.txt";
 
 /// Explains these emails, which may contain white space.
 fn explain_emails(scratch: &Scratch, emails: &[&str]) -> assert_cmd::Command {
@@ -114,31 +115,34 @@ fn record_at(input: &ModelInput, number: u64) -> String {
 }
 
 #[test]
-fn emails_may_come_first_or_last_and_are_trimmed() {
+fn emails_come_first_or_by_option_and_are_trimmed() {
     let scratch = Scratch::small_campaign();
     let first = explain_emails(&scratch, &[" kim@example.com\t"]).assert().success();
     let history = text(first.get_output().stdout.clone());
     assert!(history.starts_with("kim@example.com\n  loyalty.txt:1 "), "{history}");
-    for args in [
-        &format!("{EXPLAIN} kim@example.com"),
-        "explain --conversions conversions.txt --loyalty loyalty.txt kim@example.com",
-    ] {
-        scratch.adseg(args).assert().success().stdout(history.clone());
+    for args in [format!("{EXPLAIN} --email kim@example.com"), format!("explain --email=kim@example.com {SOURCES}")] {
+        scratch.adseg(&args).assert().success().stdout(history.clone());
     }
 }
 
 #[test]
-fn file_named_like_an_email_is_still_a_file() {
+fn name_after_the_files_is_a_file() {
     let scratch = Scratch::small_campaign();
     scratch.write("log@night.txt", "P, ClickConversion, kim@example.com, w\n");
-    let named = scratch.adseg(&format!("{EXPLAIN} log@night.txt kim@example.com")).assert().success();
+    let named = scratch.adseg(&format!("explain kim@example.com {SOURCES} log@night.txt")).assert().success();
     named.stdout(contains("  log@night.txt:1  ").and(contains("2 clicks")));
-    for missing in [
-        &format!("{EXPLAIN} nothing.txt kim@example.com"),
-        "explain kim@example.com --loyalty loyalty.txt --conversions log@day.txt",
+    for (args, message) in [
+        (
+            "lee@example.com",
+            "adseg: gone@store.txt: no such file (if it is an email, put it before the options, or use --email",
+        ),
+        ("--email lee@example.com", "adseg: gone@store.txt: no such file"),
     ] {
-        scratch.adseg(missing).assert().code(1).stderr(contains("cannot read: No such file"));
+        let missing = scratch.adseg(&format!("explain {args} {SOURCES} gone@store.txt")).assert().code(1);
+        missing.stdout("").stderr(starts_with(message));
     }
+    let no_email = scratch.adseg(&format!("explain {SOURCES} kim@example.com")).assert().code(2);
+    no_email.stderr(starts_with("adseg: no email is given; kim@example.com comes before the options"));
 }
 
 #[test]
@@ -157,12 +161,12 @@ fn invalid_email_is_a_usage_error() {
     for (email, reason) in [
         ("", "the email is empty"),
         (" \t", "the email is empty"),
-        ("kim@x,lee@x", "the email \"kim@x,lee@x\" holds a comma"),
-        ("kim\n@x", "the email \"kim\\n@x\" holds a control byte (0x0a)"),
+        ("kim@x,lee@x", "the email \"kim@x,lee@x\" contains a comma"),
+        ("kim\n@x", "the email \"kim\\n@x\" contains a control byte (0x0a)"),
     ] {
         explain_emails(&scratch, &[email]).assert().code(2).stderr(contains(reason));
     }
-    scratch.adseg(EXPLAIN).assert().code(2).stderr(starts_with("adseg: no email is named"));
+    scratch.adseg(EXPLAIN).assert().code(2).stderr(starts_with("adseg: no email is given"));
 }
 
 #[test]
@@ -178,7 +182,7 @@ fn emails_from_a_file_or_pipe_are_reported_once() {
 
     scratch.write("emails.txt", "kim@example.com\na,b\n");
     let bad = explain_emails(&scratch, &["--emails", "emails.txt"]).assert().code(1);
-    bad.stderr("adseg: emails.txt:2: the email \"a,b\" holds a comma\n");
+    bad.stderr("adseg: emails.txt:2: the email \"a,b\" contains a comma\n");
     let twice = scratch.adseg("explain --emails - --loyalty loyalty.txt --conversions -").assert().code(2);
     twice.stderr(contains("'-' is named for the emails and for a source"));
 }
@@ -192,7 +196,7 @@ fn bad_record_stops_explain_like_a_run_or_is_counted() {
     let skipped =
         explain_emails(&scratch, &["kim@example.com", "lee@example.com", "--on-error", "skip"]).assert().success();
     skipped
-        .stdout(contains("1 click, ").and(ends_with("occurs in no good record (1 bad one was skipped)\n")))
+        .stdout(contains("1 click, ").and(ends_with("occurs in no good record (1 bad record was skipped)\n")))
         .stderr(starts_with("adseg: conversions.txt:2: ").and(ends_with("adseg: 1 bad record skipped\n")));
     let limit = ["kim@example.com", "--on-error", "skip", "--max-rejects", "0"];
     explain_emails(&scratch, &limit)
@@ -229,7 +233,7 @@ fn text_report_limits_near_matches() {
     let scratch = Scratch::small_campaign();
     let spelling = |number: usize| format!("{}kim@example.com, , , F\n", "\u{a0}".repeat(number));
     scratch.write("loyalty.txt", (1..=100).map(spelling).collect::<String>());
-    let report = scratch.run(&format!("{EXPLAIN} kim@example.com")).stdout;
+    let report = scratch.run(&format!("explain kim@example.com {SOURCES}")).stdout;
     assert_eq!(report.matches("another customer is \"\\u{a0}").count(), 10, "{report}");
     assert!(report.ends_with("  and 90 more that differ only by case or white space\n"), "{report}");
 }

@@ -82,7 +82,7 @@ fn half_a_million_consecutive_bad_records_are_kept() {
     let args = format!("{RUN_STDIN} --on-error skip --rejects rejects");
     let output = scratch.run_with(&args, format!("{bad}{SMALL_CONVERSIONS}"));
     assert_eq!(output.stdout, SMALL_ANSWERS);
-    assert!(output.stderr.ends_with("adseg: 500000 bad records kept in rejects, the first 5 told above\n"));
+    assert!(output.stderr.ends_with("adseg: 500000 bad records kept in rejects, the first 5 printed above\n"));
     assert_same(scratch.read("rejects/conversions.txt"), bad, "kept rejects");
     assert!(scratch.read("rejects/errors.jsonl").lines().last().unwrap().contains("\"line\":500000,"));
 }
@@ -182,7 +182,7 @@ fn file_missing_when_it_is_opened_stops_the_run() {
     let args = format!("{RUN} tue.txt --save-loyalty saved.txt");
     let delete = || fs::remove_file(scratch.file("tue.txt")).unwrap();
     let CommandOutput { code, stderr, .. } = run_with_change(&scratch, &args, delete);
-    assert_eq!((code, &*stderr), (Some(1), "adseg: tue.txt: cannot open: No such file or directory (os error 2)\n"));
+    assert_eq!((code, &*stderr), (Some(1), "adseg: tue.txt: cannot open: No such file or directory\n"));
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
 }
 
@@ -246,8 +246,8 @@ fn file_size_limit_is_an_error_and_leaves_nothing() {
     let valid = "run --loyalty loyalty.txt --conversions valid.txt";
     let skip = format!("{RUN} --on-error skip --rejects rejects");
     for (limit, args, message) in [
-        (1, format!("{valid} -o new.txt"), "adseg: new.txt: cannot write: File too large (os error 27)\n"),
-        (1, format!("{valid} -o codes.txt"), "adseg: codes.txt: cannot write: File too large (os error 27)\n"),
+        (1, format!("{valid} -o new.txt"), "adseg: new.txt: cannot write: File too large\n"),
+        (1, format!("{valid} -o codes.txt"), "adseg: codes.txt: cannot write: File too large\n"),
         (2, format!("{skip} -o codes.txt --save-loyalty loyalty.txt --max-rejects 9999"), "File too large"),
         (2, format!("{skip} -o codes.txt"), "File too large"),
     ] {
@@ -300,7 +300,7 @@ fn full_disk_leaves_the_old_files() {
     ] {
         let CommandOutput { code, stderr, .. } = scratch.run(&format!("{RUN} {outputs}"));
         assert_eq!(code, Some(1));
-        assert!(stderr.ends_with(": cannot write: No space left on device (os error 28)\n"), "{stderr}");
+        assert!(stderr.ends_with(": cannot write: No space left on device\n"), "{stderr}");
         assert_eq!(scratch.names_in("disk"), ["codes.txt", "list.txt"]);
         assert_eq!(scratch.read("disk/codes.txt") + &scratch.read("disk/list.txt"), "old\nold\n");
     }
@@ -313,7 +313,7 @@ fn gzip_file_padded_with_zeros_is_complete() {
     assert_eq!(scratch.run_with(RUN_STDIN, padded.clone()).stdout, SMALL_ANSWERS);
     let output = scratch.run_with(RUN_STDIN, [&padded, &b"more"[..]].concat());
     assert_eq!(output.code, Some(1));
-    assert!(output.stderr.contains("something behind the zeros"), "{}", output.stderr);
+    assert!(output.stderr.contains("something after the zeros"), "{}", output.stderr);
 }
 
 #[test]
@@ -323,12 +323,12 @@ fn wrong_format_is_reported_with_a_remedy() {
     // A window of 2 GiB is larger than any that is accepted by default.
     let large_window = b"\x28\xb5\x2f\xfd\x00\xa8\x00\x00\x00".to_vec();
     for (args, stdin, message) in [
-        (RUN_STDIN, utf_16.clone(), "adseg: stdin: cannot open: this is UTF-16 text; make it UTF-8 first"),
+        (RUN_STDIN, utf_16.clone(), "adseg: stdin: cannot open: this is UTF-16 text; convert it to UTF-8 first"),
         (RUN_STDIN, gzip(&utf_16), "adseg: stdin: cannot open: this is UTF-16 text"),
         (
             "run --loyalty loyalty.txt --loyalty-format text --conversions - --input-format framed",
             SMALL_CONVERSIONS.into(),
-            "adseg: stdin: record 1 at byte 0: the frame's length reads \"Hood\" (is this plain text? leave --input-format away then)",
+            "adseg: stdin: record 1 at byte 0: the frame's length reads \"Hood\" (is this plain text? drop --input-format framed)",
         ),
         (
             "unframe",
@@ -338,7 +338,7 @@ fn wrong_format_is_reported_with_a_remedy() {
         (
             RUN_STDIN,
             large_window,
-            "adseg: stdin: cannot open: the zstd data needs a window of more than 128 MiB; unpack it first",
+            "adseg: stdin: cannot open: the zstd data needs a window of more than 128 MiB; decompress it first",
         ),
     ] {
         let CommandOutput { code, stderr, .. } = scratch.run_with(args, stdin);

@@ -48,7 +48,7 @@ fn fixed_rejects_can_be_replayed() {
         .adseg(&format!("{replay} --on-error skip --rejects rejects"))
         .assert()
         .code(2)
-        .stderr(contains("rejects/conversions.txt is being read and would be replaced by new rejects"));
+        .stderr(contains("rejects/conversions.txt is an input and would be replaced by new rejects"));
     // … and a run without rejects removes the old ones.
     scratch.write("conversions.txt", SMALL_CONVERSIONS);
     scratch.adseg(SKIP).assert().success().stderr("");
@@ -104,7 +104,7 @@ fn rejects_never_replace_other_files() {
         for other in &others {
             scratch.write(&format!("rejects/{other}"), "precious\n");
         }
-        scratch.adseg(SKIP).assert().code(2).stderr(contains("holds files that are no rejects of an earlier run"));
+        scratch.adseg(SKIP).assert().code(2).stderr(contains("contains files that are not rejects of an earlier run"));
         assert!(others.iter().all(|other| scratch.read(&format!("rejects/{other}")) == "precious\n"), "{others:?}");
     }
 }
@@ -141,7 +141,7 @@ fn saved_list_replaces_only_plain_text() {
     for list in ["loyalty.csv --loyalty-format csv", "loyalty.gz", "loyalty.frames --loyalty-format framed"] {
         let file = list.split(' ').next().unwrap();
         let args = format!("run --loyalty {list} --conversions conversions.txt --save-loyalty ./{file}");
-        scratch.adseg(&args).assert().code(2).stderr(contains("is CSV, framed or packed")).stdout("");
+        scratch.adseg(&args).assert().code(2).stderr(contains("is CSV, framed or compressed")).stdout("");
     }
     assert_eq!(scratch.read("loyalty.csv"), csv);
 }
@@ -196,11 +196,11 @@ fn saved_list_is_the_input_of_the_next_run() {
 fn input_is_never_overwritten() {
     let scratch = Scratch::small_campaign();
     for (args, message) in [
-        ("-o loyalty.txt", "the answers would be written over loyalty.txt, which is being read"),
-        ("-o ./conversions.txt", "the answers would be written over conversions.txt, which is being read"),
+        ("-o loyalty.txt", "the output would be written over loyalty.txt, which is an input"),
+        ("-o ./conversions.txt", "the output would be written over conversions.txt, which is an input"),
         ("--save-loyalty conversions.txt", "the saved list would be written over conversions.txt"),
         ("-o same.txt --save-loyalty ./same.txt", "same.txt is named for two outputs"),
-        ("--save-loyalty -", "cannot both go to the standard output"),
+        ("--save-loyalty -", "cannot both go to standard output"),
     ] {
         scratch.adseg(&format!("{RUN} {args}")).assert().code(2).stdout("").stderr(contains(message));
     }
@@ -231,14 +231,14 @@ fn unusable_file_is_reported_before_any_output() {
     let scratch = Scratch::small_campaign();
     for (conversions, message) in [
         (".", "adseg: .: cannot read a folder; name the files in it\n"),
-        ("nowhere.txt", "adseg: nowhere.txt: cannot read: No such file or directory (os error 2)\n"),
+        ("nowhere.txt", "adseg: nowhere.txt: cannot read: No such file or directory\n"),
     ] {
         let args = format!("run --loyalty loyalty.txt --conversions {conversions} -o codes.txt");
         scratch.adseg(&args).assert().code(1).stderr(message);
     }
     for (output, message) in [
         ("nowhere/codes.txt", "adseg: nowhere/codes.txt: cannot write: nowhere: No such file or directory"),
-        ("nowhere/", "adseg: nowhere/: cannot write: this names a folder\n"),
+        ("nowhere/", "adseg: nowhere/: cannot write: this is the name of a folder\n"),
         (".", "adseg: .: cannot write: is a directory\n"),
     ] {
         scratch.adseg(&format!("{RUN} -o {output}")).assert().code(1).stderr(starts_with(message));
@@ -275,10 +275,10 @@ mod on_linux {
         {
             let output: CommandOutput = scratch.piped(args).stdout(full_disk()).output().unwrap().into();
             assert_eq!(output.code, Some(1), "{args}");
-            assert_eq!(output.stderr, "adseg: stdout: cannot write: No space left on device (os error 28)\n", "{args}");
+            assert_eq!(output.stderr, "adseg: stdout: cannot write: No space left on device\n", "{args}");
         }
         for args in ["-o /dev/full", "-o /dev/null --save-loyalty /dev/full"] {
-            let message = "adseg: /dev/full: cannot write: No space left on device (os error 28)\n";
+            let message = "adseg: /dev/full: cannot write: No space left on device\n";
             scratch.adseg(&format!("{RUN} {args}")).assert().code(1).stderr(message);
         }
         assert!(fs::metadata("/dev/full").is_ok_and(|full| !full.is_file()), "a device is never replaced");

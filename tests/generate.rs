@@ -71,7 +71,7 @@ fn existing_file_is_replaced_only_with_force() {
     let scratch = Scratch::new();
     scratch.write("loyalty.txt", "precious\n");
     let generate = "generate --loyalty loyalty.txt --members 3";
-    scratch.adseg(generate).assert().code(2).stderr(contains("loyalty.txt is there already; --force replaces it"));
+    scratch.adseg(generate).assert().code(2).stderr(contains("loyalty.txt exists already; --force replaces it"));
     assert_eq!(scratch.read("loyalty.txt"), "precious\n");
     scratch.adseg(&format!("{generate} --force")).assert().success();
     assert_eq!(scratch.read("loyalty.txt").lines().count(), 3);

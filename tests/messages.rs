@@ -42,7 +42,7 @@ fn first_bad_record_is_deterministic() {
 fn summary_accounts_for_every_record() {
     let stderr = mixed_campaign().run(&format!("{SKIP} --summary=json --quiet")).stderr;
     let (count, json) = stderr.split_once('\n').unwrap();
-    assert_eq!(count, "adseg: 6 bad records skipped (--rejects DIR would keep them)");
+    assert_eq!(count, "adseg: 6 bad records skipped (--rejects DIR keeps them)");
     let summary: serde_json::Value = serde_json::from_str(json).unwrap();
     for (name, count) in [
         ("records", 12),
@@ -81,7 +81,7 @@ fn first_skipped_records_are_printed_and_all_are_counted() {
     let stderr = output.stderr;
     assert_eq!(stderr.lines().filter(|line| line.contains(": expected a conversion")).count(), 5);
     assert!(stderr.starts_with("adseg: conversions.txt:4: expected a conversion"), "{stderr}");
-    let count = "adseg: 6 bad records skipped, the first 5 told above (--rejects DIR would keep them)\n";
+    let count = "adseg: 6 bad records skipped, the first 5 printed above (--rejects DIR keeps them)\n";
     assert!(stderr.ends_with(count), "{stderr}");
     scratch.adseg(&format!("{SKIP} --quiet")).assert().success().stderr(starts_with("adseg: 6 bad records skipped"));
 }
@@ -116,9 +116,58 @@ fn usage_error_exits_with_2_and_names_the_remedy() {
         (&format!("{RUN} --partitions 1000000"), "expected a number from 1 to 10000"),
         (&format!("{RUN} --threads 0"), "--threads"),
         (&format!("{RUN} --max-record-bytes 0"), "--max-record-bytes"),
-        (&format!("{RUN} --max-rejects 3"), "need --on-error skip"),
+        (&format!("{RUN} --max-rejects 3"), "needs --on-error skip"),
     ] {
         scratch.adseg(args).assert().code(2).stdout(is_empty()).stderr(contains(message));
+    }
+}
+
+#[test]
+fn usage_errors_look_like_all_other_errors() {
+    let scratch = Scratch::small_campaign();
+    for args in ["run", "walk", &format!("{RUN} --no-such-option"), &format!("{RUN} -o loyalty.txt"), "man walk"] {
+        scratch.adseg(args).assert().code(2).stderr(starts_with("adseg: ").and(contains("error: ").not()));
+    }
+    let mut escapes = scratch.adseg("man");
+    escapes
+        .arg("\u{1b}]0;x\u{7}\u{202e}")
+        .assert()
+        .code(2)
+        .stderr(predicate::function(|text: &str| !text.contains(['\u{1b}', '\u{7}', '\u{202e}'])));
+}
+
+#[test]
+fn misspelled_subcommand_is_suggested() {
+    for (typed, meant) in [("rnu", "run"), ("chekc", "check"), ("explian", "explain"), ("order-chekc", "order-check")] {
+        Scratch::new()
+            .adseg(typed)
+            .assert()
+            .code(2)
+            .stderr(contains(format!("a similar subcommand exists: '{meant}'")));
+    }
+}
+
+#[test]
+fn negative_numbers_are_invalid_values() {
+    let scratch = Scratch::small_campaign();
+    for args in [
+        format!("{RUN} --on-error skip --max-rejects -1"),
+        format!("{RUN} --threads -1"),
+        "check --loyalty loyalty.txt --conversions conversions.txt --max-errors -1".to_owned(),
+        "generate --loyalty - --members -1".to_owned(),
+    ] {
+        let assert = scratch.adseg(&args).assert().code(2);
+        assert.stderr(starts_with("adseg: invalid value '-1' for '--").and(contains("expected a ")));
+    }
+}
+
+#[test]
+fn options_are_grouped_in_one_order() {
+    const GROUPS: [&str; 7] = ["Inputs:", "Output:", "Report:", "Data:", "Bad records:", "Messages:", "Speed:"];
+    for command in ["run", "check", "order-check", "explain", "report", "frame", "unframe", "generate"] {
+        let help = Scratch::new().run(&format!("{command} --help")).stdout;
+        let groups: Vec<_> = help.lines().filter_map(|line| GROUPS.iter().position(|group| *group == line)).collect();
+        assert!(!groups.is_empty() && groups.is_sorted() && groups.windows(2).all(|pair| pair[0] != pair[1]), "{help}");
     }
 }
 

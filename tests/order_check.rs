@@ -95,19 +95,6 @@ proptest! {
         let summary = lines.last().unwrap();
         prop_assert_eq!(&summary["clicks"], dependent.len());
         prop_assert_eq!(&summary["codes"], codes(&given));
-        for (extreme, expected_codes) in [
-            ("most", by_order.iter().map(codes).max().unwrap()),
-            ("fewest", by_order.iter().map(codes).min().unwrap()),
-        ] {
-            let Some(file_names) = summary[extreme]["files"].as_array() else {
-                prop_assert!(dependent.is_empty());
-                continue;
-            };
-            prop_assert_eq!(&summary[extreme]["codes"], expected_codes);
-            let order: Vec<usize> = file_names.iter().map(file_of).collect();
-            prop_assert_eq!(order.iter().copied().collect::<BTreeSet<_>>(), given_order.iter().copied().collect::<BTreeSet<_>>());
-            prop_assert_eq!(codes(&decisions(&files, &order)), expected_codes, "{} {:?}", extreme, order);
-        }
 
         // There is one pair for every click and every other file with a purchase by its customer.
         let pairs: u64 = lines.iter().filter_map(|line| line["clicks"].as_u64().filter(|_| line["kind"] == "pair")).sum();
@@ -140,12 +127,10 @@ fn text_report_is_short_unless_all_is_given() {
     let scratch = order_dependent_campaign();
     let first = scratch.adseg(&format!("{ORDER_CHECK} clicks.txt purchases.txt")).assert().code(1);
     first.stdout(
-        contains("24 clicks hang on the order of the conversions files; in the order given, 0 of them get a code\n")
+        contains("24 clicks depend on the order of the conversions files; in the order given, 0 of them get a code\n")
             .and(contains("  clicks.txt:1   c1@x   False  bought at purchases.txt:1; 1 more click like this\n"))
-            .and(contains("  and clicks of 2 more (--all tells every click)\n"))
-            .and(contains("in clicks.txt, 24 clicks hang on purchases in purchases.txt\n"))
-            .and(contains("most codes:   24, with purchases.txt, then clicks.txt\n"))
-            .and(ends_with("fewest codes: 0, with clicks.txt, then purchases.txt (the order given)\n")),
+            .and(contains("  and clicks of 2 more (--all lists every click)\n"))
+            .and(ends_with("in clicks.txt, 24 clicks depend on purchases in purchases.txt\n")),
     );
     let all = scratch.run(&format!("{ORDER_CHECK} purchases.txt clicks.txt --all")).stdout;
     assert_eq!(all.matches("  True   bought at purchases.txt:").count(), 24, "{all}");
@@ -155,11 +140,11 @@ fn text_report_is_short_unless_all_is_given() {
 #[test]
 fn single_file_or_stream_does_not_depend_on_order() {
     let scratch = order_dependent_campaign();
-    let nothing = "no click hangs on the order of the conversions files, there is only one\n";
+    let nothing = "no click depends on the order of the conversions files: there is only one\n";
     scratch.adseg(&format!("{ORDER_CHECK} clicks.txt")).assert().success().stdout(nothing);
     scratch.adseg("order-check --loyalty - --conversions -").assert().success().stdout(nothing);
     let jsonl = scratch.adseg(&format!("{ORDER_CHECK} clicks.txt --format jsonl")).assert().success();
-    jsonl.stdout(starts_with("{\"kind\":\"summary\",\"clicks\":0,\"codes\":0,"));
+    jsonl.stdout(starts_with("{\"kind\":\"summary\",\"clicks\":0,\"codes\":0}"));
     scratch.adseg(&format!("{ORDER_CHECK} nothing.txt")).assert().code(1);
 }
 
@@ -167,7 +152,7 @@ fn single_file_or_stream_does_not_depend_on_order() {
 fn clicks_of_members_do_not_depend_on_order() {
     let scratch = order_dependent_campaign();
     scratch.write("loyalty.txt", (1..=12).map(|number| format!("c{number}@x, , , F\n")).collect::<String>());
-    let nothing = "no click hangs on the order of the conversions files\n";
+    let nothing = "no click depends on the order of the conversions files\n";
     scratch.adseg(&format!("{ORDER_CHECK} clicks.txt purchases.txt")).assert().success().stdout(nothing);
 }
 
@@ -176,7 +161,7 @@ fn file_named_twice_counts_as_two_files() {
     let scratch = Scratch::small_campaign();
     scratch.write("both.txt", "P, ClickConversion, a@x, w\nP, PurchaseConversion, a@x, [6], 1.50\n");
     let assert = scratch.adseg(&format!("{ORDER_CHECK} both.txt both.txt")).assert().code(1);
-    assert.stdout(contains("2 clicks hang").and(contains("in the order given, 1 of them gets a code")));
+    assert.stdout(contains("2 clicks depend").and(contains("in the order given, 1 of them gets a code")));
 }
 
 #[test]
@@ -188,9 +173,14 @@ fn report_on_many_files_is_short() {
     }
     let report = |args: &str| scratch.run(&format!("{ORDER_CHECK} {} {args}", names.join(" "))).stdout;
     let short = report("");
-    assert!(short.starts_with("30 clicks hang on the order of the conversions files; in the order given, 29 of them"));
+    assert!(
+        short.starts_with("30 clicks depend on the order of the conversions files; in the order given, 29 of them")
+    );
     assert_eq!(short.matches("\nin ").count(), 20, "{short}");
-    assert!(short.ends_with("and clicks on purchases in 850 more pairs of files (--all tells every one)\n"), "{short}");
+    assert!(
+        short.ends_with("and clicks on purchases in 850 more pairs of files (--all lists every pair)\n"),
+        "{short}"
+    );
     assert_eq!(report("--all").matches("\nin ").count(), 870);
 }
 
@@ -202,8 +192,8 @@ fn bad_record_stops_order_check_or_is_counted() {
     scratch.adseg(&command).assert().code(1).stdout("").stderr(contains("baskets.txt:1: expected a conversion"));
     let skipped = scratch.adseg(&format!("{command} --on-error skip")).assert().code(1);
     skipped
-        .stdout(contains("24 clicks hang"))
-        .stderr(ends_with("adseg: 7 bad records skipped, the first 5 told above\n"));
+        .stdout(contains("24 clicks depend"))
+        .stderr(ends_with("adseg: 7 bad records skipped, the first 5 printed above\n"));
 }
 
 #[test]

@@ -1,48 +1,88 @@
-//! Every promise of the documentation names a test that exists.
+//! The tests that the documentation names exist and are run.
+//!
+//! A page names a test as `` `tests/files.rs`: `name` `` and a golden case as `` `fixtures/name` ``. Every row of the table
+//! in docs/promises.md names at least one.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The document and the chapter whose tables have a promise and its test in each row.
-const DOCUMENT: &str = "README.md";
-const CHAPTER: &str = "What adseg promises";
+const PROMISES: &str = "docs/promises.md";
 
-/// The second column of each row that has one.
-fn named_tests(document: &str) -> Vec<String> {
-    let chapter = document.split(&format!("\n## {CHAPTER}\n")).nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows = chapter.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
-    let tests = rows.filter_map(|row| row.rsplit_once(" | ")).map(|(_promise, test)| test.trim().to_owned());
-    tests.filter(|test| !test.is_empty() && test != "test").collect()
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether `source` has a test of this name that is not ignored.
+fn pages() -> Vec<PathBuf> {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let others = ["README.md", "CONTRIBUTING.md", "fixtures/README.md"].map(|name| root().join(name));
+    docs.filter(|path| path.extension().is_some_and(|extension| extension == "md")).chain(others).collect()
+}
+
+/// The lines of a page outside its code blocks.
+fn prose(page: &str) -> Vec<&str> {
+    let mut in_block = false;
+    let outside = page.lines().filter(|line| {
+        let fence = line.starts_with("```");
+        in_block ^= fence;
+        !in_block && !fence
+    });
+    outside.collect()
+}
+
+/// What is wrong with the tests that a line names, and how many it names.
+fn check(line: &str) -> Result<usize, String> {
+    let mut pieces: Vec<_> = line.split('`').collect();
+    pieces.push("");
+    let mut named = 0;
+    // Odd pieces are in backticks, even ones between them.
+    for at in (1..pieces.len() - 1).step_by(2) {
+        let (span, after) = (pieces[at], pieces[at + 1]);
+        if span.ends_with(".rs") && after == ": " {
+            let source = fs::read_to_string(root().join(span)).map_err(|error| format!("{span}: {error}"))?;
+            let name = pieces[at + 2];
+            has_test(&source, name).then_some(()).ok_or_else(|| format!("{span} has no test {name}"))?;
+            named += 1;
+        } else if span.starts_with("fixtures/") && !span.contains(char::is_whitespace) {
+            root().join(span).exists().then_some(()).ok_or_else(|| format!("{span} does not exist"))?;
+            named += 1;
+        }
+    }
+    Ok(named)
+}
+
+/// Whether `source` has a test of this name that is run.
 fn has_test(source: &str, name: &str) -> bool {
     let lines: Vec<_> = source.lines().map(str::trim).collect();
-    let start = format!("fn {name}(");
-    let Some(index) = lines.iter().position(|line| line.starts_with(&start)) else { return false };
-    let before = lines[..index].iter().rev();
-    let attributes: Vec<_> = before.take_while(|line| line.starts_with("#[") || line.starts_with("///")).collect();
-    attributes.contains(&&"#[test]") && !attributes.iter().any(|attribute| attribute.starts_with("#[ignore"))
+    let place = lines.iter().position(|line| line.starts_with(&format!("fn {name}(")));
+    place.is_some_and(|place| {
+        let attributes =
+            lines[..place].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("///"));
+        let attributes: Vec<_> = attributes.collect();
+        attributes.contains(&&"#[test]") && !attributes.iter().any(|attribute| attribute.starts_with("#[ignore"))
+    })
 }
 
 #[test]
-fn every_promise_names_an_existing_test() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tests = named_tests(&fs::read_to_string(root.join(DOCUMENT)).unwrap());
-    assert!(tests.len() > 40, "the promises are missing");
-    for test in tests {
-        let names: Vec<_> = test.split('`').skip(1).step_by(2).collect();
-        match names[..] {
-            [fixture] => {
-                let has_file = |name| root.join(fixture).join(name).exists();
-                let is_fixture = fixture.starts_with("fixtures/") && (has_file("args.txt") || has_file("expected.txt"));
-                assert!(is_fixture, "{test}");
-            }
-            [file, name] => {
-                let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-                assert!(has_test(&source, name), "{test}");
-            }
-            _ => panic!("expected a fixture, or a file and a test: {test}"),
-        }
+fn every_test_that_the_docs_name_exists() {
+    let mut errors = Vec::new();
+    for path in pages() {
+        let page = fs::read_to_string(&path).unwrap();
+        errors.extend(
+            prose(&page).iter().filter_map(|line| check(line).err()).map(|e| format!("{}: {e}", path.display())),
+        );
+    }
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+}
+
+#[test]
+fn every_promise_names_a_test() {
+    let page = fs::read_to_string(root().join(PROMISES)).unwrap();
+    let is_promise =
+        |line: &&&str| line.starts_with("| ") && !line.starts_with("| promise ") && !line.contains("| ---");
+    let lines = prose(&page);
+    let promises: Vec<_> = lines.iter().filter(is_promise).collect();
+    assert!(promises.len() > 40, "{PROMISES} has {} promises", promises.len());
+    for promise in promises {
+        assert!(check(promise).is_ok_and(|named| named > 0), "{promise}");
     }
 }

@@ -162,7 +162,7 @@ fn too_many_names_are_omitted_for_any_number_of_partitions() {
     for numbers in ["--partitions 1", "--partitions 1000 --threads 8"] {
         assert_eq!(json(&scratch, numbers), report, "{numbers}");
     }
-    scratch.adseg(REPORT).assert().success().stdout(contains("more than 10000, so they are not told apart"));
+    scratch.adseg(REPORT).assert().success().stdout(contains("more than 10000, so none is listed"));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn report_and_page_are_written_together_or_not() {
 fn outputs_that_would_replace_something_are_rejected() {
     let scratch = Scratch::small_campaign();
     for (args, message) in [
-        ("--html -", "cannot both go to the standard output"),
+        ("--html -", "cannot both go to standard output"),
         ("-o loyalty.txt", "would be written over loyalty.txt"),
         ("--html conversions.txt", "would be written over conversions.txt"),
         ("-o both.txt --html both.txt", "named for two outputs"),
@@ -207,10 +207,9 @@ fn outputs_that_would_replace_something_are_rejected() {
 }
 
 #[test]
-fn readme_defines_every_figure_as_the_page_does() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    for [table, figure, about] in replay::report_figures() {
-        let row = format!("| `{table}` | `{figure}` | {about} |");
-        assert!(readme.contains(&row), "the README has no row:\n{row}");
-    }
+fn docs_define_every_figure_as_the_page_does() {
+    let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.md")).unwrap();
+    let rows = replay::report_figures().map(|[table, figure, about]| format!("| `{table}` | `{figure}` | {about} |"));
+    let missing: Vec<_> = rows.filter(|row| !docs.contains(row)).collect();
+    assert!(missing.is_empty(), "docs/report.md has no row:\n{}", missing.join("\n"));
 }

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Compares every figure of `adseg report` with the same figure that DuckDB computes from the same files.
+"""Compares every figure of `adseg report` with the same figure computed by DuckDB from the same files.
 
-It shares no code with the crate: it runs SQL over the raw lines. To run it:
+It shares no code with the crate: it is SQL over the raw lines. Run it by hand:
 
     cargo build --release
     tests/report_agrees_with_duckdb.py target/release/adseg
 
-It generates sample data with `adseg generate` unless --loyalty and --conversions name text files without bad records.
-It installs DuckDB into a virtual environment, target/duckdb-venv. It needs Python 3.9, network access for the first
-run, and a few minutes and a few GB of memory for the default size.
+It generates sample data with `adseg generate` unless --loyalty and --conversions name files in the text format without
+bad records. It installs DuckDB into a virtual environment, target/duckdb-venv. It needs Python 3.9, the network on the
+first run, and for the default size some minutes and a few GB of memory.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 
 VENV = Path(__file__).resolve().parent.parent / "target" / "duckdb-venv"
 
-# A line is one column: no separator, no quotes.
+# Each line is read as one column, without separators and quotes.
 LINES = """
     create table {name} as
     select n, list_transform(string_split(line, ','), lambda field: trim(field, e' \\t\\n\\v\\f\\r')) as fields from (
@@ -74,8 +74,8 @@ TABLES = """
 """
 
 
-def run_in_environment():
-    """Restarts in an environment that has DuckDB."""
+def restart_in_virtual_environment():
+    """Restarts the script in an environment that has DuckDB."""
     python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(VENV, with_pip=True)
@@ -121,7 +121,7 @@ def funnel(group, condition):
 
 def figures():
     groups = [("all", "true"), ("members", "listed"), ("others", "not listed")]
-    reach = """count(*) filter (where kind = 'ClickConversion') as clicks,
+    clicks_of = """count(*) filter (where kind = 'ClickConversion') as clicks,
                count(distinct email) filter (where kind = 'ClickConversion'), count(*) filter (where send)"""
     clicks = "events where kind = 'ClickConversion'"
     keys = ["clicks", "customers", "codes"]
@@ -131,14 +131,14 @@ def figures():
         "totals": [totals(*group) for group in groups],
         "funnel": [funnel(*group) for group in groups],
         "promos": rows(
-            f"""select promo, {reach}, count(*) filter (where kind = 'BasketConversion'),
+            f"""select promo, {clicks_of}, count(*) filter (where kind = 'BasketConversion'),
                        count(*) filter (where kind = 'PurchaseConversion'), coalesce(sum(cost), 0),
                        count(*) filter (where enrols)
                 from events group by promo""",
             ["promo", *keys, "baskets", "purchases", "revenue", "new_members"],
         ),
-        "channels": rows(f"select what, {reach} from {clicks} group by what", ["channel", *keys]),
-        "promo_channels": rows(f"select promo, what, {reach} from {clicks} group by all", ["promo", "channel", *keys]),
+        "channels": rows(f"select what, {clicks_of} from {clicks} group by what", ["channel", *keys]),
+        "promo_channels": rows(f"select promo, what, {clicks_of} from {clicks} group by all", ["promo", "channel", *keys]),
         "items": rows(
             """select item, coalesce(sum(cost) filter (where first), 0),
                       count(*) filter (where first and kind = 'PurchaseConversion'),
@@ -159,9 +159,9 @@ def figures():
     }
 
 
-def course_differences(course):
-    """Computes the new members at every point that the report chose."""
-    for point in course:
+def timeline_differences(timeline):
+    """Computes the new members at each point that the report chose."""
+    for point in timeline:
         expected = one(f"""select count(*) filter (where enrols) from
                            (select enrols from events order by n limit {int(point["conversions"])})""")[0]
         if expected != point["new_members"]:
@@ -177,16 +177,16 @@ def normal(row):
 def differences(report, expected):
     for name, table in expected.items():
         if name == "records":
-            different = {key: report[name][0][key] for key in table if report[name][0][key] != table[key]}
-            if different:
-                yield f"records: {different}, expected {table}"
+            wrong = {key: report[name][0][key] for key in table if report[name][0][key] != table[key]}
+            if wrong:
+                yield f"records: {wrong}, expected {table}"
             continue
         names = [key for key in table[0] if key in ("group", "promo", "channel", "item", "gender")] if table else []
         by_name = lambda rows: {tuple(row[key] for key in names): normal(row) for row in rows}
-        actual, computed = by_name(report[name]), by_name(table)
-        for key in actual.keys() | computed.keys():
-            if actual.get(key) != computed.get(key):
-                yield f"{name} {key}: {actual.get(key)}, expected {computed.get(key)}"
+        reported, computed = by_name(report[name]), by_name(table)
+        for key in reported.keys() | computed.keys():
+            if reported.get(key) != computed.get(key):
+                yield f"{name} {key}: {reported.get(key)}, expected {computed.get(key)}"
 
 
 def arguments():
@@ -214,7 +214,7 @@ def main(args):
         for name, path in (("rows", loyalty), ("lines", conversions)):
             database.execute(LINES.format(name=name, path="'" + path.replace("'", "''") + "'"))
         database.execute(TABLES)
-        found = [*differences(report, figures()), *course_differences(report["course"])]
+        found = [*differences(report, figures()), *timeline_differences(report["course"])]
     for difference in found[:20]:
         print(difference)
     tables = ", ".join(f"{len(rows)} of {name}" for name, rows in report.items())
@@ -223,9 +223,9 @@ def main(args):
 
 
 if __name__ == "__main__":
-    run_in_environment()
+    restart_in_virtual_environment()
     import duckdb
 
-    parsed_arguments = arguments()
+    arguments_given = arguments()
     database = duckdb.connect()
-    raise SystemExit(main(parsed_arguments))
+    raise SystemExit(main(arguments_given))

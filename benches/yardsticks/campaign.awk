@@ -1,7 +1,7 @@
 # The campaign in awk: mawk -f campaign.awk loyalty.txt conversions.txt
 #
-# A set of members, one look-up an event. Fields are split at a comma and a space, as `adseg generate` writes them: that
-# is faster than to split at commas and strip. What stands first is told apart by NR == FNR, so the list is not empty.
+# A set of members, one look-up an event. Fields are split at a comma and a space, as `adseg generate` writes them; this
+# is faster than splitting at commas and stripping. NR == FNR detects rows of the list, so the list must not be empty.
 
 BEGIN { FS = ", " }
 

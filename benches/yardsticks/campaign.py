@@ -1,7 +1,7 @@
 """The campaign in plain Python: python3 campaign.py loyalty.txt conversions.txt > answers.txt
 
-A set of members, one look-up an event, bytes throughout. Nothing is decoded, and no event is split further than to its
-email. Every other answer in the comparison is held against this one.
+A set of members, one look-up an event, bytes throughout. Nothing is decoded, and events are only split up to the
+email. All other outputs are compared with this one.
 """
 
 import sys

@@ -1,11 +1,10 @@
 """The campaign in Polars, on its streaming engine: python campaign_polars.py loyalty.txt conversions.txt answers.txt
 
-Somebody is a member since the list (-1) or since the row of their first purchase, whichever comes first. So one table
-says since when everybody is a member, and one join that keeps the order of the log answers every conversion.
+A customer is a member from the list on (-1) or from the row of the first purchase, whichever comes first. So one table
+has the start of each membership, and one join that keeps the order of the log decides every conversion.
 
 Tried and slower: two joins instead of one; a window over each email; the two halves of the answer as two columns;
-a scan of its own for the purchases. A join that keeps no order is faster by a fifth, and the lines come out in another
-order.
+a separate scan for the purchases. A join that does not keep the order is faster by a fifth, but changes the output.
 """
 
 import sys
@@ -39,9 +38,9 @@ def main(loyalty, conversions, output):
     membership = pl.concat([members, purchases]).group_by("email").agg(pl.col("since").min())
 
     send = pl.col("click") & (pl.col("since") < pl.col("number"))
-    said = pl.when(send).then(pl.lit("True")).otherwise(pl.lit("False"))
+    answer = pl.when(send).then(pl.lit("True")).otherwise(pl.lit("False"))
     answers = events.join(membership, on="email", how="left", maintain_order="left").select(
-        pl.format("Send additional promo code to: {}, {}", "email", said)
+        pl.format("Send additional promo code to: {}, {}", "email", answer)
     )
     answers.sink_csv(output, include_header=False, quote_style="never", engine="streaming")
 

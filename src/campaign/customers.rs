@@ -1,198 +1,215 @@
-//! The loyalty customers of one partition, and the step that takes an event in and gives a decision out.
+//! The customers of one partition, and the step that a record makes for one of them.
 
-use super::email_index::EmailIndex;
-use super::rows::{Rows, Turn};
-use super::{Decision, decide};
-use crate::partition::{EmailHash, EmailHasher};
-use crate::record::field::Fields;
-use crate::record::{Conversion, ConversionKind, Customer, Layout, RecordError};
+use std::hint::black_box;
 
-/// What an event is: a conversion, or a loyalty row, which decides nothing.
+use super::email_index::{CustomerNumber, EmailHash, EmailHasher, EmailIndex};
+use super::{Decision, transition};
+use crate::record::{Bytes, Conversion, Customer, DecodedRecord, FieldSpans, RecordKind, Span};
+
+/// Which customers a table contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventKind {
-    /// A row of the loyalty list.
-    Customer,
-    /// A conversion.
-    Conversion(ConversionKind),
+pub enum Tracked {
+    /// Members only: all that deciding needs.
+    Members,
+    /// Everyone who has a record.
+    AllCustomers,
 }
 
-/// One record, as far as the campaign is concerned.
-#[derive(Debug, Clone, Copy)]
-pub struct Event<'a> {
-    /// What it is.
-    pub kind: EventKind,
-    /// Whose it is.
-    pub email: &'a [u8],
-    /// The record's bytes.
-    pub record: &'a [u8],
-    /// How its fields are laid out.
-    pub layout: Layout,
-    /// The number of its line or frame, counted over the whole run: the order in which things happened.
-    pub number: u64,
-}
-
-impl<'a> Event<'a> {
-    /// The loyalty row that the event is. `None` when it is a conversion.
-    pub fn customer(&self) -> Option<Customer<'a>> {
-        let wanted = self.kind == EventKind::Customer;
-        wanted.then(|| Customer::decode_as(self.layout, Fields::of(self.record))).and_then(decoded_before)
-    }
-
-    /// The conversion that the event is. `None` when it is a loyalty row.
-    pub fn conversion(&self) -> Option<Conversion<'a>> {
-        let wanted = self.kind != EventKind::Customer;
-        wanted.then(|| Conversion::decode_as(self.layout, Fields::of(self.record))).and_then(decoded_before)
-    }
-
-    /// The same conversion, for whoever needs that of millions of events: where the record's layout lets its fields be
-    /// found without decoding it anew, they are.
-    #[inline]
-    pub fn conversion_again(&self) -> Option<Conversion<'a>> {
-        match (self.kind, self.layout) {
-            (EventKind::Conversion(kind), Layout::Commas) => Conversion::find_again(kind, self.email, self.record),
-            _ => self.conversion(),
-        }
-    }
-}
-
-/// Only a record that was decoded becomes an event, so decoding it again does not fail.
-fn decoded_before<T>(decoded: Result<T, RecordError<'_>>) -> Option<T> {
-    debug_assert!(decoded.is_ok(), "an event that is no record");
-    decoded.ok()
-}
-
-/// What a state keeps of its members.
+/// Whether, and how, a customer is a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// Their emails, which is all that deciding needs.
-    Emails,
-    /// Their whole rows and their order, so that the list can be saved.
-    Rows,
+pub enum Membership {
+    /// Not a member.
+    None,
+    /// By a row of the loyalty list.
+    Listed,
+    /// By a purchase.
+    Enrolled,
 }
 
-/// The state of one partition: who is a member.
+/// What a record made of its customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The customer; `None` for a customer that the table does not contain.
+    pub customer: Option<CustomerNumber>,
+    /// Whether the customer was a member before the record.
+    pub was_member: bool,
+    /// What is decided. Nothing on a loyalty row.
+    pub decision: Decision,
+}
+
+/// The customers of one partition.
 #[derive(Debug)]
-pub struct LoyaltyCustomers {
+pub struct CustomerTable {
     emails: EmailIndex,
-    rows: Option<Rows>,
-    sent: u64,
-    enrolled: u64,
+    /// By number. `None` when the table contains members only.
+    memberships: Option<Vec<Membership>>,
 }
 
-impl LoyaltyCustomers {
-    /// A state without members. `hasher` is the one that the events' hashes come from.
-    pub fn new(hasher: EmailHasher, keep: Keep) -> Self {
-        let rows = (keep == Keep::Rows).then(Rows::default);
-        Self { emails: EmailIndex::new(hasher), rows, sent: 0, enrolled: 0 }
+impl CustomerTable {
+    /// An empty table. `hasher` is the one that the events' hashes come from.
+    pub fn new(hasher: EmailHasher, tracked: Tracked) -> Self {
+        let memberships = (tracked == Tracked::AllCustomers).then(Vec::new);
+        Self { emails: EmailIndex::new(hasher), memberships }
     }
 
-    /// Whether an event of this kind reads or changes the state at all. A basket does neither.
-    #[inline]
-    pub const fn is_concerned(kind: EventKind) -> bool {
-        !matches!(kind, EventKind::Conversion(ConversionKind::Basket))
-    }
-
-    /// Applies one event: a loyalty row adds a member or replaces its row; a conversion is decided on, and enrols.
-    ///
-    /// `hash` is the hash of the event's email.
-    #[inline]
-    pub fn apply(&mut self, hash: EmailHash, event: &Event<'_>) -> Decision {
-        match event.kind {
-            EventKind::Customer => {
-                self.save(hash, event);
-                Decision::default()
-            }
-            EventKind::Conversion(kind) => {
-                let decision = decide(self.emails.find(hash, event.email).is_some(), kind);
-                self.sent += u64::from(decision.send);
-                if decision.enrolled {
-                    self.enrol(hash, event);
-                }
-                decision
-            }
+    /// Applies a record of the customer with this email, whose hash is `hash`.
+    #[inline(always)]
+    pub fn apply(&mut self, hash: EmailHash, email: &[u8], record: RecordKind) -> Step {
+        if self.memberships.is_some() {
+            return self.add_and_apply(hash, email, record);
         }
+        let known = self.emails.find(hash, email);
+        let was_member = known.is_some();
+        let transition = transition(was_member, record);
+        let customer = match known {
+            None if transition.is_member => Some(self.emails.insert(hash, email).0),
+            known => known,
+        };
+        Step { customer, was_member, decision: transition.decision }
     }
 
-    /// Fetches what the next events' look-ups will need; see the index of emails.
+    /// Not inlined, so that the caller's loop is about members only, as it is in a run.
+    #[inline(never)]
+    fn add_and_apply(&mut self, hash: EmailHash, email: &[u8], record: RecordKind) -> Step {
+        let customer = self.add(hash, email);
+        self.apply_to(customer, record)
+    }
+
+    /// The number of a customer, who is added if need be. The table contains all customers.
     #[inline]
-    pub fn warm(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
-        self.emails.warm(hashes);
-    }
-
-    fn save(&mut self, hash: EmailHash, event: &Event<'_>) {
-        let (number, new) = self.emails.insert(hash, event.email);
-        if let Some(rows) = &mut self.rows
-            && let Some(customer) = event.customer()
-        {
-            if new {
-                rows.add(&customer, event.number);
-            } else {
-                rows.replace(number, &customer);
-            }
+    pub fn add(&mut self, hash: EmailHash, email: &[u8]) -> CustomerNumber {
+        let (customer, is_new) = self.emails.insert(hash, email);
+        if is_new {
+            self.memberships.as_mut().expect("the table tracks all customers").push(Membership::None);
         }
+        customer
     }
 
-    fn enrol(&mut self, hash: EmailHash, event: &Event<'_>) {
-        self.emails.insert(hash, event.email);
-        self.enrolled += 1;
-        if let Some(rows) = &mut self.rows {
-            rows.enrol(event.number);
+    /// Applies a record of the customer with this number. The table contains all customers.
+    #[inline]
+    pub fn apply_to(&mut self, customer: CustomerNumber, record: RecordKind) -> Step {
+        let memberships = self.memberships.as_mut().expect("the table tracks all customers");
+        let membership = &mut memberships[customer as usize];
+        let was_member = *membership != Membership::None;
+        let transition = transition(was_member, record);
+        if transition.is_member && !was_member {
+            let is_listed = record == RecordKind::Customer;
+            *membership = if is_listed { Membership::Listed } else { Membership::Enrolled };
         }
+        Step { customer: Some(customer), was_member, decision: transition.decision }
     }
 
-    /// How many members there are.
-    pub const fn members(&self) -> usize {
+    /// The membership of the customer with this number. The table contains all customers.
+    pub fn membership(&self, customer: CustomerNumber) -> Membership {
+        self.memberships.as_ref().expect("the table tracks all customers")[customer as usize]
+    }
+
+    /// How many customers the table contains.
+    pub const fn len(&self) -> usize {
         self.emails.len()
     }
 
-    /// How many decisions were to send a code.
-    pub const fn sent(&self) -> u64 {
-        self.sent
+    /// The emails of the customers, by their numbers.
+    pub fn emails(&self) -> impl Iterator<Item = &[u8]> {
+        self.emails.emails()
     }
 
-    /// How many customers became members by a purchase.
-    pub const fn enrolled(&self) -> u64 {
-        self.enrolled
+    /// Prefetches what looking up these hashes will read, so that the cache misses of a chunk overlap.
+    #[inline]
+    pub fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
+        self.emails.prefetch(hashes);
     }
 
-    /// The members in order of first appearance: turn, email, and the other fields with a comma before each. Empty
-    /// when only the emails were kept.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (Turn, &[u8], &[u8])> {
-        let rows = self.rows.iter().flat_map(Rows::iter);
-        rows.zip(self.emails.emails()).map(|((turn, fields), email)| (turn, email, fields))
+    /// Prefetches the memberships of these customers. The table contains all customers.
+    #[inline]
+    pub fn prefetch_memberships(&self, customers: impl Iterator<Item = CustomerNumber>) {
+        black_box(customers.fold(false, |touched, customer| touched ^ (self.membership(customer) == Membership::None)));
+    }
+}
+
+/// One record, as the campaign sees it. Its fields were found when it was decoded and are only looked up here.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// What it is.
+    pub kind: RecordKind,
+    /// The customer's email.
+    pub email: &'a [u8],
+    /// The number of its line or frame, counted over the whole run: the order in which things happened.
+    pub number: u64,
+    /// Where its email and its other fields are. `None` when the engine was not asked to keep fields.
+    fields: Option<(Span, &'a FieldSpans)>,
+    bytes: Bytes<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// The event of a decoded record.
+    #[inline]
+    pub fn new(kind: RecordKind, email: Span, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, number: u64) -> Self {
+        Self { kind, email: bytes.get(email), number, fields: fields.map(|fields| (email, fields)), bytes }
+    }
+
+    /// The loyalty row that the event is; `None` for a conversion.
+    #[inline]
+    pub fn customer(&self) -> Option<Customer<'a>> {
+        self.record().customer(self.bytes)
+    }
+
+    /// The conversion that the event is; `None` for a loyalty row.
+    #[inline]
+    pub fn conversion(&self) -> Option<Conversion<'a>> {
+        self.record().conversion(self.bytes)
+    }
+
+    /// Whether the record has more fields than it needs.
+    pub fn has_extra_fields(&self) -> bool {
+        self.record().fields.extra != Span::ABSENT
+    }
+
+    #[inline]
+    fn record(&self) -> DecodedRecord {
+        let (email, fields) = self.fields.expect("whoever looks at fields has asked the engine to keep them");
+        DecodedRecord { kind: self.kind, email, fields: *fields }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::ConversionKind::{Click, Purchase};
+    use RecordKind::{Conversion, Customer};
 
-    fn apply(state: &mut LoyaltyCustomers, hasher: &EmailHasher, kind: EventKind, email: &str) -> (bool, bool) {
-        let record = format!("{email}, , , F");
-        let event =
-            Event { kind, email: email.as_bytes(), record: record.as_bytes(), layout: Layout::Commas, number: 0 };
-        let decision = state.apply(hasher.hash(email.as_bytes()), &event);
+    fn apply(table: &mut CustomerTable, hasher: &EmailHasher, email: &str, record: RecordKind) -> (bool, bool) {
+        let Step { decision, .. } = table.apply(hasher.hash(email.as_bytes()), email.as_bytes(), record);
         (decision.send, decision.enrolled)
     }
 
     #[test]
-    fn a_click_before_the_purchase_that_enrols_gets_no_code_and_a_click_after_it_does() {
-        let (hasher, click) = (&EmailHasher::default(), EventKind::Conversion(ConversionKind::Click));
-        let purchase = EventKind::Conversion(ConversionKind::Purchase);
-        let mut state = LoyaltyCustomers::new(hasher.clone(), Keep::Emails);
-        assert_eq!(apply(&mut state, hasher, click, "a@x"), (false, false));
-        assert_eq!(apply(&mut state, hasher, purchase, "a@x"), (false, true));
-        assert_eq!(apply(&mut state, hasher, purchase, "a@x"), (false, false));
-        assert_eq!(apply(&mut state, hasher, click, "a@x"), (true, false));
-        assert_eq!(apply(&mut state, hasher, click, "A@x"), (false, false), "emails are compared byte for byte");
-        assert_eq!((state.members(), state.sent(), state.enrolled()), (1, 1, 1));
+    fn both_kinds_of_table_decide_alike() {
+        for tracked in [Tracked::Members, Tracked::AllCustomers] {
+            let hasher = &EmailHasher::default();
+            let mut table = CustomerTable::new(hasher.clone(), tracked);
+            assert_eq!(apply(&mut table, hasher, "a@x", Conversion(Click)), (false, false));
+            assert_eq!(apply(&mut table, hasher, "a@x", Conversion(Purchase)), (false, true));
+            assert_eq!(apply(&mut table, hasher, "a@x", Conversion(Purchase)), (false, false));
+            assert_eq!(apply(&mut table, hasher, "a@x", Conversion(Click)), (true, false));
+            assert_eq!(apply(&mut table, hasher, "A@x", Conversion(Click)), (false, false), "compared byte for byte");
+            assert_eq!(apply(&mut table, hasher, "b@x", Customer), (false, false));
+            assert_eq!(apply(&mut table, hasher, "b@x", Conversion(Click)), (true, false));
+            assert_eq!(table.len(), if tracked == Tracked::Members { 2 } else { 3 });
+        }
     }
 
     #[test]
-    fn a_loyalty_row_makes_a_member_from_then_on() {
-        let (hasher, click) = (&EmailHasher::default(), EventKind::Conversion(ConversionKind::Click));
-        let mut state = LoyaltyCustomers::new(hasher.clone(), Keep::Rows);
-        assert_eq!(apply(&mut state, hasher, EventKind::Customer, "a@x"), (false, false));
-        assert_eq!(apply(&mut state, hasher, click, "a@x"), (true, false));
+    fn the_first_reason_of_a_membership_is_kept() {
+        let hasher = EmailHasher::default();
+        let mut table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
+        apply(&mut table, &hasher, "a@x", Conversion(Purchase));
+        apply(&mut table, &hasher, "a@x", Customer);
+        apply(&mut table, &hasher, "b@x", Customer);
+        apply(&mut table, &hasher, "c@x", Conversion(Click));
+        assert_eq!(
+            [0, 1, 2].map(|number| table.membership(number)),
+            [Membership::Enrolled, Membership::Listed, Membership::None]
+        );
     }
 }

@@ -1,84 +1,101 @@
-//! The set of emails that one partition knows, each with a number in order of first appearance.
+//! The emails that one partition knows, each with a number in order of first appearance.
 //!
-//! An open-addressing table whose slots are 8 bytes: part of the hash and the place of the email in one long run of
-//! bytes. A look-up that finds nothing costs one cache miss, one that finds the email costs two, and a member costs
-//! its email and some twenty bytes more. The hash is not kept whole: a table that grows walks the emails in the order
-//! in which they lie and hashes them again, which is cheaper than eight more bytes for everybody.
+//! An open-addressing table whose slots are 8 bytes: part of the hash, and the position of the email in one long buffer. A
+//! look-up that finds nothing costs one cache miss, one that finds the email costs two, and an email costs its bytes and some
+//! twenty more. The hash is not kept whole: a table that grows walks the emails in the order in which they are stored and
+//! hashes them again, which is cheaper than eight more bytes for each.
 
+use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
 
-use crate::partition::{EmailHash, EmailHasher};
+use foldhash::quality::RandomState;
 
-/// The number of a member in its partition: 0, 1, 2 … in order of first appearance.
-pub type MemberNumber = u32;
+/// The number of a customer in its partition: 0, 1, 2 … in order of first appearance.
+pub type CustomerNumber = u32;
 
-/// Bits of a slot that hold the place of the entry: 2^40 bytes of emails in one partition are beyond any machine.
-const PLACE_BITS: u32 = 40;
-const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
+/// The hash of an email, for one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmailHash(pub u64);
 
-/// Bits of the hash that the tag skips: what is below them picks the slot, and the upper ones pick the partition.
+/// Hashes emails under a key that is drawn anew for each run, so that a hostile list of emails cannot be prepared whose
+/// hashes collide.
+#[derive(Debug, Clone, Default)]
+pub struct EmailHasher(RandomState);
+
+impl EmailHasher {
+    /// The hash of `email`.
+    #[inline]
+    pub fn hash(&self, email: &[u8]) -> EmailHash {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(email);
+        EmailHash(hasher.finish())
+    }
+}
+
+/// Bits of a slot for the position of the entry: a partition has less than 2^40 bytes of emails.
+const POSITION_BITS: u32 = 40;
+const POSITION_MASK: u64 = (1 << POSITION_BITS) - 1;
+
+/// Bits of the hash that the tag skips: the lower ones pick the slot, the upper ones the partition.
 const TAG_SHIFT: u32 = 30;
 
-/// Ones and not zeros: the system gives fresh zeros as pages that are not there yet, and a table that is looked at before
-/// it is written to has each of them faulted in twice.
+/// Ones and not zeros: the system maps fresh zero pages lazily, and a table that is read before it is written would fault
+/// each of them in twice.
 const EMPTY: u64 = u64::MAX;
 const FIRST_SLOTS: usize = 16;
 
 /// A table is at most this full, in eighths: probing stays within a cache line or two.
-const FULL_EIGHTHS: usize = 5;
+const MAX_FULL_EIGHTHS: usize = 5;
 
 /// Emails, each with its number.
 #[derive(Debug)]
 pub struct EmailIndex {
     hasher: EmailHasher,
-    /// A power of two of slots: `tag << PLACE_BITS | place`, or `EMPTY`.
+    /// A power of two of slots: `tag << POSITION_BITS | position`, or `EMPTY`.
     slots: Vec<u64>,
-    /// The entries behind each other.
+    /// The entries, one after the other.
     entries: Vec<u8>,
-    members: MemberNumber,
+    len: CustomerNumber,
 }
 
-/// One entry as it lies in the bytes: the number, the length of the email, the email.
+/// One entry as it is stored: the number, the length of the email, the email.
 struct Entry<'a> {
-    number: MemberNumber,
+    number: CustomerNumber,
     email: &'a [u8],
     end: usize,
 }
 
 const NUMBER_BYTES: usize = 4;
 
-/// How far an entry reaches as a rule: its end may lie in another cache line than its beginning.
+/// The usual length of an entry, whose end may be in another cache line than its beginning.
 const USUAL_ENTRY_BYTES: usize = 30;
 
-/// What stands for the length of an email that one byte cannot tell: the length follows in four bytes.
+/// In place of a length that does not fit into one byte: the length follows in four bytes.
 const LONG: u8 = 0xff;
 const LONG_BYTES: usize = 4;
 
 impl EmailIndex {
     /// An index without an email.
     pub fn new(hasher: EmailHasher) -> Self {
-        Self { hasher, slots: vec![EMPTY; FIRST_SLOTS], entries: Vec::new(), members: 0 }
+        Self { hasher, slots: vec![EMPTY; FIRST_SLOTS], entries: Vec::new(), len: 0 }
     }
 
     /// The number of `email`, if it is known. `hash` is its hash by the index's hasher.
     #[inline]
-    pub fn find(&self, hash: EmailHash, email: &[u8]) -> Option<MemberNumber> {
+    pub fn find(&self, hash: EmailHash, email: &[u8]) -> Option<CustomerNumber> {
         self.probe(hash, email).ok()
     }
 
-    /// Adds `email` unless it is known. Gives its number, and whether it is new.
-    pub fn insert(&mut self, hash: EmailHash, email: &[u8]) -> (MemberNumber, bool) {
+    /// Adds `email` unless it is known. Returns its number, and whether it is new.
+    pub fn insert(&mut self, hash: EmailHash, email: &[u8]) -> (CustomerNumber, bool) {
         match self.probe(hash, email) {
             Ok(number) => (number, false),
             Err(free) => {
-                let number = self.members;
-                let place = self.append(number, email);
-                if let Some(slot) = self.slots.get_mut(free) {
-                    *slot = slot_of(hash, place);
-                }
-                // Four thousand million emails in one partition are beyond any machine's memory.
-                self.members = number.saturating_add(1);
-                if self.members as usize > self.slots.len() / 8 * FULL_EIGHTHS {
+                let number = self.len;
+                self.len = number.checked_add(1).expect("a partition has fewer than 2^32 customers");
+                let position = self.append(number, email);
+                self.slots[free] = slot_of(hash, position);
+                if self.len as usize > self.slots.len() / 8 * MAX_FULL_EIGHTHS {
                     self.grow();
                 }
                 (number, true)
@@ -88,7 +105,7 @@ impl EmailIndex {
 
     /// How many emails are known.
     pub const fn len(&self) -> usize {
-        self.members as usize
+        self.len as usize
     }
 
     /// The emails by their numbers.
@@ -96,45 +113,47 @@ impl EmailIndex {
         self.entries_in_order().map(|(_, entry)| entry.email)
     }
 
-    /// Touches what looking for these hashes will touch, so that the cache misses of a whole group overlap instead of
-    /// being waited for one by one: first every slot, then, behind the slots that have the tag, both ends of every entry.
+    /// Prefetches the slots and entries for a chunk of hashes so that their cache misses overlap: first every slot, then both
+    /// ends of the entries in slots that have the tag.
     #[inline]
-    pub fn warm(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
-        let byte = |place: usize| self.entries.get(place).copied().unwrap_or_default();
-        black_box(hashes.clone().fold(EMPTY, |touched, hash| touched ^ self.slot(self.home(hash))));
+    pub fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
+        // The last entry may be shorter than usual.
+        let byte = |position: usize| self.entries.get(position).copied().unwrap_or(0);
+        black_box(hashes.clone().fold(EMPTY, |touched, hash| touched ^ self.slots[self.home(hash)]));
         let entries = hashes.filter_map(|hash| self.tagged(hash, self.home(hash)).ok());
-        black_box(entries.fold(0, |touched, (_, place)| touched ^ byte(place) ^ byte(place + USUAL_ENTRY_BYTES)));
+        black_box(
+            entries.fold(0, |touched, (_, position)| touched ^ byte(position) ^ byte(position + USUAL_ENTRY_BYTES)),
+        );
     }
 
     /// The number of `email`, or the free slot where it belongs.
     #[inline]
-    fn probe(&self, hash: EmailHash, email: &[u8]) -> Result<MemberNumber, usize> {
+    fn probe(&self, hash: EmailHash, email: &[u8]) -> Result<CustomerNumber, usize> {
         let mut from = self.home(hash);
         loop {
-            let (at, place) = self.tagged(hash, from)?;
-            if let Some(entry) = self.entry(place)
-                && entry.email == email
-            {
+            let (at, position) = self.tagged(hash, from)?;
+            let entry = self.entry(position);
+            if entry.email == email {
                 return Ok(entry.number);
             }
             from = at + 1;
         }
     }
 
-    /// The first slot at or behind `from` with the tag of this hash, and the place of its entry; or the free slot that ends
-    /// the search. The table is never full, so there is one.
+    /// The first slot from `from` on with the tag of this hash, and the position of its entry; or the free slot that ends the
+    /// search. The table is never full, so there is one.
     #[inline]
     fn tagged(&self, hash: EmailHash, from: usize) -> Result<(usize, usize), usize> {
         let tag = slot_of(hash, 0);
         let mut at = from;
         loop {
             at &= self.mask();
-            let slot = self.slot(at);
+            let slot = self.slots[at];
             if slot == EMPTY {
                 return Err(at);
             }
-            if slot & !PLACE_MASK == tag {
-                return Ok((at, (slot & PLACE_MASK) as usize));
+            if slot & !POSITION_MASK == tag {
+                return Ok((at, (slot & POSITION_MASK) as usize));
             }
             at += 1;
         }
@@ -148,75 +167,71 @@ impl EmailIndex {
 
     #[inline]
     const fn mask(&self) -> usize {
-        self.slots.len().wrapping_sub(1)
+        self.slots.len() - 1
     }
 
+    /// The entry that begins at `position`.
     #[inline]
-    fn slot(&self, at: usize) -> u64 {
-        self.slots.get(at).copied().unwrap_or(EMPTY)
-    }
-
-    #[inline]
-    fn entry(&self, place: usize) -> Option<Entry<'_>> {
-        let bytes = self.entries.get(place..)?;
-        let (number, rest) = bytes.split_first_chunk::<NUMBER_BYTES>()?;
-        let (&short, rest) = rest.split_first()?;
-        let (len, start, rest) = if short == LONG {
-            let (len, rest) = rest.split_first_chunk::<LONG_BYTES>()?;
+    fn entry(&self, position: usize) -> Entry<'_> {
+        const WHOLE: &str = "entries are stored whole";
+        let (number, rest) = self.entries[position..].split_first_chunk::<NUMBER_BYTES>().expect(WHOLE);
+        let (&short, rest) = rest.split_first().expect(WHOLE);
+        let (len, header, rest) = if short == LONG {
+            let (len, rest) = rest.split_first_chunk::<LONG_BYTES>().expect(WHOLE);
             (u32::from_le_bytes(*len) as usize, NUMBER_BYTES + 1 + LONG_BYTES, rest)
         } else {
             (short as usize, NUMBER_BYTES + 1, rest)
         };
-        let email = rest.get(..len)?;
-        Some(Entry { number: u32::from_le_bytes(*number), email, end: place + start + len })
+        Entry { number: u32::from_le_bytes(*number), email: &rest[..len], end: position + header + len }
     }
 
-    /// Writes an entry behind the others and gives its place.
-    fn append(&mut self, number: MemberNumber, email: &[u8]) -> usize {
-        let place = self.entries.len();
+    /// Appends an entry and returns its position.
+    fn append(&mut self, number: CustomerNumber, email: &[u8]) -> usize {
+        let position = self.entries.len();
+        assert!((position as u64) < POSITION_MASK, "a partition has less than 2^40 bytes of emails");
         self.entries.extend_from_slice(&number.to_le_bytes());
         match u8::try_from(email.len()) {
             Ok(short) if short != LONG => self.entries.push(short),
-            // A record is at most 1 GiB long, and so is an email.
             _ => {
+                let len =
+                    u32::try_from(email.len()).expect("an email is no longer than a record, which is at most 1 GiB");
                 self.entries.push(LONG);
-                self.entries.extend_from_slice(&(email.len() as u32).to_le_bytes());
+                self.entries.extend_from_slice(&len.to_le_bytes());
             }
         }
         self.entries.extend_from_slice(email);
-        place
+        position
     }
 
+    /// The entries by their numbers, each with its position.
     fn entries_in_order(&self) -> impl Iterator<Item = (usize, Entry<'_>)> {
-        let mut place = 0;
+        let mut next = 0;
         std::iter::from_fn(move || {
-            let entry = self.entry(place)?;
-            let at = std::mem::replace(&mut place, entry.end);
-            Some((at, entry))
+            let position = next;
+            let entry = (position < self.entries.len()).then(|| self.entry(position))?;
+            next = entry.end;
+            Some((position, entry))
         })
     }
 
     #[cold]
     fn grow(&mut self) {
         let mut slots = vec![EMPTY; self.slots.len() * 2];
-        let mask = slots.len().wrapping_sub(1);
-        for (place, entry) in self.entries_in_order() {
+        let mask = slots.len() - 1;
+        for (position, entry) in self.entries_in_order() {
             let hash = self.hasher.hash(entry.email);
             let mut at = hash.0 as usize & mask;
-            while let Some(slot) = slots.get_mut(at) {
-                if *slot == EMPTY {
-                    *slot = slot_of(hash, place);
-                    break;
-                }
+            while slots[at] != EMPTY {
                 at = (at + 1) & mask;
             }
+            slots[at] = slot_of(hash, position);
         }
         self.slots = slots;
     }
 }
 
-const fn slot_of(hash: EmailHash, place: usize) -> u64 {
-    (hash.0 >> TAG_SHIFT) << PLACE_BITS | (place as u64 & PLACE_MASK)
+const fn slot_of(hash: EmailHash, position: usize) -> u64 {
+    (hash.0 >> TAG_SHIFT) << POSITION_BITS | position as u64
 }
 
 #[cfg(test)]
@@ -227,27 +242,27 @@ mod tests {
 
     use super::*;
 
-    fn insert(index: &mut EmailIndex, email: &[u8]) -> (MemberNumber, bool) {
+    fn insert(index: &mut EmailIndex, email: &[u8]) -> (CustomerNumber, bool) {
         index.insert(index.hasher.hash(email), email)
     }
 
     #[test]
-    fn numbers_follow_first_appearance_through_every_growth() {
+    fn numbers_follow_first_appearance_while_the_table_grows() {
         let mut index = EmailIndex::new(EmailHasher::default());
         let email = |number: u32| format!("customer{number}@example.com");
         for number in 0..10_000 {
             assert_eq!(insert(&mut index, email(number).as_bytes()), (number, true));
         }
         for number in 0..10_000 {
-            let (email, stranger) = (email(number), format!("stranger{number}@example.com"));
+            let (email, unknown) = (email(number), format!("unknown{number}@example.com"));
             assert_eq!(insert(&mut index, email.as_bytes()), (number, false));
-            assert_eq!(index.find(index.hasher.hash(stranger.as_bytes()), stranger.as_bytes()), None);
+            assert_eq!(index.find(index.hasher.hash(unknown.as_bytes()), unknown.as_bytes()), None);
         }
         assert!(index.emails().map(<[u8]>::to_vec).eq((0..10_000).map(|number| email(number).into_bytes())));
     }
 
     #[test]
-    fn emails_of_any_length_are_kept_whole() {
+    fn emails_of_any_length_are_kept() {
         let mut index = EmailIndex::new(EmailHasher::default());
         let emails: Vec<Vec<u8>> = [1, 253, 254, 255, 256, 70_000].map(|len| vec![b'x'; len]).into();
         for email in &emails {
@@ -258,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn emails_whose_hashes_collide_are_told_apart() {
+    fn emails_with_equal_hashes_are_distinguished() {
         let mut index = EmailIndex::new(EmailHasher::default());
         let same = EmailHash(0x1234_5678_9abc_def0);
         assert_eq!(index.insert(same, b"a"), (0, true));
@@ -267,13 +282,21 @@ mod tests {
         assert_eq!(index.find(same, b"c"), None);
     }
 
+    #[test]
+    #[should_panic(expected = "fewer than 2^32 customers")]
+    fn too_many_customers_in_a_partition_abort() {
+        let mut index = EmailIndex::new(EmailHasher::default());
+        index.len = CustomerNumber::MAX;
+        insert(&mut index, b"one too many");
+    }
+
     proptest! {
         #[test]
         fn the_index_agrees_with_a_map(emails in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..4), 0..400)) {
             let mut index = EmailIndex::new(EmailHasher::default());
-            let mut map: HashMap<Vec<u8>, MemberNumber> = HashMap::new();
+            let mut map: HashMap<Vec<u8>, CustomerNumber> = HashMap::new();
             for email in emails {
-                let next = map.len() as MemberNumber;
+                let next = map.len() as CustomerNumber;
                 let known = map.get(&email).copied();
                 prop_assert_eq!(insert(&mut index, &email), (known.unwrap_or(next), known.is_none()));
                 map.entry(email).or_insert(next);

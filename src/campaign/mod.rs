@@ -1,18 +1,14 @@
 //! The campaign: who is a member, and who gets a code.
 //!
-//! The domain and nothing else: no file, thread, argument or clock. [`decide`] is the only place where the rule lives;
-//! [`LoyaltyCustomers`] is one partition's state, which takes events in and gives decisions out; [`Everyone`] is the like
-//! for those who also need to know who is no member.
+//! The domain and nothing else: no files, threads, arguments or clocks. [`transition`] is the only place where the rule is;
+//! [`CustomerTable`] applies it to the customers of one partition.
 
 mod customers;
 mod email_index;
-mod everyone;
-mod roster;
-mod rows;
 mod rule;
+mod saved_list;
 
-pub use customers::{Event, EventKind, Keep, LoyaltyCustomers};
-pub(crate) use email_index::EmailIndex;
-pub use everyone::{CustomerNumber, Everyone, Step};
-pub use roster::members;
-pub use rule::{Decision, decide};
+pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
+pub use email_index::{CustomerNumber, EmailHash, EmailHasher};
+pub use rule::{Decision, transition};
+pub use saved_list::{SavedRows, members_in_order};

@@ -1,29 +1,42 @@
-//! The decision rule.
+//! The rule of the campaign, which the original application defines (`process_email_add_customer`).
 
-use crate::record::ConversionKind;
+use crate::record::{ConversionKind, RecordKind};
 
 /// What is decided on one conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decision {
     /// Send the customer an additional promo code.
     pub send: bool,
-    /// The customer becomes a member by this very conversion.
+    /// The customer becomes a member by this conversion.
     pub enrolled: bool,
 }
 
-/// Decides on a conversion of somebody who is, or is not, a member at that moment.
+/// What a record leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// What is decided. Nothing on a loyalty row.
+    pub decision: Decision,
+    /// Whether the customer is a member after it.
+    pub is_member: bool,
+}
+
+/// What a record of a customer leads to who is, or is not, a member when it comes.
 ///
-/// A member who clicks gets a code. Somebody else who buys becomes a member, and gets none for it. Nothing else has
-/// consequences.
+/// A click of a member gets a code. A loyalty row makes a member, and so does a purchase, from the next record on. Nothing
+/// else has an effect.
 #[inline]
-pub const fn decide(member: bool, conversion: ConversionKind) -> Decision {
-    match (conversion, member) {
+pub const fn transition(was_member: bool, record: RecordKind) -> Transition {
+    let RecordKind::Conversion(conversion) = record else {
+        return Transition { decision: Decision { send: false, enrolled: false }, is_member: true };
+    };
+    let decision = match (conversion, was_member) {
         (ConversionKind::Click, true) => Decision { send: true, enrolled: false },
         (ConversionKind::Purchase, false) => Decision { send: false, enrolled: true },
         (ConversionKind::Click, false) | (ConversionKind::Purchase, true) | (ConversionKind::Basket, _) => {
             Decision { send: false, enrolled: false }
         }
-    }
+    };
+    Transition { decision, is_member: was_member || decision.enrolled }
 }
 
 #[cfg(test)]
@@ -32,8 +45,8 @@ mod tests {
     use ConversionKind::{Basket, Click, Purchase};
 
     #[test]
-    fn only_a_member_who_clicks_gets_a_code_and_only_a_stranger_who_buys_is_enrolled() {
-        for (member, conversion, send, enrolled) in [
+    fn member_clicks_get_codes_and_purchases_enrol() {
+        for (was_member, conversion, send, enrolled) in [
             (true, Click, true, false),
             (true, Basket, false, false),
             (true, Purchase, false, false),
@@ -41,7 +54,16 @@ mod tests {
             (false, Basket, false, false),
             (false, Purchase, false, true),
         ] {
-            assert_eq!(decide(member, conversion), Decision { send, enrolled }, "{conversion:?}, member: {member}");
+            let expected = Transition { decision: Decision { send, enrolled }, is_member: was_member || enrolled };
+            assert_eq!(transition(was_member, RecordKind::Conversion(conversion)), expected, "{conversion:?}");
+        }
+    }
+
+    #[test]
+    fn a_loyalty_row_makes_a_member_and_decides_nothing() {
+        for was_member in [true, false] {
+            let expected = Transition { decision: Decision::default(), is_member: true };
+            assert_eq!(transition(was_member, RecordKind::Customer), expected);
         }
     }
 }

@@ -1,60 +1,326 @@
-//! The arguments of `adseg check`.
+//! `adseg check`: reads everything, decides nothing, and reports what is bad and what is suspicious.
 
-use clap::{Args, ValueEnum};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
 
-use super::EXIT_CODES;
-use super::shared::{InputArgs, ProgressWhen, SpeedArgs};
+use clap::Args;
+use serde::Serialize;
 
-pub(super) const CHECK_LONG_ABOUT: &str = "\
-Look at the data before the campaign: tell every bad record, and what was seen.
+use super::args::{InputArgs, MessageArgs, ReportFormat, SpeedArgs, count};
+use super::inputs::Inputs;
+use super::outputs::Output;
+use super::replay::with_speed;
+use super::session::Progress;
+use super::session::Session;
+use super::{EXIT_CODES, FAILED};
+use crate::analysis::{Check, Findings, Names, Sightings, Suspicion};
+use crate::engine::{Counts, Failure, Observer, Outcome, Settings, replay};
+use crate::escape::{self, Quoted};
+use crate::input::{InputError, ReaderSettings};
+use crate::location::LineIndex;
+use crate::output::{CommitOrder, ErrorLine, Rejection};
 
-Everything is read and nothing is decided. What check passes, run takes: both read by the same rules. Every bad record \
-of every input is told with file, line and reason; then what is legal but suspicious, each kind with the place where \
-it was seen first: records with more fields than they need, emails without an @, emails that differ from a member's \
-only by case, channels that were seen once. At the end it says how many records of which kind there were, and which \
-promos and channels.
+pub(super) const LONG_ABOUT: &str = "\
+Check the data before the campaign: report every bad record, and what is suspicious.
 
-The report goes to the standard output. The exit code is 0 when there is no bad record, 1 when there is.";
+Everything is read by the rules of adseg run, and nothing is decided: what check accepts, run accepts. Every bad record of \
+every input is reported with file, line and reason; then what is legal but suspicious, each kind with the first place: \
+records with more fields than they need, emails without an @, emails that differ from a member's only by case, channels that \
+occur once. Last come the numbers of records of each kind, and the promos and channels.
 
-const CHECK_EXAMPLES: &str = "\
+The exit code is 0 when there is no bad record, 1 when there is.";
+
+const EXAMPLES: &str = "\
 Examples:
-  Look before the campaign:
+  Check before the campaign:
     adseg check --loyalty loyalty.txt --conversions conversions.txt
 
   How many records of tonight's export are bad, for a script:
     adseg check --loyalty list.csv --loyalty-format csv --conversions log.txt.gz --format jsonl | tail -n 1";
 
+/// How many promos and channels the text report lists.
+const LISTED_NAMES: usize = 20;
+
+/// How many channels that occur once are reported one by one.
+const LISTED_CHANNELS: usize = 20;
+
+/// How wide a name in the table may be, in characters.
+const NAME_WIDTH: usize = 28;
+
 /// The arguments of `adseg check`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct CheckArgs {
-    /// What is read.
     #[command(flatten)]
-    pub inputs: InputArgs,
+    inputs: InputArgs,
 
-    /// How the report is written
+    /// The format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
-    pub format: CheckFormat,
+    format: ReportFormat,
 
-    /// Tell no more than N bad records; all are counted
-    #[arg(long, value_name = "N", help_heading = "Report")]
-    pub max_errors: Option<u64>,
+    /// Write the report to FILE, which is replaced when it is complete; `-` is standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
+    output: Option<PathBuf>,
 
-    /// When to show a progress bar on the standard error
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
-    pub progress: ProgressWhen,
+    /// Report at most N bad records; all are counted
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
+    max_errors: Option<u64>,
 
-    /// What only changes the speed.
     #[command(flatten)]
-    pub speed: SpeedArgs,
+    messages: MessageArgs,
+
+    #[command(flatten)]
+    speed: SpeedArgs,
 }
 
-/// How a report is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum CheckFormat {
-    /// Lines and a table for people
-    #[default]
-    Text,
-    /// One JSON object a line: errors, damage, warnings, and a summary last
-    Jsonl,
+/// Executes `adseg check`.
+pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    let inputs = Inputs::new(&args.inputs)?;
+    let output = Output::open(args.output.as_deref().unwrap_or(Path::new("-")), &inputs, session, CommitOrder::Output)?;
+    session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
+    let reader = ReaderSettings {
+        max_record_bytes: args.inputs.max_record_bytes.get(),
+        continues_after_damage: true,
+        ..ReaderSettings::default()
+    };
+    let settings = with_speed(Settings { reader, max_rejects: u64::MAX, ..Settings::default() }, &args.speed);
+    let mut report = Report {
+        out: BufWriter::new(output.writer()),
+        format: args.format,
+        to_list: args.max_errors.unwrap_or(u64::MAX),
+        damaged: 0,
+        progress: session.progress.clone(),
+    };
+    let inputs = inputs.into_inputs(&session.progress);
+    let outcome = match replay(&Check, &settings, inputs, None, &mut report) {
+        Ok(outcome) => outcome,
+        Err(Failure::Observer(error)) => return Err(output.cannot_write(error)),
+        Err(failure) => return Err(failure.into()),
+    };
+    let is_clean = report.finish(outcome).map_err(|error| output.cannot_write(error))?;
+    session.commit()?;
+    Ok(ExitCode::from(if is_clean { 0 } else { FAILED }))
+}
+
+/// Writes the report: bad records as they are found, the rest at the end.
+struct Report {
+    out: BufWriter<Arc<File>>,
+    format: ReportFormat,
+    /// How many more bad records are listed.
+    to_list: u64,
+    /// How many inputs could not be read to their end.
+    damaged: u64,
+    progress: Progress,
+}
+
+impl Observer for Report {
+    fn progressed(&mut self, counts: &Counts) {
+        self.progress.update(counts.records);
+    }
+
+    fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
+        if self.to_list == 0 {
+            return Ok(());
+        }
+        self.to_list -= 1;
+        match self.format {
+            ReportFormat::Text => writeln!(self.out, "{}: {}", rejection.location, rejection.reason),
+            ReportFormat::Jsonl => self.line(&Line::Error(ErrorLine::of(rejection))),
+        }
+    }
+
+    fn rejected_more(&mut self, _raw: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn damaged(&mut self, error: &InputError) -> io::Result<()> {
+        self.damaged += 1;
+        match self.format {
+            ReportFormat::Text => writeln!(self.out, "{error}"),
+            ReportFormat::Jsonl => self.line(&Line::Damage { reason: error.to_string() }),
+        }
+    }
+}
+
+impl Report {
+    /// Writes the rest of the report. Returns whether everything can be read.
+    fn finish(&mut self, outcome: Outcome<Findings>) -> io::Result<bool> {
+        let Outcome { states, counts, line_index } = outcome;
+        let findings = Findings::merge(states);
+        let warnings = warnings(&findings, &line_index);
+        let summary = CheckSummary::new(&counts, &findings, self.damaged, &warnings);
+        match self.format {
+            ReportFormat::Text => {
+                for warning in &warnings {
+                    writeln!(self.out, "warning: {warning}")?;
+                }
+                write!(self.out, "{summary}")?;
+            }
+            ReportFormat::Jsonl => {
+                for warning in warnings {
+                    self.line(&Line::Warning(warning))?;
+                }
+                self.line(&Line::Summary(&summary))?;
+            }
+        }
+        self.out.flush()?;
+        Ok(counts.rejects == 0 && self.damaged == 0)
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        escape::json_line(line, &mut self.out)
+    }
+}
+
+/// A line of the report for programs.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line<'a> {
+    /// A bad record.
+    Error(ErrorLine<'a>),
+    /// An input that could not be read to its end.
+    Damage {
+        reason: String,
+    },
+    Warning(Warning),
+    Summary(&'a CheckSummary),
+}
+
+/// Something legal but suspicious.
+#[derive(Serialize)]
+struct Warning {
+    what: String,
+    count: u64,
+    /// Where it is first.
+    first: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => write!(out, "{}: {}", self.first, self.what),
+            count => write!(out, "{}: {} ({count} times, first here)", self.first, self.what),
+        }
+    }
+}
+
+fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
+    let warning = |what: String, sightings: &Sightings| {
+        let first = line_index.location(sightings.first).to_string();
+        Warning { what, count: sightings.count, first }
+    };
+    let suspicions = findings.suspicions.iter().map(|(suspicion, sightings)| {
+        let what = match suspicion {
+            Suspicion::ExtraFields => "the record has more fields than it needs",
+            Suspicion::QuotedEmail => "the email is in quotes, which this format does not have (is it CSV?)",
+            Suspicion::NoAtSign => "the email has no @",
+            Suspicion::OtherCase => "the email differs from a member's only by case, so it is another customer",
+        };
+        warning(what.to_owned(), sightings)
+    });
+    let mut warnings: Vec<Warning> = suspicions.collect();
+    let once: Vec<_> = findings.channels.by_name.iter().filter(|(_, sightings)| sightings.count == 1).collect();
+    warnings.extend(
+        once.iter().take(LISTED_CHANNELS).map(|(channel, sightings)| {
+            warning(format!("the channel {} occurs only here", Quoted(channel)), sightings)
+        }),
+    );
+    if let Some((_, sightings)) = once.get(LISTED_CHANNELS) {
+        let more = Sightings { count: (once.len() - LISTED_CHANNELS) as u64, first: sightings.first };
+        warnings.push(warning("another channel occurs only once".to_owned(), &more));
+    }
+    warnings
+}
+
+/// The numbers. Every record is in exactly one of `loyalty_rows`, the three types, `errors` and `blanks`.
+#[derive(Serialize)]
+struct CheckSummary {
+    records: u64,
+    loyalty_rows: u64,
+    duplicate_loyalty_rows: u64,
+    clicks: u64,
+    baskets: u64,
+    purchases: u64,
+    blanks: u64,
+    errors: u64,
+    damaged_inputs: u64,
+    /// How many records or channels there are warnings about.
+    warnings: u64,
+    /// How many different promos there are, as far as they are counted one by one.
+    distinct_promos: u64,
+    promos: Vec<NameCount>,
+    distinct_channels: u64,
+    channels: Vec<NameCount>,
+}
+
+/// A promo or a channel.
+#[derive(Serialize)]
+struct NameCount {
+    name: String,
+    count: u64,
+}
+
+impl CheckSummary {
+    fn new(counts: &Counts, findings: &Findings, damaged_inputs: u64, warnings: &[Warning]) -> Self {
+        Self {
+            records: counts.records,
+            loyalty_rows: counts.customers,
+            duplicate_loyalty_rows: findings.duplicates.map_or(0, |duplicates| duplicates.count),
+            clicks: counts.clicks,
+            baskets: counts.baskets,
+            purchases: counts.purchases,
+            blanks: counts.blanks,
+            errors: counts.rejects,
+            damaged_inputs,
+            warnings: warnings.iter().map(|warning| warning.count).sum(),
+            distinct_promos: findings.promos.by_name.len() as u64,
+            promos: by_count(&findings.promos),
+            distinct_channels: findings.channels.by_name.len() as u64,
+            channels: by_count(&findings.channels),
+        }
+    }
+}
+
+/// The names, the most frequent first.
+fn by_count(names: &Names) -> Vec<NameCount> {
+    let count = |(name, seen): (&Vec<u8>, &Sightings)| NameCount {
+        name: String::from_utf8_lossy(name).into_owned(),
+        count: seen.count,
+    };
+    let mut counts: Vec<_> = names.by_name.iter().map(count).collect();
+    counts.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.name.cmp(&other.name)));
+    if names.others > 0 {
+        counts.push(NameCount { name: "(too many or too long)".to_owned(), count: names.others });
+    }
+    counts
+}
+
+impl fmt::Display for CheckSummary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |name: &str, count: u64| writeln!(out, "{name:<32}{count:>12}");
+        row("records in", self.records)?;
+        row("  loyalty rows", self.loyalty_rows)?;
+        row("    for an email seen before", self.duplicate_loyalty_rows)?;
+        row("  clicks", self.clicks)?;
+        row("  baskets", self.baskets)?;
+        row("  purchases", self.purchases)?;
+        row("  blank lines", self.blanks)?;
+        row("  bad records", self.errors)?;
+        row("damaged inputs", self.damaged_inputs)?;
+        row("warnings", self.warnings)?;
+        let promos = ("promos", self.distinct_promos, &self.promos);
+        let channels = ("channels", self.distinct_channels, &self.channels);
+        for (kind, distinct, names) in [promos, channels] {
+            row(kind, distinct)?;
+            for NameCount { name, count } in names.iter().take(LISTED_NAMES) {
+                let name = escape::shorten(escape::display_name(name.as_bytes()), NAME_WIDTH);
+                row(&format!("  {name}"), *count)?;
+            }
+        }
+        Ok(())
+    }
 }

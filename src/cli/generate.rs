@@ -1,21 +1,31 @@
-//! The arguments of `adseg generate`.
+//! `adseg generate`: writes sample data.
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::EXIT_CODES;
+use super::args::count;
+use super::inputs::FileId;
+use super::outputs::Output;
+use super::session::Session;
+use super::{EXIT_CODES, usage_error};
+use crate::escape;
+use crate::input::push_frame;
+use crate::output::CommitOrder;
+use crate::sample::{Records, Settings};
 
-pub(super) const GENERATE_LONG_ABOUT: &str = "\
-Make sample data: a loyalty list and conversions to try things on.
+pub(super) const LONG_ABOUT: &str = "\
+Generate sample data: a loyalty list and conversions.
 
-The same seed gives the same bytes for ever. A few customers cause most of the events, as in real shops. All emails \
-lie under domains that are reserved for examples, so nobody is ever mailed by accident.
+The same seed gives the same bytes in every version. A few customers cause most of the events, as in real shops. All emails are \
+under domains that are reserved for examples, so that nobody is ever mailed by accident.
 
-When both outputs are `-`, the standard output is one stream of members and conversions, as run reads it from the \
-standard input. A file that is there already is left alone unless --force is given.";
+When both outputs are `-`, standard output is one stream of members and conversions, as run reads it from standard input. An \
+existing file is replaced only with --force.";
 
-const GENERATE_EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   A small campaign:
     adseg generate --loyalty loyalty.txt --conversions conversions.txt
@@ -29,60 +39,64 @@ Examples:
 
 /// The arguments of `adseg generate`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{GENERATE_EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct GenerateArgs {
-    /// Where the loyalty list goes; `-` is the standard output
-    #[arg(long, value_name = "FILE", required_unless_present = "conversions", help_heading = "Outputs")]
-    pub loyalty: Option<PathBuf>,
+    /// Where the loyalty list goes; `-` is standard output
+    #[arg(long, value_name = "FILE", required_unless_present = "conversions", help_heading = "Output")]
+    loyalty: Option<PathBuf>,
 
-    /// Where the conversions go; `-` is the standard output
-    #[arg(long, value_name = "FILE", help_heading = "Outputs")]
-    pub conversions: Option<PathBuf>,
+    /// Where the conversions go; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    conversions: Option<PathBuf>,
 
-    /// How the records are marked
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Outputs")]
-    pub format: SampleFormat,
+    /// The format of both
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
+    format: SampleFormat,
 
-    /// Replace files that are there already
-    #[arg(long, help_heading = "Outputs")]
-    pub force: bool,
+    /// Replace existing files
+    #[arg(long, help_heading = "Output")]
+    force: bool,
 
-    /// How many members the list has
-    #[arg(long, value_name = "N", default_value_t = 1_000, help_heading = "Data")]
-    pub members: u64,
+    /// The number of members on the list
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = count, allow_negative_numbers = true)]
+    #[arg(help_heading = "Data")]
+    members: u64,
 
-    /// How many conversions there are
-    #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Data")]
-    pub events: u64,
+    /// The number of conversions
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count, allow_negative_numbers = true)]
+    #[arg(help_heading = "Data")]
+    events: u64,
 
-    /// How many customers cause them, all members among them [default: five times the members]
-    #[arg(long, value_name = "N", help_heading = "Data")]
-    pub customers: Option<u64>,
+    /// The number of customers who cause them, all members among them [default: five times the members]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Data")]
+    customers: Option<u64>,
 
-    /// What the data is drawn from
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
-    pub seed: u64,
+    /// The seed of the random numbers
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
+    #[arg(help_heading = "Data")]
+    seed: u64,
 
-    /// Clicks, baskets and purchases, as parts of the whole
+    /// The proportions of clicks, baskets and purchases
     #[arg(long, value_name = "C,B,P", default_value = "60,25,15", value_parser = parse_mix, help_heading = "Data")]
-    pub mix: [u32; 3],
+    mix: [u32; 3],
 
     /// The share of conversions that are bad records, such as 0.01
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = parse_share, help_heading = "Data")]
-    pub bad: PerMillion,
+    #[arg(allow_negative_numbers = true)]
+    bad: PerMillion,
 }
 
 /// A share, in millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PerMillion(pub u32);
+struct PerMillion(u32);
 
-/// How generated records are marked.
+/// The format of generated records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum SampleFormat {
+enum SampleFormat {
     /// One record a line
     #[default]
     Text,
-    /// Each record behind its length, 4 bytes, big-endian
+    /// Each record after its length, 4 bytes, big-endian
     Framed,
 }
 
@@ -92,9 +106,9 @@ fn parse_mix(text: &str) -> Result<[u32; 3], String> {
     mix.ok_or_else(|| "expected three numbers up to 65535, not all of them 0, such as 60,25,15".to_owned())
 }
 
-/// Takes a decimal number from 0 to 1 apart by its digits: the same text is the same share on every machine.
+/// Parses a decimal number from 0 to 1 digit by digit: the same text is the same share on every machine.
 fn parse_share(text: &str) -> Result<PerMillion, String> {
-    let expected = || "expected a number from 0 to 1 with at most 6 digits behind the point, such as 0.01".to_owned();
+    let expected = || "expected a number from 0 to 1 with at most 6 digits after the point, such as 0.01".to_owned();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || fraction.len() > 6 {
@@ -104,12 +118,84 @@ fn parse_share(text: &str) -> Result<PerMillion, String> {
     share.map(PerMillion).ok_or_else(expected)
 }
 
+/// Executes `adseg generate`.
+pub fn generate(args: &GenerateArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    let settings = Settings {
+        seed: args.seed,
+        members: args.members,
+        events: args.events,
+        customers: args.customers.unwrap_or(args.members.saturating_mul(5)),
+        mix: args.mix,
+        bad_per_million: args.bad.0,
+    };
+    let open =
+        |path: &Option<PathBuf>, order| path.as_deref().map(|path| open(path, args.force, session, order)).transpose();
+    let loyalty = open(&args.loyalty, CommitOrder::List)?;
+    let conversions = open(&args.conversions, CommitOrder::Output)?;
+    match (loyalty, conversions) {
+        (Some(both), Some(conversions)) if both.is_stdout && conversions.is_stdout => {
+            write(args.format, Records::interleaved(&settings), &both)?;
+        }
+        (loyalty, conversions) => {
+            if let Some(output) = loyalty {
+                write(args.format, Records::members(&settings), &output)?;
+            }
+            if let Some(output) = conversions {
+                write(args.format, Records::conversions(&settings), &output)?;
+            }
+        }
+    }
+    session.commit()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path, force: bool, session: &Session, order: CommitOrder) -> anyhow::Result<Output> {
+    let is_stdout = FileId::of_output(path) == FileId::of_output(Path::new("-"));
+    if !force && !is_stdout && path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return usage_error(format!("{} exists already; --force replaces it", escape::path(path)));
+    }
+    Output::open_unchecked(path, session, order)
+}
+
+/// How many bytes are written at once.
+const WRITTEN_BYTES: usize = 1 << 20;
+
+fn write(format: SampleFormat, records: Records, output: &Output) -> anyhow::Result<()> {
+    write_records(format, records, &mut output.writer()).map_err(|error| output.cannot_write(error))
+}
+
+fn write_records(format: SampleFormat, mut records: Records, out: &mut impl Write) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(WRITTEN_BYTES + WRITTEN_BYTES / 8);
+    loop {
+        let start = buffer.len();
+        let mut more = false;
+        match format {
+            SampleFormat::Text => {
+                more = records.write_next(&mut buffer);
+                buffer.push(b'\n');
+            }
+            SampleFormat::Framed => push_frame(&mut buffer, |payload| more = records.write_next(payload)),
+        }
+        if !more {
+            // Removes the line feed or frame header of the record that does not exist.
+            buffer.truncate(start);
+        }
+        if !more || buffer.len() >= WRITTEN_BYTES {
+            out.write_all(&buffer)?;
+            buffer.clear();
+        }
+        if !more {
+            return out.flush();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_read_digit_by_digit() {
+    fn a_share_is_parsed_digit_by_digit() {
         for (text, share) in [("0", 0), ("1", 1_000_000), ("0.01", 10_000), ("0.000001", 1), ("1.0", 1_000_000)] {
             assert_eq!(parse_share(text), Ok(PerMillion(share)), "{text}");
         }

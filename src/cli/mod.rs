@@ -1,39 +1,47 @@
-//! The command line: what a user can type, and the help that teaches it.
+//! The command line: one file a subcommand, with its arguments, what it does, and what it prints.
 //!
-//! No work is done here and nothing of the rest of the crate is imported, so that the man pages can be made from these
-//! types alone. What the arguments mean together is checked in [`crate::commands`].
+//! | file | what several subcommands share |
+//! |---|---|
+//! | `args` | groups of arguments |
+//! | `inputs`, `outputs` | the files that are named, opened and checked against each other |
+//! | `replay` | replaying the inputs: settings, bad records, and why a replay ended early |
+//! | `session` | signals, progress, and the commit of files |
+//!
+//! Only this module uses `anyhow`; the library's own errors are typed.
 
+mod args;
 mod check;
+mod completions;
 mod explain;
+mod frame;
 mod generate;
+mod inputs;
 mod order_check;
-mod reading;
-mod reframe;
+mod outputs;
+mod replay;
 mod report;
 mod run;
-mod shared;
-mod shell;
+mod session;
 
-use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
 
-pub use check::{CheckArgs, CheckFormat};
-pub use explain::ExplainArgs;
-pub use generate::{GenerateArgs, PerMillion, SampleFormat};
-pub use order_check::OrderCheckArgs;
-pub use reading::{ReadingArgs, ReadingFormat};
-pub use reframe::ReframeArgs;
-pub use report::{ReportArgs, ReportFormat};
-pub use run::{OnError, OutputFormatArg, RunArgs, SummaryFormat};
-pub use shared::{InputArgs, InputFormatArg, ProgressWhen, SpeedArgs};
-pub use shell::{CompletionsArgs, ManArgs};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
+use thiserror::Error;
+
+use crate::escape;
+use crate::system::os_error;
+
+pub use session::Failed;
 
 const ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
                      loyalty list";
 
 const LONG_ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
-                          loyalty list.\n\nWhen a loyalty member clicks the ad, adseg says to send them a code. When \
-                          somebody who is not a member buys, they become one, and their next click gets a code. There \
-                          is one line of answer for every conversion, in the order of the input.";
+                          loyalty list.\n\nA loyalty member who clicks the ad gets a code. A customer who is not a member \
+                          and buys becomes one, so that their next click gets a code. adseg run writes one decision for \
+                          every conversion, in the order of the input.";
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -41,9 +49,8 @@ const LONG_ABOUT: &str = "Decide who gets an additional promo code: replay an ad
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
 #[command(arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    command: Command,
 }
 
 const EXAMPLES: &str = "\
@@ -55,63 +62,166 @@ Examples:
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    bad data, or a read or a write that failed
+  1    bad data, or a failed read or write
   2    wrong usage
-  130  interrupted by SIGINT, SIGTERM or SIGHUP; no half-written file is left
+  101  internal error (a bug); no file was changed
+  130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
 
-A reader that goes away (adseg run ... | head) ends a run quietly, with 0; with 1 if files were
-still to be put in place.";
+A closed pipe (adseg run ... | head) ends a command quietly: with 0, or with 1 if it had files to
+write that are not there now.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Answer every conversion: send an additional promo code, or not
-    #[command(long_about = run::RUN_LONG_ABOUT)]
-    Run(RunArgs),
+enum Command {
+    /// Decide on every conversion: send an additional promo code, or not
+    #[command(long_about = run::LONG_ABOUT)]
+    Run(run::RunArgs),
 
-    /// Look at the data before the campaign: tell every bad record, and what was seen
-    #[command(long_about = check::CHECK_LONG_ABOUT)]
-    Check(CheckArgs),
+    /// Check the data before the campaign: report every bad record, and what is suspicious
+    #[command(long_about = check::LONG_ABOUT)]
+    Check(check::CheckArgs),
 
-    /// Tell which decisions hang on the order in which the conversions files are named
-    #[command(long_about = order_check::ORDER_CHECK_LONG_ABOUT)]
-    OrderCheck(OrderCheckArgs),
+    /// Report which decisions depend on the order of the conversions files
+    #[command(long_about = order_check::LONG_ABOUT)]
+    OrderCheck(order_check::OrderCheckArgs),
 
-    /// Tell why customers got a code or not: everything that the data says of each email
-    #[command(long_about = explain::EXPLAIN_LONG_ABOUT)]
-    Explain(ExplainArgs),
+    /// Explain why customers got a code or not: print every record of an email
+    #[command(long_about = explain::LONG_ABOUT)]
+    Explain(explain::ExplainArgs),
 
-    /// Tell what the campaign did: clicks, customers, codes, purchases, revenue and new members
-    #[command(long_about = report::REPORT_LONG_ABOUT)]
-    Report(ReportArgs),
+    /// Report what the campaign did: clicks, customers, codes, purchases, revenue, new members
+    #[command(long_about = report::LONG_ABOUT)]
+    Report(report::ReportArgs),
 
-    /// Put each line behind its length: text records to a framed stream
-    #[command(long_about = reframe::FRAME_LONG_ABOUT)]
-    Frame(ReframeArgs),
+    /// Convert text records to a length-framed stream
+    #[command(long_about = frame::FRAME_LONG_ABOUT)]
+    Frame(frame::FrameArgs),
 
-    /// Take frames apart: a framed stream to text records, one a line
-    #[command(long_about = reframe::UNFRAME_LONG_ABOUT)]
-    Unframe(ReframeArgs),
+    /// Convert a length-framed stream to text records, one a line
+    #[command(long_about = frame::UNFRAME_LONG_ABOUT)]
+    Unframe(frame::FrameArgs),
 
-    /// Make sample data: a loyalty list and conversions to try things on
-    #[command(long_about = generate::GENERATE_LONG_ABOUT)]
-    Generate(GenerateArgs),
+    /// Generate sample data: a loyalty list and conversions
+    #[command(long_about = generate::LONG_ABOUT)]
+    Generate(generate::GenerateArgs),
 
-    /// Print a script that completes adseg's arguments in a shell
-    Completions(CompletionsArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
 
-    /// Print a man page, or write all of them into a folder
-    Man(ManArgs),
+    /// Print a man page, or write all of them to a folder
+    Man(completions::ManArgs),
+}
+
+/// Bad data, or a failed read or write.
+const FAILED: u8 = 1;
+/// Wrong usage.
+const WRONG_USAGE: u8 = 2;
+/// As a shell reports that a program was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// Executes what was typed.
+///
+/// # Errors
+/// When it fails, including when whoever reads its output has gone away.
+///
+/// # Panics
+/// When a thread does, which is a bug. No file was changed then.
+pub fn execute(cli: Cli) -> Result<ExitCode, Failed> {
+    session::run(move |session| match &cli.command {
+        Command::Run(args) => run::run(args, session),
+        Command::Check(args) => check::check(args, session),
+        Command::OrderCheck(args) => order_check::order_check(args, session),
+        Command::Explain(args) => explain::explain(args, session),
+        Command::Report(args) => report::report(args, session),
+        Command::Frame(args) => frame::frame(args, session),
+        Command::Unframe(args) => frame::unframe(args, session),
+        Command::Generate(args) => generate::generate(args, session),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => completions::man(args),
+    })
+}
+
+/// Arguments that clap accepts and that do not fit together. Ends with the exit code for wrong usage.
+#[derive(Debug, Error)]
+#[error("{0}\n\nFor more information, try '--help'.")]
+struct UsageError(String);
+
+/// A usage error, as the `Err` of a check.
+fn usage_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
+    Err(UsageError(message.into()).into())
+}
+
+/// Prints why a command failed, with all causes, and returns its exit code.
+pub fn print_error(error: &anyhow::Error) -> ExitCode {
+    let text = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), os_error)
+    };
+    // Typed errors show their cause themselves, and some also give it as their source.
+    let mut message = String::new();
+    for cause in error.chain().map(text).filter(|cause| !cause.is_empty()) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.ends_with(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    session::print_line(&format!("adseg: {message}"));
+    ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
+}
+
+/// Prints what clap has to say: help and version on standard output, errors on standard error as the program's own.
+pub fn print_usage_error(mut error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        return match printed {
+            Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+                print_error(&anyhow::Error::new(cause).context("stdout: cannot write"))
+            }
+            Ok(()) | Err(_) => ExitCode::SUCCESS,
+        };
+    }
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+        && let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(similar) = similar_subcommand(typed)
+    {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![similar]));
+    }
+    let rendered = error.render().to_string();
+    let message = rendered.strip_prefix("error: ").map_or(rendered.clone(), |message| format!("adseg: {message}"));
+    // Arguments may contain anything.
+    for line in message.trim_end().lines() {
+        session::print_line(&escape::text(line));
+    }
+    ExitCode::from(WRONG_USAGE)
+}
+
+/// The subcommand that was probably meant: a letter is missing, wrong, too many, or swapped with the next.
+fn similar_subcommand(typed: &str) -> Option<String> {
+    const MAX_EDITS: usize = 2;
+    let command = Cli::command();
+    let distances = command.get_subcommands().map(|subcommand| {
+        let name = subcommand.get_name();
+        (strsim::osa_distance(name, typed), name)
+    });
+    let (edits, name) = distances.min()?;
+    (edits <= MAX_EDITS && edits < name.len()).then(|| name.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_misspelled_subcommand_is_recognized() {
+        for (typed, meant) in [("rnu", Some("run")), ("chek", Some("check")), ("explian", Some("explain")), ("x", None)]
+        {
+            assert_eq!(similar_subcommand(typed).as_deref(), meant, "{typed}");
+        }
     }
 }

@@ -1,46 +1,260 @@
-//! The arguments of `adseg order-check`.
+//! `adseg order-check`: reports which decisions depend on the order in which the conversions files are named.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
-use super::EXIT_CODES;
-use super::reading::{ReadingArgs, ReadingFormat};
+use super::args::{BadRecordArgs, InputArgs, MessageArgs, ReportFormat, SpeedArgs};
+use super::inputs::Inputs;
+use super::outputs::Output;
+use super::replay::{analyze, print_skipped};
+use super::session::Session;
+use super::{EXIT_CODES, FAILED};
+use crate::analysis::{DependentClicks, OrderCheck};
+use crate::escape::{Escaped, json_line};
+use crate::location::{LineIndex, Location};
+use crate::output::CommitOrder;
 
-pub(super) const ORDER_CHECK_LONG_ABOUT: &str = "\
-Tell which decisions hang on the order in which the conversions files are named.
+pub(super) const LONG_ABOUT: &str = "\
+Report which decisions depend on the order in which the conversions files are named.
 
-Several files are read in the order named, as if they were one. Where each file holds another type of conversion, that \
-order says who is mailed: with the purchases before the clicks, everybody who bought is a member when they click; with the \
-clicks first, nobody is. A click hangs on the order when the customer is not on the loyalty list, has not bought before it \
-in the same file, and has bought in another one: it gets a code if such a file is named before.
+Several files are read in the order named, as if they were one. If each file contains another type of conversion, that order \
+decides who gets a code: with the purchases before the clicks, every buyer is a member when they click; with the clicks \
+first, none is. A click depends on the order when the customer is not on the loyalty list, has not bought before it in the \
+same file, and has bought in another one: it gets a code if such a file is named before.
 
-Tells how many clicks hang on the order and how many of them get a code in the order given, in which files they and the \
-purchases are, and which orders give the most and the fewest codes (for up to twelve files). The orders are only \
-counted, not recommended: the right one is the order in which things happened.
+The report says how many clicks depend on the order, how many of them get a code in the given order, and in which files they \
+and the purchases are. The right order is the one in which things happened.
 
-The exit code is 0 when nothing hangs on the order, 1 when something does. On a single file, or one stream of members \
-and conversions, nothing can; then nothing is read.";
+The exit code is 0 when nothing depends on the order, 1 when something does. With a single file, or one stream of members and \
+conversions, nothing can; then nothing is read.";
 
-const ORDER_CHECK_EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   Does it matter in which order these are named?
     adseg order-check --loyalty loyalty.txt --conversions clicks.txt baskets.txt purchases.txt
 
-  Every click that hangs on the order, for a program:
+  Every click that depends on the order, for a program:
     adseg order-check --loyalty loyalty.txt --conversions *.log.gz --format jsonl | jq 'select(.kind == \"click\")'";
+
+/// How many customers' clicks the text report lists unless all are wanted.
+const LISTED_CLICKS: usize = 10;
+
+/// How many pairs of files it lists.
+const LISTED_PAIRS: usize = 20;
 
 /// The arguments of `adseg order-check`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{ORDER_CHECK_EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct OrderCheckArgs {
-    /// How the report is written; JSON lines tell every click
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
-    pub format: ReadingFormat,
-
-    /// Tell every click, and not only the first of each customer in a file, for the first few customers
-    #[arg(long, help_heading = "Report")]
-    pub all: bool,
-
-    /// What is read, and how.
     #[command(flatten)]
-    pub reading: ReadingArgs,
+    inputs: InputArgs,
+
+    /// The format of the report; jsonl lists every click
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
+    format: ReportFormat,
+
+    /// List every click, instead of the first click of each customer in a file, for the first ten customers
+    #[arg(long, help_heading = "Report")]
+    all: bool,
+
+    #[command(flatten)]
+    bad_records: BadRecordArgs,
+
+    #[command(flatten)]
+    messages: MessageArgs,
+
+    #[command(flatten)]
+    speed: SpeedArgs,
+}
+
+/// Executes `adseg order-check`.
+pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    let inputs = Inputs::new(&args.inputs)?;
+    let output = Output::open(Path::new("-"), &inputs, session, CommitOrder::Output)?;
+    let (every_click, files) = (args.all || args.format == ReportFormat::Jsonl, inputs.conversions());
+    let (clicks, line_index, skipped) = if files.len() < 2 {
+        (Vec::new(), LineIndex::default(), 0)
+    } else {
+        let arguments = (&args.inputs, &args.bad_records, &args.messages, &args.speed);
+        let outcome = analyze(&OrderCheck { every_click }, inputs, arguments, &output, session)?;
+        (DependentClicks::merge(outcome.states), outcome.line_index, outcome.counts.rejects)
+    };
+    let report = OrderReport { files, clicks: &clicks, line_index: &line_index };
+    let mut out = BufWriter::new(output.writer());
+    let written = match args.format {
+        ReportFormat::Text => report.write_text(every_click, &mut out),
+        ReportFormat::Jsonl => report.write_jsonl(&mut out),
+    };
+    written.and_then(|()| out.flush()).map_err(|error| output.cannot_write(error))?;
+    print_skipped(session, &args.messages, skipped);
+    Ok(ExitCode::from(if clicks.is_empty() { 0 } else { FAILED }))
+}
+
+/// What the report is made from.
+struct OrderReport<'a> {
+    /// The conversions files: the index of the input, and its name.
+    files: Vec<(usize, String)>,
+    clicks: &'a [DependentClicks],
+    line_index: &'a LineIndex,
+}
+
+/// A line of the list: one click, or the first of the clicks of one customer in one file.
+struct ListedClick<'a> {
+    number: u64,
+    /// How many clicks it stands for.
+    count: u64,
+    clicks: &'a DependentClicks,
+}
+
+impl OrderReport<'_> {
+    fn total(&self) -> u64 {
+        self.clicks.iter().map(|clicks| clicks.count).sum()
+    }
+
+    /// How many of them get a code in the given order.
+    fn codes(&self) -> u64 {
+        self.clicks.iter().filter(|clicks| clicks.send).map(|clicks| clicks.count).sum()
+    }
+
+    /// The clicks in input order, one by one if every one was remembered.
+    fn list(&self, every_click: bool) -> Vec<ListedClick<'_>> {
+        let mut list = Vec::new();
+        for clicks in self.clicks {
+            let count = if every_click { 1 } else { clicks.count };
+            let numbers = std::iter::once(&clicks.first).chain(&clicks.others);
+            list.extend(numbers.map(|&number| ListedClick { number, count, clicks }));
+        }
+        list.sort_unstable_by_key(|click| click.number);
+        list
+    }
+
+    /// How many clicks in the first file depend on purchases in the second.
+    fn pairs(&self) -> BTreeMap<(usize, usize), u64> {
+        let mut pairs = BTreeMap::new();
+        for clicks in self.clicks {
+            for (bought_in, _) in &clicks.purchases {
+                *pairs.entry((clicks.input, *bought_in)).or_default() += clicks.count;
+            }
+        }
+        pairs
+    }
+
+    fn name(&self, input: usize) -> &str {
+        let file = self.files.iter().find(|(index, _)| *index == input);
+        &file.expect("clicks and purchases are in conversions files").1
+    }
+
+    fn write_text(&self, every_click: bool, out: &mut impl Write) -> io::Result<()> {
+        if self.clicks.is_empty() {
+            let only = if self.files.len() == 1 { ": there is only one" } else { "" };
+            return writeln!(out, "no click depends on the order of the conversions files{only}");
+        }
+        let codes = self.codes();
+        let get = if codes == 1 { "gets" } else { "get" };
+        let clicks = depend(self.total());
+        writeln!(
+            out,
+            "{clicks} on the order of the conversions files; in the order given, {codes} of them {get} a code"
+        )?;
+        let list = self.list(every_click);
+        let listed = if every_click { &list } else { &list[..LISTED_CLICKS.min(list.len())] };
+        self.write_clicks(listed, out)?;
+        if let more @ 1.. = list.len() - listed.len() {
+            writeln!(out, "  and clicks of {more} more (--all lists every click)")?;
+        }
+        writeln!(out)?;
+        self.write_pairs(every_click, out)
+    }
+
+    /// Writes the pairs of files, those with the most clicks first.
+    fn write_pairs(&self, every_pair: bool, out: &mut impl Write) -> io::Result<()> {
+        let mut pairs: Vec<_> = self.pairs().into_iter().collect();
+        pairs.sort_by_key(|(_, clicks)| Reverse(*clicks));
+        let listed = if every_pair { &pairs[..] } else { &pairs[..LISTED_PAIRS.min(pairs.len())] };
+        for ((clicked_in, bought_in), clicks) in listed {
+            let (clicked_in, bought_in) = (self.name(*clicked_in), self.name(*bought_in));
+            writeln!(out, "in {clicked_in}, {} on purchases in {bought_in}", depend(*clicks))?;
+        }
+        match pairs.len() - listed.len() {
+            0 => Ok(()),
+            more => writeln!(out, "and clicks on purchases in {more} more pairs of files (--all lists every pair)"),
+        }
+    }
+
+    fn write_clicks(&self, list: &[ListedClick<'_>], out: &mut impl Write) -> io::Result<()> {
+        let location = |click: &ListedClick<'_>| self.line_index.location(click.number).to_string();
+        let email = |click: &ListedClick<'_>| Escaped(&click.clicks.email).to_string();
+        let width = |of: &dyn Fn(&ListedClick<'_>) -> String| list.iter().map(|click| of(click).chars().count()).max();
+        let (location_width, email_width) = (width(&location).unwrap_or(0), width(&email).unwrap_or(0));
+        for click in list {
+            let (location, email) = (location(click), email(click));
+            let decision = if click.clicks.send { "True" } else { "False" };
+            let purchases = click.clicks.purchases.iter();
+            let bought: Vec<_> = purchases.map(|(_, number)| self.line_index.location(*number).to_string()).collect();
+            let bought = bought.join(", ");
+            let more = match click.count - 1 {
+                0 => String::new(),
+                1 => "; 1 more click like this".to_owned(),
+                more => format!("; {more} more clicks like this"),
+            };
+            writeln!(
+                out,
+                "  {location:location_width$}  {email:email_width$}  {decision:<5}  bought at {bought}{more}"
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_jsonl(&self, out: &mut impl Write) -> io::Result<()> {
+        for ListedClick { number, clicks, .. } in self.list(true) {
+            let line = Line::Click {
+                at: self.line_index.location(number),
+                email: String::from_utf8_lossy(&clicks.email),
+                send: clicks.send,
+                bought: clicks.purchases.iter().map(|(_, number)| self.line_index.location(*number)).collect(),
+            };
+            json_line(&line, &mut *out)?;
+        }
+        for ((clicked_in, bought_in), clicks) in self.pairs() {
+            let (clicked_in, bought_in) = (self.name(clicked_in), self.name(bought_in));
+            json_line(&Line::Pair { clicked_in, bought_in, clicks }, &mut *out)?;
+        }
+        json_line(&Line::Summary { clicks: self.total(), codes: self.codes() }, out)
+    }
+}
+
+/// `1 click depends`, `2 clicks depend`.
+fn depend(clicks: u64) -> String {
+    if clicks == 1 { "1 click depends".to_owned() } else { format!("{clicks} clicks depend") }
+}
+
+/// A line for programs.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line<'a> {
+    /// A click that depends on the order.
+    Click {
+        #[serde(flatten)]
+        at: Location,
+        email: Cow<'a, str>,
+        /// What is decided in the given order.
+        send: bool,
+        /// The first purchase in each other file that has one.
+        bought: Vec<Location>,
+    },
+    /// How many clicks in one file depend on purchases in another.
+    Pair { clicked_in: &'a str, bought_in: &'a str, clicks: u64 },
+    /// The totals.
+    Summary {
+        clicks: u64,
+        /// How many of them get a code in the given order.
+        codes: u64,
+    },
 }

@@ -1,32 +1,40 @@
-//! The arguments of `adseg report`.
+//! `adseg report`: counts what the campaign did, and writes the figures as tables, a page, or for programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::EXIT_CODES;
-use super::reading::ReadingArgs;
+use super::args::{BadRecordArgs, InputArgs, MessageArgs, SpeedArgs};
+use super::inputs::Inputs;
+use super::outputs::Output;
+use super::replay::{analyze, print_skipped};
+use super::session::Session;
+use super::{EXIT_CODES, usage_error};
+use crate::analysis::CountCampaign;
+use crate::output::CommitOrder;
+use crate::report::{Totals, csv, json, page, tables, text};
 
-pub(super) const REPORT_LONG_ABOUT: &str = "\
-Tell what the campaign did: clicks, customers, codes, purchases, revenue and new members.
+pub(super) const LONG_ABOUT: &str = "\
+Report what the campaign did: clicks, customers, codes, purchases, revenue and new members.
 
-The campaign is replayed as run does it, by the same rule, and nothing is answered but counted: clicks by promo and \
-channel with the customers and codes that came of them; the funnel from click to basket to purchase, in the order in \
-which it happened; revenue, exact to the last digit; new members; what was bought; and who the members are. Customers \
-who were members when their first conversion came stand beside everybody else.
+The campaign is replayed by the rule of adseg run. The report counts clicks by promo and channel, with their customers and \
+codes; the funnel from click to basket to purchase, in the order in which they happened; revenue, exact to the last digit; \
+new members; items; and who the members are. Customers who were members at their first conversion are compared with all \
+others.
 
-The report goes to the standard output as tables. --html FILE writes it as a page with pictures beside: one file that \
-needs no other, to be mailed or printed. What each figure counts is told at the foot of the page and in the README.";
+The report goes to standard output as tables. --html FILE also writes it as a page with charts: one file that needs no other, \
+to be mailed or printed. docs/report.md defines each figure, and so does the foot of the page.";
 
-const REPORT_EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   What the campaign did:
     adseg report --loyalty loyalty.txt --conversions conversions.txt
 
-  A page for the meeting, and nothing in the terminal:
+  A page for the meeting, and nothing on the terminal:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --html report.html -o /dev/null
 
-  What came of each channel, for a script:
+  The channels, for a script:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format json | jq .channels
 
   For a spreadsheet, one figure a row:
@@ -34,37 +42,71 @@ Examples:
 
 /// The arguments of `adseg report`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{REPORT_EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ReportArgs {
-    /// What is read, and how.
     #[command(flatten)]
-    pub reading: ReadingArgs,
+    inputs: InputArgs,
 
-    /// How the report is written
+    /// The format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
-    pub format: ReportFormat,
+    format: ReportFormat,
 
-    /// Write the report to FILE, which is left alone until it is done; `-` is the standard output
+    /// Write the report to FILE, which is replaced when it is complete; `-` is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    pub output: Option<PathBuf>,
+    output: Option<PathBuf>,
 
-    /// Write the report as a page with pictures, too; `-` is the standard output
+    /// Write the report also as an HTML page with charts; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Report")]
-    pub html: Option<PathBuf>,
+    html: Option<PathBuf>,
 
     /// How many promos, channels and items the tables and the page list; json and csv have all of them
-    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Report")]
-    pub top: usize,
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, help_heading = "Report")]
+    top: usize,
+
+    #[command(flatten)]
+    bad_records: BadRecordArgs,
+
+    #[command(flatten)]
+    messages: MessageArgs,
+
+    #[command(flatten)]
+    speed: SpeedArgs,
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ReportFormat {
+enum ReportFormat {
     /// Tables for people
     #[default]
     Text,
-    /// One JSON object
+    /// One JSON document with all tables; a report is complete only at the end, so there is no jsonl
     Json,
     /// CSV with one figure a row: table, name, channel, figure, value
     Csv,
+}
+
+/// Executes `adseg report`.
+pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    let inputs = Inputs::new(&args.inputs)?;
+    let open = |path: &Path| Output::open(path, &inputs, session, CommitOrder::Output);
+    let report = open(args.output.as_deref().unwrap_or(Path::new("-")))?;
+    let html = args.html.as_deref().map(open).transpose()?;
+    if report.is_stdout && html.as_ref().is_some_and(|html| html.is_stdout) {
+        return usage_error("the report and the page cannot both go to standard output; give one a file");
+    }
+    let arguments = (&args.inputs, &args.bad_records, &args.messages, &args.speed);
+    let outcome = analyze(&CountCampaign, inputs, arguments, &report, session)?;
+    let totals = Totals::merge(outcome.states.into_iter().map(|state| state.counts).collect());
+    let tables = tables(&totals, &outcome.counts);
+    if let Some(html) = html {
+        html.write_all(page(&tables, args.top).as_bytes())?;
+    }
+    report.write_all(&match args.format {
+        ReportFormat::Text => text(&tables, args.top).into_bytes(),
+        ReportFormat::Json => json(&tables).into_bytes(),
+        ReportFormat::Csv => csv(&tables),
+    })?;
+    session.commit()?;
+    print_skipped(session, &args.messages, outcome.counts.rejects);
+    Ok(ExitCode::SUCCESS)
 }

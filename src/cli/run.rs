@@ -1,21 +1,38 @@
-//! The arguments of `adseg run`.
+//! `adseg run`: decides on every conversion.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
-use super::EXIT_CODES;
-use super::shared::{InputArgs, ProgressWhen, SpeedArgs};
+use super::args::{BadRecordArgs, InputArgs, MessageArgs, OnError, SpeedArgs};
+use super::inputs::{FileId, Inputs, is_dash};
+use super::outputs::{Output, standard_stream};
+use super::replay::{RejectObserver, bad_records, failed, printed_above, settings};
+use super::session::Session;
+use super::{EXIT_CODES, usage_error};
+use crate::analysis::{Decide, DecideState, saved_list};
+use crate::engine::{Counts, DecisionOutput, Failure, Outcome, replay};
+use crate::escape;
+use crate::output::{
+    CommitOrder, DecisionEncoder, OutputFormat, Rejects, earlier_rejects, may_hold_rejects, write_saved_list,
+};
 
-pub(super) const RUN_LONG_ABOUT: &str = "\
-Answer every conversion: send an additional promo code, or not.
+pub(super) const LONG_ABOUT: &str = "\
+Decide on every conversion: send an additional promo code, or not.
 
-The loyalty list is loaded first, then the conversions are replayed. For each of them one line is written:
+The loyalty list is loaded first, then the conversions are replayed in order. For each conversion one line is written:
 
   Send additional promo code to: playfulwally@fakeemail.com, True
 
-True for a member's click; False for everything else. A purchase by somebody who is not a member makes them one, from \
-the next record on.
+It says True for a click of a member and False for everything else. A purchase by a customer who is not a member makes them \
+one, from the next record on.
 
 A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is one of these:
 
@@ -25,123 +42,319 @@ A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is
 
   promo, PurchaseConversion, email, [item;item], total cost
 
-Records stand one on a line, or each behind its length in 4 bytes, big-endian.
+A file named `-` is standard input. When both sources are `-`, standard input is one stream of loyalty rows and conversions \
+in the order in which they happened.";
 
-A file named `-` is the standard input. When both sources are `-`, the standard input is one stream of loyalty rows \
-and conversions in the order in which they happened.";
-
-const RUN_EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
-  Answer a log of conversions:
-    adseg run --loyalty loyalty.txt --conversions conversions.txt
+  Decide on a log of conversions; write only those that get a code:
+    adseg run --loyalty loyalty.txt --conversions conversions.txt --send-only
 
-  Several files, in this order; write only who gets a code, to a file that is whole or not there:
-    adseg run --loyalty loyalty.txt --conversions mon.txt tue.txt --send-only -o codes.txt
+  Several files, in this order, to a file that is complete or not there:
+    adseg run --loyalty loyalty.txt --conversions mon.txt tue.txt -o codes.txt
 
-  Answer events as they arrive:
+  Decide on events as they arrive:
     tail -n +1 -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
 
-  Put bad records aside, and keep tonight's list for tomorrow:
+  Keep bad records apart, and save tonight's list for tomorrow:
     adseg run --loyalty loyalty.txt --conversions conversions.txt \\
       --on-error skip --rejects rejects --save-loyalty loyalty.txt -o codes.txt --summary";
 
 /// The arguments of `adseg run`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
-#[command(after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct RunArgs {
-    /// What is read.
     #[command(flatten)]
-    pub inputs: InputArgs,
+    inputs: InputArgs,
 
-    /// Write to FILE, which is left alone until the run is done; `-` is the standard output
+    /// Write the decisions to FILE, which is replaced when the run is done; `-` is standard output
     ///
-    /// A file is on the disk before it takes its name, and its name is before the saved list takes its own. Only a run that
-    /// is killed (`kill -9`, a crash of the machine) may leave files beside it, whose names begin with `.adseg-`; they can be
-    /// deleted.
-    #[arg(short, long, value_name = "FILE", help_heading = "Outputs")]
-    pub output: Option<PathBuf>,
+    /// Output is fsynced and renamed into place before the saved list is replaced. Only a run that is killed (`kill -9`, a
+    /// crash of the machine) may leave temporary files, whose names begin with `.adseg-`; they can be deleted.
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
 
-    /// How the answers are written
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Outputs")]
-    pub output_format: OutputFormatArg,
+    /// The format of the decisions
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
+    output_format: OutputFormat,
 
-    /// Write only the conversions that get a code
-    #[arg(long, help_heading = "Outputs")]
-    pub send_only: bool,
+    /// Write only the decisions to send a code
+    #[arg(long, help_heading = "Output")]
+    send_only: bool,
 
-    /// Write the loyalty list as it stands at the end, as text; FILE may be the list that was read, if that is text
+    /// Save the loyalty list at the end as text; FILE may be the list that was read, if that is text
     ///
-    /// One run at a time may save to a list. While it is at work, another one that would save to the same list is refused
-    /// before it reads anything, with exit code 1. When somebody else changes the list meanwhile, the run fails at its end
-    /// and leaves all files as they are.
-    #[arg(long, value_name = "FILE", help_heading = "Outputs")]
-    pub save_loyalty: Option<PathBuf>,
+    /// One run at a time may save to a list. A second run that would save to the same list is refused before it reads
+    /// anything, with exit code 1. If another program changes the list during the run, the run fails at its end and changes
+    /// no file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    save_loyalty: Option<PathBuf>,
 
-    /// What a bad record does
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t, help_heading = "Bad records")]
-    pub on_error: OnError,
+    #[command(flatten)]
+    bad_records: BadRecordArgs,
 
-    /// Keep skipped records and what is wrong with them in this folder
+    /// Keep skipped records, and what is wrong with them, in this folder
     ///
-    /// Every bad record is kept verbatim and in input order, in one file for each source and framing (`loyalty.txt`,
-    /// `conversions.frames` and so on), so that it can be mended and fed in again. Beside them `errors.jsonl` tells file,
-    /// line or frame, byte and reason of each. The folder must be new, empty, or an earlier run's, whose files are
-    /// replaced. A run that fails keeps nothing there.
+    /// Every bad record is kept verbatim and in input order, in one file for each source and format (`loyalty.txt`,
+    /// `conversions.frames` and so on), so that it can be fixed and read again. `errors.jsonl` lists file, line or frame,
+    /// byte and reason of each. The folder must be new, empty, or contain the rejects of an earlier run, which are replaced.
+    /// A run that fails keeps nothing there.
     #[arg(long, value_name = "DIR", help_heading = "Bad records")]
-    pub rejects: Option<PathBuf>,
+    rejects: Option<PathBuf>,
 
-    /// Fail when more than N records have to be skipped
-    #[arg(long, value_name = "N", help_heading = "Bad records")]
-    pub max_rejects: Option<u64>,
+    #[command(flatten)]
+    messages: MessageArgs,
 
-    /// When to show a progress bar on the standard error
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
-    pub progress: ProgressWhen,
-
-    /// Say nothing but errors, how many records were bad, and what --summary asks for
-    #[arg(short, long, help_heading = "Messages")]
-    pub quiet: bool,
-
-    /// Tell on the standard error what was read, decided and enrolled
+    /// Print on standard error what was read, decided and enrolled
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Messages")]
     #[arg(num_args = 0..=1, default_missing_value = "text")]
-    pub summary: Option<SummaryFormat>,
+    summary: Option<SummaryFormat>,
 
-    /// What only changes the speed.
     #[command(flatten)]
-    pub speed: SpeedArgs,
+    speed: SpeedArgs,
 }
 
-/// How answers are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum OutputFormatArg {
-    /// The line `Send additional promo code to: EMAIL, True`
-    #[default]
-    Text,
-    /// The same line behind its length, 4 bytes, big-endian, as a Wallaroo receiver reads it
-    Framed,
-    /// One JSON object a line, with every field of the conversion
-    Jsonl,
-    /// CSV with a header row, with every field of the conversion
-    Csv,
-}
-
-/// What a bad record does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum OnError {
-    /// End the run
-    #[default]
-    Stop,
-    /// Put it aside and go on
-    Skip,
-}
-
-/// How the summary is written.
+/// The format of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SummaryFormat {
+enum SummaryFormat {
     /// A table for people
     Text,
     /// One line of JSON
     Json,
+}
+
+/// Executes `adseg run`.
+pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    if args.rejects.is_some() && args.bad_records.on_error == OnError::Stop {
+        return usage_error("--rejects needs --on-error skip; without it the first bad record ends the run");
+    }
+    let settings = settings(&args.inputs, &args.bad_records, &args.speed)?;
+    if let Some(list) = &args.save_loyalty {
+        lock_list(list, session)?;
+    }
+    let inputs = Inputs::new(&args.inputs)?;
+    let Outputs { decisions, list, rejects } = Outputs::open(args, &inputs, session)?;
+    session.show_progress(&args.messages, decisions.is_terminal(), inputs.total_bytes());
+    let computation = Decide { keeps_rows: list.is_some() };
+    let encoder = DecisionEncoder { format: args.output_format, send_only: args.send_only };
+    let output = DecisionOutput { encoder, out: Box::new(decisions.writer()) };
+    let mut observer = RejectObserver::new(session, &args.messages, rejects);
+    let inputs = inputs.into_inputs(&session.progress);
+    let outcome =
+        replay(&computation, &settings, inputs, Some(output), &mut observer).map_err(|failure| match failure {
+            Failure::Output(error) => decisions.cannot_write(error),
+            failure => failed(failure, args.bad_records.on_error, settings.max_rejects),
+        })?;
+    if let Some(rejects) = observer.rejects {
+        rejects.finish()?;
+    }
+    if let Some(list) = list {
+        let mut out = BufWriter::new(list.writer());
+        let written = write_saved_list(saved_list(&outcome.states), settings.reader.max_record_bytes, &mut out);
+        written.and_then(|()| out.flush()).map_err(|error| list.cannot_write(error))?;
+    }
+    session.commit()?;
+    print_result(args, &Summary::new(&outcome, began.elapsed()), session);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Locks the list that will be saved. This comes before any input is read: otherwise the run could read a list that another
+/// run is about to replace, and undo what that run adds.
+fn lock_list(path: &Path, session: &Session) -> anyhow::Result<()> {
+    if standard_stream(path)?.is_some() {
+        return Ok(());
+    }
+    session.staging.lock_list(path).with_context(|| escape::path(path))
+}
+
+/// Everything that a run writes beside messages.
+struct Outputs {
+    decisions: Output,
+    list: Option<Output>,
+    rejects: Option<Rejects>,
+}
+
+impl Outputs {
+    /// Opens the outputs, which must not damage an input or each other.
+    fn open(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Self> {
+        let output = args.output.as_deref().unwrap_or(Path::new("-"));
+        let save = args.save_loyalty.as_deref();
+        check_rejects(args, inputs)?;
+        if let Some(path) = save {
+            check_list(path, args, inputs)?;
+        }
+        let rejects = match &args.rejects {
+            Some(folder) => Some(Rejects::create(folder, Arc::clone(&session.staging))?),
+            None => None,
+        };
+        check_outside_rejects(args)?;
+        let decisions = Output::open(output, inputs, session, CommitOrder::Output)?;
+        let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
+        if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
+            return usage_error("the decisions and the saved list cannot both go to standard output; give one a file");
+        }
+        Ok(Self { decisions, list, rejects })
+    }
+}
+
+/// The saved list may replace a loyalty list that was read, because it is committed at the end. Rows that could not be read
+/// must not be lost with it.
+fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
+    let Some(id) = FileId::of_output(path) else { return Ok(()) };
+    if let Some(input) = inputs.find_conversions(&id) {
+        return usage_error(format!("the saved list would be written over {input}, which contains conversions"));
+    }
+    let name = escape::path(path);
+    if args.output.as_deref().and_then(FileId::of_output).as_ref() == Some(&id) {
+        return usage_error(format!("{name} is named for two outputs"));
+    }
+    if inputs.is_not_plain_text(&id) {
+        return usage_error(format!(
+            "the saved list is plain text, and {name} is CSV, framed or compressed, so that tomorrow's run could not read \
+             it in the same way; save it to another file"
+        ));
+    }
+    let skips = args.bad_records.on_error == OnError::Skip;
+    if skips && args.rejects.is_none() && inputs.find(&id).is_some() {
+        return usage_error(format!(
+            "with --on-error skip, bad rows of {name} would be lost when the saved list replaces it; keep them with \
+             --rejects DIR"
+        ));
+    }
+    Ok(())
+}
+
+/// A folder of rejects must neither replace files of other programs nor be an input at the same time.
+fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
+    let Some(folder) = &args.rejects else { return Ok(()) };
+    let name = escape::path(folder);
+    let earlier = earlier_rejects(folder);
+    if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
+        return usage_error(format!("{input} is an input and would be replaced by new rejects; name another folder"));
+    }
+    if !may_hold_rejects(folder).with_context(|| format!("{name}: cannot write rejects"))? {
+        return usage_error(format!(
+            "{name} contains files that are not rejects of an earlier run; name a new or empty folder"
+        ));
+    }
+    Ok(())
+}
+
+/// Another output in the folder of the rejects would be mistaken for one of them, or keep the next run from using it.
+fn check_outside_rejects(args: &RunArgs) -> anyhow::Result<()> {
+    let Some(folder) = args.rejects.as_ref().and_then(|folder| folder.canonicalize().ok()) else { return Ok(()) };
+    let parent =
+        |path: &Path| path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).canonicalize();
+    let mut outputs = [&args.output, &args.save_loyalty].into_iter().flatten();
+    match outputs.find(|path| !is_dash(path) && parent(path).is_ok_and(|parent| parent == folder)) {
+        Some(path) => {
+            usage_error(format!("{} is in the folder of the rejects; name another place", escape::path(path)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Prints how many records were bad, and the summary if it is wanted.
+fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
+    if summary.rejects > 0 {
+        let (count, above) = (bad_records(summary.rejects), printed_above(&args.messages, summary.rejects));
+        let message = match &args.rejects {
+            Some(folder) => format!("adseg: {count} kept in {}{above}", escape::path(folder)),
+            None => format!("adseg: {count} skipped{above} (--rejects DIR keeps them)"),
+        };
+        session.progress.print(&message);
+    }
+    match args.summary {
+        Some(SummaryFormat::Text) => session.progress.print(&summary.to_string()),
+        Some(SummaryFormat::Json) => session.progress.print(&escape::json_string(summary)),
+        None => {}
+    }
+}
+
+/// What was read, decided and enrolled. Every record is counted in exactly one of `decisions`, `loyalty_rows`, `rejects` and
+/// `blanks`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Lines, rows and frames.
+    pub records: u64,
+    /// Conversions that were decided on.
+    pub decisions: u64,
+    /// Rows of the loyalty list.
+    pub loyalty_rows: u64,
+    /// Bad records that were skipped.
+    pub rejects: u64,
+    /// Blank lines.
+    pub blanks: u64,
+    /// Decisions on clicks.
+    pub clicks: u64,
+    /// Decisions on baskets.
+    pub baskets: u64,
+    /// Decisions on purchases.
+    pub purchases: u64,
+    /// Decisions to send a code.
+    pub codes_to_send: u64,
+    /// Customers who became members by a purchase.
+    pub newly_enrolled: u64,
+    /// Members at the end.
+    pub members: u64,
+    /// Bytes, after decompression.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Records a second.
+    pub records_per_second: f64,
+    /// Bytes a second.
+    pub bytes_per_second: f64,
+}
+
+impl Summary {
+    /// The summary of a run that took `time`.
+    pub fn new(outcome: &Outcome<DecideState>, time: Duration) -> Self {
+        let Outcome { states, counts, .. } = outcome;
+        let Counts { bytes, records, blanks, rejects, customers, clicks, baskets, purchases } = *counts;
+        let seconds = time.as_secs_f64();
+        Self {
+            records,
+            decisions: counts.conversions(),
+            loyalty_rows: customers,
+            rejects,
+            blanks,
+            clicks,
+            baskets,
+            purchases,
+            codes_to_send: states.iter().map(|state| state.sent).sum(),
+            newly_enrolled: states.iter().map(|state| state.enrolled).sum(),
+            members: states.iter().map(|state| state.members() as u64).sum(),
+            bytes,
+            seconds,
+            records_per_second: records as f64 / seconds.max(f64::MIN_POSITIVE),
+            bytes_per_second: bytes as f64 / seconds.max(f64::MIN_POSITIVE),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |out: &mut fmt::Formatter<'_>, name: &str, count: u64| writeln!(out, "{name:<22}{count:>12}");
+        row(out, "records in", self.records)?;
+        row(out, "  decisions", self.decisions)?;
+        row(out, "    clicks", self.clicks)?;
+        row(out, "    baskets", self.baskets)?;
+        row(out, "    purchases", self.purchases)?;
+        row(out, "  loyalty rows", self.loyalty_rows)?;
+        row(out, "  rejects", self.rejects)?;
+        row(out, "  blank lines", self.blanks)?;
+        row(out, "codes to send", self.codes_to_send)?;
+        row(out, "newly enrolled", self.newly_enrolled)?;
+        row(out, "members at the end", self.members)?;
+        write!(
+            out,
+            "{:.3} s, {:.0} records/s, {:.1} MB/s",
+            self.seconds,
+            self.records_per_second,
+            self.bytes_per_second / 1e6
+        )
+    }
 }

@@ -1,110 +1,124 @@
 //! A batch: one block on its way through the three steps that threads share.
 //!
-//! Each step is a list of tasks that do not touch each other: slices are decoded side by side, partitions are applied
-//! side by side (each over its own events of all slices, in order), slices are encoded side by side. The tasks of
-//! different batches do not touch each other either, as long as only one batch is being applied.
+//! Each step is a list of tasks that touch nothing of each other: slices are decoded in parallel, partitions apply their events
+//! in parallel (each its own events of all slices, in order), slices are encoded in parallel. The tasks of different batches
+//! are independent, too, as long as only one batch is being applied.
 
+use rayon::prelude::*;
+
+use super::partition::Computation;
 use super::slice::{Decoding, Slice};
-use super::tasks::Task;
-use crate::computation::Computation;
-use crate::encoder::Encoder;
-use crate::source::Block;
+use crate::campaign::Decision;
+use crate::input::Block;
+use crate::output::DecisionEncoder;
+use crate::system::panic_point;
 
-/// A block, its slices, and the partitions' answers to them.
+/// A block, its slices, and the partitions' decisions on them.
 #[derive(Debug)]
-pub(super) struct Batch<Answer> {
+pub(super) struct Batch {
     block: Block,
-    lists: Lists<Answer>,
+    buffers: BatchBuffers,
 }
 
-/// What a batch is worked on in. It is recycled from block to block.
+/// The lists of a batch, which are recycled from block to block.
 #[derive(Debug)]
-pub(super) struct Lists<Answer> {
-    slices: Vec<Slice<Answer>>,
-    /// How many of the slices the present block has; the others wait for a larger one.
+pub(super) struct BatchBuffers {
+    slices: Vec<Slice>,
+    /// How many of the slices the present block has.
     used: usize,
-    /// By partition and slice, the answers that are not the default.
-    answers: Vec<Vec<Vec<(u32, Answer)>>>,
+    /// By partition and slice, the decisions that are not the default.
+    decisions: Vec<Vec<Vec<(u32, Decision)>>>,
 }
 
-impl<Answer: Copy + Default + Send + Sync> Lists<Answer> {
-    /// Lists for this many partitions.
-    pub(super) fn new(partitions: usize) -> Self {
-        Self { slices: Vec::new(), used: 0, answers: vec![Vec::new(); partitions] }
+impl BatchBuffers {
+    pub fn new(partitions: usize) -> Self {
+        Self { slices: Vec::new(), used: 0, decisions: vec![Vec::new(); partitions] }
     }
 }
 
-impl<Answer: Copy + Default + Send + Sync> Batch<Answer> {
-    /// A batch of `block`, to be decoded.
-    pub(super) const fn new(block: Block, lists: Lists<Answer>) -> Self {
-        Self { block, lists }
+impl Batch {
+    pub const fn new(block: Block, buffers: BatchBuffers) -> Self {
+        Self { block, buffers }
     }
 
     /// The block, and its slices in the order of their records.
-    pub(super) fn block_and_slices(&mut self) -> (&Block, &mut [Slice<Answer>]) {
-        (&self.block, self.lists.slices.get_mut(..self.lists.used).unwrap_or_default())
+    pub fn block_and_slices(&mut self) -> (&Block, &mut [Slice]) {
+        (&self.block, &mut self.buffers.slices[..self.buffers.used])
     }
 
     /// Whether it has more than one slice, and so something to share.
-    pub(super) const fn is_large(&self) -> bool {
-        self.lists.used > 1
+    pub const fn is_large(&self) -> bool {
+        self.buffers.used > 1
     }
 
     /// What can be used again.
-    pub(super) fn into_parts(self) -> (Block, Lists<Answer>) {
-        (self.block, self.lists)
+    pub fn into_parts(self) -> (Block, BatchBuffers) {
+        (self.block, self.buffers)
     }
 
-    /// Decodes the block in at most `parts` slices.
-    pub(super) fn decode<'a, C>(&'a mut self, parts: usize, with: &'a Decoding<'_, C>) -> impl Iterator<Item = Task<'a>>
-    where
-        C: Computation<Answer = Answer>,
-    {
-        let (block, lists) = (&self.block, &mut self.lists);
-        let ranges = block.parts(parts);
-        lists.used = ranges.len();
-        while lists.slices.len() < ranges.len() {
-            lists.slices.push(Slice::new(with.partitioner.partitions()));
+    /// Decodes the block in at most `count` slices.
+    pub fn decode<'a, C: Computation>(
+        &'a mut self,
+        count: usize,
+        with: &'a Decoding<'_, C>,
+    ) -> impl Iterator<Item = Task<'a>> {
+        let (block, buffers) = (&self.block, &mut self.buffers);
+        let ranges = block.slices(count);
+        buffers.used = ranges.len();
+        while buffers.slices.len() < ranges.len() {
+            buffers.slices.push(Slice::new(with.partitioner.partitions()));
         }
-        lists.slices.iter_mut().zip(ranges).map(move |(slice, range)| {
+        buffers.slices.iter_mut().zip(ranges).map(move |(slice, range)| {
             let task: Task<'_> = Box::new(move || slice.decode(block, range, with));
             task
         })
     }
 
     /// Lets every partition apply its events.
-    pub(super) fn apply<'a, C>(
+    pub fn apply<'a, C: Computation>(
         &'a mut self,
         states: &'a mut [C::State],
         computation: &'a C,
-    ) -> impl Iterator<Item = Task<'a>>
-    where
-        C: Computation<Answer = Answer>,
-    {
-        let (block, lists) = (&self.block, &mut self.lists);
-        let slices = lists.slices.get(..lists.used).unwrap_or_default();
-        states.iter_mut().zip(&mut lists.answers).enumerate().map(move |(partition, (state, answers))| {
+    ) -> impl Iterator<Item = Task<'a>> {
+        let (block, buffers) = (&self.block, &mut self.buffers);
+        let slices = &buffers.slices[..buffers.used];
+        states.iter_mut().zip(&mut buffers.decisions).enumerate().map(move |(partition, (state, decisions))| {
             let task: Task<'_> = Box::new(move || {
-                answers.resize_with(slices.len().max(answers.len()), Vec::new);
-                for (slice, answers) in slices.iter().zip(answers) {
-                    answers.clear();
-                    computation.apply(state, slice.events(block, partition), answers);
+                panic_point("apply");
+                decisions.resize_with(slices.len().max(decisions.len()), Vec::new);
+                for (slice, decisions) in slices.iter().zip(decisions) {
+                    decisions.clear();
+                    computation.apply(state, slice.events(block, partition), decisions);
                 }
             });
             task
         })
     }
 
-    /// Encodes what the partitions answered.
-    pub(super) fn encode<'a>(&'a mut self, encoder: &'a impl Encoder<Answer>) -> impl Iterator<Item = Task<'a>> {
-        let (block, lists) = (&self.block, &mut self.lists);
-        let (slices, answers) = (lists.slices.get_mut(..lists.used).unwrap_or_default(), &lists.answers);
+    /// Encodes what the partitions decided.
+    pub fn encode<'a>(&'a mut self, encoder: &'a DecisionEncoder) -> impl Iterator<Item = Task<'a>> {
+        let (block, buffers) = (&self.block, &mut self.buffers);
+        let (slices, decisions) = (&mut buffers.slices[..buffers.used], &buffers.decisions);
         slices.iter_mut().enumerate().map(move |(index, slice)| {
             let task: Task<'_> = Box::new(move || {
-                let answers = answers.iter().map(|slices| slices.get(index).map(Vec::as_slice).unwrap_or_default());
-                slice.encode(block, answers, encoder);
+                slice.encode(block, decisions.iter().map(|slices| slices[index].as_slice()), encoder);
             });
             task
         })
+    }
+}
+
+/// A piece of work that touches nothing another one touches.
+pub(super) type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Runs all tasks, on the threads of the pool if `in_parallel`: a few lines of a live pipe are not worth waking a thread.
+///
+/// The tasks come in the same order every round, and rayon splits them in halves: round after round the same thread is likely
+/// to get the same partitions, which are in its caches.
+pub(super) fn run_tasks(in_parallel: bool, tasks: Vec<Task<'_>>) {
+    if in_parallel {
+        tasks.into_par_iter().with_max_len(1).for_each(|task| task());
+    } else {
+        tasks.into_iter().for_each(|task| task());
     }
 }

@@ -1,175 +1,210 @@
 //! A slice: a run of a block's records that one thread decodes, and later encodes.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::Counts;
-use crate::campaign::EventKind;
-use crate::computation::{Computation, Entry, EventBatch, Route, Span};
-use crate::encoder::Encoder;
-use crate::partition::Partitioner;
-use crate::record::field::Fields;
-use crate::record::{Decoder, Record};
-use crate::source::{Block, RawRecord, Records};
+use super::partition::{Computation, EventBatch, Partitioner, Route};
+use crate::campaign::{Decision, Event};
+use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, is_blank};
+use crate::output::DecisionEncoder;
+use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordKind, Span};
+use crate::system::panic_point;
 
-/// What was decoded from a slice, and what is answered to it. Its lists are recycled from block to block.
+/// What was decoded from a slice, and what was decided on it. Its lists are recycled from block to block.
 #[derive(Debug)]
-pub(super) struct Slice<Answer> {
+pub(super) struct Slice {
+    splitter: RecordSplitter,
+    /// The good records.
     entries: Vec<Entry>,
+    /// The fields of every entry, or of none where they are not needed.
+    fields: Vec<FieldSpans>,
     /// For each partition the entries that go there, in order.
     routes: Vec<Vec<Route>>,
-    pub(super) rejects: Vec<Reject>,
-    pub(super) counts: Counts,
-    /// How many lines of the input the slice takes.
-    pub(super) lines: u32,
+    pub rejects: Vec<Reject>,
+    pub counts: Counts,
+    /// How many lines of the input the slice has.
+    pub lines: u32,
     /// The number of the slice's first line, counted over the whole run.
-    pub(super) first_line: u64,
-    answers: Vec<Answer>,
-    pub(super) output: Vec<u8>,
+    pub first_line: u64,
+    decisions: Vec<Decision>,
+    pub output: Vec<u8>,
 }
 
-/// Where a bad record lies. What is wrong with it is found out again when somebody wants to know: half a million of
-/// them in a row must not cost half a million messages.
+/// A good record. Small, because the threads pass over millions of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    kind: RecordKind,
+    /// How many lines of its slice precede it.
+    line: u32,
+    pub email: Span,
+}
+
+impl Entry {
+    /// The event that the entry is, in a slice whose first line has this number.
+    #[inline]
+    pub fn event<'a>(&self, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, first_line: u64) -> Event<'a> {
+        Event::new(self.kind, self.email, fields, bytes, first_line + u64::from(self.line))
+    }
+}
+
+/// Where a bad record is. What is wrong with it is found again when it is reported: half a million of them in a row must not
+/// cost half a million messages.
 #[derive(Debug)]
 pub(super) struct Reject {
-    /// How many lines of its slice stand before it.
-    pub(super) line: u32,
-    /// How many bytes of the input that the slice takes stand before it.
-    pub(super) byte: u32,
-    /// How many good records the slice has before it.
+    /// How many lines of its slice precede it.
+    pub line: u32,
+    /// How many good records of its slice precede it.
     entries_before: u32,
-    payload: Span,
-    raw: Span,
-}
-
-impl Reject {
-    /// The record without line feed or header.
-    pub(super) fn payload<'a>(&self, block: &'a Block) -> &'a [u8] {
-        self.payload.bytes(block.bytes())
-    }
-
-    /// The record verbatim.
-    pub(super) fn raw<'a>(&self, block: &'a Block) -> &'a [u8] {
-        self.raw.bytes(block.bytes())
-    }
+    /// The record verbatim, in the block.
+    pub raw: Range<usize>,
 }
 
 /// What a slice is decoded with.
 pub(super) struct Decoding<'a, C> {
-    pub(super) decoder: Decoder,
-    pub(super) partitioner: &'a Partitioner,
-    pub(super) computation: &'a C,
-    /// A slice with more bad records than this need not be read on: one of them ends the run.
-    pub(super) allowed_rejects: u64,
+    pub decoder: Decoder,
+    pub partitioner: &'a Partitioner,
+    pub computation: &'a C,
+    pub keeps_fields: bool,
+    /// A slice with more bad records than this need not be decoded to its end: one of them ends the run.
+    pub allowed_rejects: u64,
 }
 
-impl<Answer: Copy + Default> Slice<Answer> {
-    pub(super) fn new(partitions: usize) -> Self {
+/// Fills a slice.
+struct SliceVisitor<'a, 'w, C> {
+    slice: &'a mut Slice,
+    with: &'a Decoding<'w, C>,
+    is_framed: bool,
+}
+
+impl<C: Computation> RecordVisitor for SliceVisitor<'_, '_, C> {
+    // Inlined into the loop of each format, as the decoder is: what was decoded never goes through memory.
+    #[inline(always)]
+    fn visit(&mut self, record: RawRecord, bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()> {
+        let Self { slice, with, is_framed } = self;
+        match decoded {
+            Ok(decoded) => slice.push(&decoded, bytes.get(decoded.email), with),
+            // The content of a record that is too long is not looked at, be it blank or not.
+            Err(error) if !*is_framed && !error.is_too_long() && is_blank(&bytes.block[record.start..record.end]) => {
+                slice.counts.blanks += 1;
+            }
+            Err(_) => {
+                slice.reject(&record);
+                if slice.counts.rejects > with.allowed_rejects {
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        slice.counts.records += 1;
+        slice.counts.bytes += record.raw.len() as u64;
+        slice.lines += record.lines;
+        ControlFlow::Continue(())
+    }
+}
+
+impl Slice {
+    pub fn new(partitions: usize) -> Self {
         Self {
+            splitter: RecordSplitter::default(),
             entries: Vec::new(),
+            fields: Vec::new(),
             routes: vec![Vec::new(); partitions],
             rejects: Vec::new(),
             counts: Counts::default(),
             lines: 0,
             first_line: 0,
-            answers: Vec::new(),
+            decisions: Vec::new(),
             output: Vec::new(),
         }
     }
 
-    /// Decodes the records in `range` of `block` in place of what the slice held before.
-    pub(super) fn decode<C: Computation>(&mut self, block: &Block, range: Range<usize>, with: &Decoding<'_, C>) {
+    /// Decodes the records in `range` of `block`.
+    pub fn decode<C: Computation>(&mut self, block: &Block, range: Range<usize>, with: &Decoding<'_, C>) {
+        panic_point("decode");
         self.clear();
-        let (bytes, framing) = (block.bytes(), block.framing);
-        for (record, commas) in Records::new(framing, bytes, range) {
-            let payload = bytes.get(record.payload.clone()).unwrap_or_default();
-            match with.decoder.decode_fields(Fields::cut(payload, commas)) {
-                Ok(decoded) => self.push(bytes, Span::new(record.payload.clone()), &decoded, with),
-                // A line beyond the limit is never looked through, be it blank or not: most of the time it is not there.
-                Err(error) if !error.is_too_long() && framing.is_blank(payload) => self.counts.blanks += 1,
-                Err(_) => {
-                    self.reject(&record);
-                    if self.counts.rejects > with.allowed_rejects {
-                        break;
-                    }
-                }
-            }
-            self.counts.records += 1;
-            self.counts.bytes += record.raw.len() as u64;
-            self.lines += record.lines;
-        }
+        let mut splitter = std::mem::take(&mut self.splitter);
+        let is_framed = block.format.is_framed();
+        // That the slice breaks when there are too many bad records is seen by who counts them.
+        let _ = splitter.decode(block, range, &with.decoder, &mut SliceVisitor { slice: self, with, is_framed });
+        self.splitter = splitter;
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    /// Removes everything.
+    pub fn clear(&mut self) {
         self.entries.clear();
+        self.fields.clear();
         self.routes.iter_mut().for_each(Vec::clear);
         self.rejects.clear();
         self.counts = Counts::default();
         self.lines = 0;
     }
 
-    #[inline]
-    fn push<C: Computation>(&mut self, bytes: &[u8], record: Span, decoded: &Record<'_>, with: &Decoding<'_, C>) {
-        let (kind, email) = match decoded {
-            Record::Customer(customer) => (EventKind::Customer, customer.email),
-            Record::Conversion(conversion) => (EventKind::Conversion(conversion.action.kind()), conversion.email),
-        };
-        self.counts.count(kind);
-        if with.computation.concerns(kind) {
-            let hash = with.computation.hash(with.partitioner.hasher(), email.as_bytes());
-            if let Some(routes) = self.routes.get_mut(with.partitioner.partition(hash)) {
-                routes.push(Route { hash, entry: self.entries.len() as u32 });
-            }
+    #[inline(always)]
+    fn push<C: Computation>(&mut self, decoded: &DecodedRecord, email: &[u8], with: &Decoding<'_, C>) {
+        self.counts.count(decoded.kind);
+        if with.computation.concerns(decoded.kind) {
+            let hash = with.computation.hash(&with.partitioner.hasher, email);
+            let route = Route { hash, entry: self.entries.len() as u32 };
+            self.routes[with.partitioner.partition(hash)].push(route);
         }
-        self.entries.push(Entry { kind, line: self.lines, email: Span::of(email.as_bytes(), bytes), record });
+        self.entries.push(Entry { kind: decoded.kind, line: self.lines, email: decoded.email });
+        if with.keeps_fields {
+            self.fields.push(decoded.fields);
+        }
     }
 
+    #[cold]
     fn reject(&mut self, record: &RawRecord) {
         self.counts.rejects += 1;
-        self.rejects.push(Reject {
-            line: self.lines,
-            byte: self.counts.bytes as u32,
-            entries_before: self.entries.len() as u32,
-            payload: Span::new(record.payload.clone()),
-            raw: Span::new(record.raw.clone()),
-        });
+        let entries_before = self.entries.len() as u32;
+        self.rejects.push(Reject { line: self.lines, entries_before, raw: record.raw.clone() });
     }
 
-    /// Forgets everything from the bad record with this index on.
-    pub(super) fn truncate(&mut self, reject: usize) {
-        let entries = self.rejects.get(reject).map_or(0, |reject| reject.entries_before);
+    /// Removes everything from the bad record with this index on.
+    pub fn truncate(&mut self, reject: usize) {
+        let entries = self.rejects[reject].entries_before;
         self.entries.truncate(entries as usize);
         for routes in &mut self.routes {
             routes.truncate(routes.partition_point(|route| route.entry < entries));
         }
     }
 
-    /// What goes to this partition.
-    pub(super) fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
-        let routes = self.routes.get(partition).map(Vec::as_slice).unwrap_or_default();
-        let (input, layout) = (block.input.index, block.framing.layout());
-        EventBatch::new(input, block.bytes(), layout, &self.entries, routes, self.first_line)
+    /// The events that go to this partition.
+    pub fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
+        EventBatch {
+            input: block.input.index,
+            has_quoting: matches!(block.format, Format::Csv(_)),
+            bytes: self.bytes(block),
+            entries: &self.entries,
+            fields: &self.fields,
+            routes: &self.routes[partition],
+            first_line: self.first_line,
+        }
     }
 
-    /// Brings the partitions' answers back into the order of the records, and encodes the conversions.
-    pub(super) fn encode<'a>(
+    /// Brings the partitions' decisions into the order of the records, and encodes the conversions.
+    pub fn encode<'a>(
         &mut self,
         block: &Block,
-        answers: impl Iterator<Item = &'a [(u32, Answer)]>,
-        encoder: &impl Encoder<Answer>,
-    ) where
-        Answer: 'a,
-    {
-        self.answers.clear();
-        self.answers.resize(self.entries.len(), Answer::default());
-        for &(entry, answer) in answers.flatten() {
-            if let Some(slot) = self.answers.get_mut(entry as usize) {
-                *slot = answer;
-            }
+        decisions: impl Iterator<Item = &'a [(u32, Decision)]>,
+        encoder: &DecisionEncoder,
+    ) {
+        panic_point("encode");
+        self.decisions.clear();
+        self.decisions.resize(self.entries.len(), Decision::default());
+        for &(entry, decision) in decisions.flatten() {
+            self.decisions[entry as usize] = decision;
         }
-        let (bytes, layout, first_line) = (block.bytes(), block.framing.layout(), self.first_line);
-        let conversions = self.entries.iter().zip(&self.answers).filter(|(entry, _)| entry.kind != EventKind::Customer);
-        let answered = conversions.map(|(entry, &answer)| (entry.event(bytes, layout, first_line), answer));
-        encoder.encode(answered, &mut self.output);
+        let mut output = std::mem::take(&mut self.output);
+        let bytes = self.bytes(block);
+        let conversions = self.entries.iter().zip(&self.decisions).enumerate();
+        let decided = conversions
+            .filter(|(_, (entry, _))| entry.kind != RecordKind::Customer)
+            .map(|(index, (entry, &decision))| (entry.event(self.fields.get(index), bytes, self.first_line), decision));
+        encoder.encode(decided, &mut output);
+        self.output = output;
+    }
+
+    fn bytes<'a>(&'a self, block: &'a Block) -> Bytes<'a> {
+        Bytes { block: block.bytes(), scratch: self.splitter.scratch() }
     }
 }

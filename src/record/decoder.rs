@@ -1,133 +1,327 @@
-//! Which of the record kinds a record is, and the checks that hold for all of them.
+//! Checks one record and finds its fields: of text, where fields are known by their position, and of tables, where they are
+//! known by the name of their column. Both need the same fields and check them in the same way.
 
-use super::field::Fields;
-use super::{Conversion, ConversionKind, Customer, RecordError};
+use super::field::{Bytes, Span, TextFields, first_control, trim};
+use super::{ConversionKind, DecodedRecord, FieldSpans, Items, RecordError, RecordKind, TotalCost};
 
-/// A decoded record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record<'a> {
-    /// A row of the loyalty list.
-    Customer(Customer<'a>),
-    /// A click, a basket or a purchase.
-    Conversion(Conversion<'a>),
-}
-
-/// What the records of a source are.
+/// What the records of an input are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// Loyalty customers.
-    Customers,
+pub enum SourceKind {
+    /// Rows of the loyalty list.
+    Loyalty,
     /// Conversions.
     Conversions,
-    /// Both, in arrival order. A record whose second field is a conversion type is a conversion, every other one is a
-    /// loyalty customer.
-    Either,
+    /// Both, in arrival order. A record whose second field is a conversion type is a conversion, every other record is a
+    /// loyalty row.
+    Interleaved,
 }
 
-/// How the fields of a record are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// Separated by commas, without quoting.
-    Commas,
-    /// As columns that [`super::write_row`] wrote.
-    Columns,
-}
+/// The columns of a loyalty row, by their names in the header.
+pub const CUSTOMER_COLUMNS: [&str; 4] = ["email", "fb_user", "insta_user", "gender"];
 
-impl<'a> Customer<'a> {
-    /// Decodes one loyalty row that is laid out like this.
-    ///
-    /// # Errors
-    /// When the row is bad; see [`RecordError`].
-    #[inline(always)]
-    pub fn decode_as(layout: Layout, fields: Fields<'a>) -> Result<Self, RecordError<'a>> {
-        match layout {
-            Layout::Commas => Self::decode_fields(fields),
-            Layout::Columns => Self::decode_row(fields.record()),
-        }
+/// The columns of a conversion, by their names in the header.
+pub const CONVERSION_COLUMNS: [&str; 6] = ["promo", "conversion", "email", "where", "items", "total_cost"];
+
+/// The most columns that a record needs.
+pub const MAX_COLUMNS_NEEDED: usize = CONVERSION_COLUMNS.len();
+
+/// Where the columns of a row are, stripped, in the order of [`CUSTOMER_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for a
+/// column that the header does not have.
+pub type Columns = [Option<Span>; MAX_COLUMNS_NEEDED];
+
+const CUSTOMER: &str = "a loyalty row";
+const CUSTOMER_FIELDS: &[&str] = &["email", "Facebook user", "Instagram user", "gender"];
+
+/// A type of conversion with its article, and the fields that it needs.
+const fn needs(kind: ConversionKind) -> (&'static str, &'static [&'static str]) {
+    match kind {
+        ConversionKind::Click => ("a click", &["promo", "ClickConversion", "email", "where"]),
+        ConversionKind::Basket => ("a basket", &["promo", "BasketConversion", "email", "items"]),
+        ConversionKind::Purchase => ("a purchase", &["promo", "PurchaseConversion", "email", "items", "total cost"]),
     }
 }
 
-impl<'a> Conversion<'a> {
-    /// Decodes one conversion that is laid out like this.
-    ///
-    /// # Errors
-    /// When the conversion is bad; see [`RecordError`].
-    #[inline(always)]
-    pub fn decode_as(layout: Layout, fields: Fields<'a>) -> Result<Self, RecordError<'a>> {
-        match layout {
-            Layout::Commas => Self::decode_fields(fields),
-            Layout::Columns => Self::decode_row(fields.record()),
-        }
-    }
-}
-
-/// Decodes the records of one source.
+/// Decodes the records of one input.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder {
-    /// What the source holds.
-    pub expected: Expected,
-    /// How the fields of its records are laid out.
-    pub layout: Layout,
-    /// The longest record that is taken, in bytes, without line feed or frame header.
+    /// What the input holds.
+    pub source: SourceKind,
+    /// The longest record that is accepted, in bytes, without line feed or frame header.
     pub max_record_bytes: usize,
 }
 
 impl Decoder {
-    /// Decodes one record, which is not a blank line.
+    /// Decodes a line or the payload of a frame.
     ///
     /// # Errors
-    /// When the record is bad; see [`RecordError`].
-    pub fn decode<'a>(&self, record: &'a [u8]) -> Result<Record<'a>, RecordError<'a>> {
-        self.decode_fields(Fields::of(record))
-    }
-
-    /// The same of a record whose fields may have been told apart already.
-    ///
-    /// # Errors
-    /// As [`Self::decode`].
+    /// When the record is bad. A blank line is bad, too: who reads lines tests for it.
     #[inline(always)]
-    pub fn decode_fields<'a>(&self, fields: Fields<'a>) -> Result<Record<'a>, RecordError<'a>> {
-        let record = fields.record();
-        if record.is_empty() {
+    pub fn decode_text<'a>(&self, fields: &TextFields<'a, '_>) -> Result<DecodedRecord, RecordError<'a>> {
+        if fields.start == fields.end {
             return Err(RecordError::Empty);
         }
-        // The length of a row was looked at where it was taken apart.
-        if self.layout == Layout::Commas && record.len() > self.max_record_bytes {
-            return Err(RecordError::TooLong { limit: self.max_record_bytes });
-        }
-        let conversion = match self.expected {
-            Expected::Conversions => true,
-            Expected::Customers => false,
-            Expected::Either => looks_like_a_conversion(fields.clone()),
+        self.check_length(fields.end - fields.start)?;
+        let is_conversion = match self.source {
+            SourceKind::Conversions => true,
+            SourceKind::Loyalty => false,
+            SourceKind::Interleaved => conversion_kind(fields).is_some(),
         };
-        if conversion {
-            Conversion::decode_as(self.layout, fields).map(Record::Conversion)
-        } else {
-            Customer::decode_as(self.layout, fields).map(Record::Customer)
+        if is_conversion { text_conversion(fields) } else { text_customer(fields) }
+    }
+
+    /// Decodes a row of a table.
+    pub fn decode_columns<'a>(&self, bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
+        match self.source {
+            SourceKind::Loyalty => table_customer(bytes, columns),
+            SourceKind::Conversions => table_conversion(bytes, columns),
+            SourceKind::Interleaved => unreachable!("an interleaved stream has no header, so it is not a table"),
         }
+    }
+
+    /// Checks the length of a record without line feed or frame header.
+    #[inline]
+    pub const fn check_length<'a>(&self, len: usize) -> Result<(), RecordError<'a>> {
+        if len > self.max_record_bytes { Err(RecordError::TooLong { limit: self.max_record_bytes }) } else { Ok(()) }
     }
 }
 
-fn looks_like_a_conversion(mut fields: Fields<'_>) -> bool {
-    fields.nth(1).and_then(ConversionKind::from_name).is_some()
+#[inline]
+fn conversion_kind(fields: &TextFields<'_, '_>) -> Option<ConversionKind> {
+    fields.get(1).and_then(|name| ConversionKind::from_name(fields.bytes().get(name)))
+}
+
+#[inline(always)]
+fn text_conversion<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, RecordError<'a>> {
+    let bytes = fields.bytes();
+    let (Some(promo), Some(name)) = (fields.get(0), fields.get(1)) else {
+        return Err(RecordError::TooFewFields {
+            what: "a conversion",
+            fields: &["promo", "conversion type", "email", "…"],
+            found: 1,
+            record: fields.record(),
+        });
+    };
+    let name = bytes.get(name);
+    let kind = ConversionKind::from_name(name)
+        .ok_or_else(|| RecordError::UnknownConversion { promo: bytes.get(promo), name })?;
+    let field = |index| fields.get(index).ok_or_else(|| too_few(kind, fields));
+    let email = field(2)?;
+    check_email(bytes.get(email))?;
+    let second = field(3)?;
+    let (third, extra) = match kind {
+        ConversionKind::Click => (Span::ABSENT, fields.after(4)),
+        ConversionKind::Basket => {
+            Items::parse(bytes.get(second))?;
+            (Span::ABSENT, fields.after(4))
+        }
+        ConversionKind::Purchase => {
+            let total_cost = field(4)?;
+            Items::parse(bytes.get(second))?;
+            TotalCost::parse(bytes.get(total_cost))?;
+            (total_cost, fields.after(5))
+        }
+    };
+    let fields = FieldSpans { first: promo, second, third, extra };
+    Ok(DecodedRecord { kind: RecordKind::Conversion(kind), email, fields })
+}
+
+#[cold]
+fn too_few<'a>(kind: ConversionKind, fields: &TextFields<'a, '_>) -> RecordError<'a> {
+    let (what, needed) = needs(kind);
+    RecordError::TooFewFields { what, fields: needed, found: fields.count(), record: fields.record() }
+}
+
+#[inline]
+fn text_customer<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, RecordError<'a>> {
+    let (Some(email), Some(first), Some(second), Some(third)) =
+        (fields.get(0), fields.get(1), fields.get(2), fields.get(3))
+    else {
+        return Err(RecordError::TooFewFields {
+            what: CUSTOMER,
+            fields: CUSTOMER_FIELDS,
+            found: fields.count(),
+            record: fields.record(),
+        });
+    };
+    if let Some(kind) = ConversionKind::from_name(fields.bytes().get(first)) {
+        return Err(RecordError::ConversionInList { kind });
+    }
+    check_email(fields.bytes().get(email))?;
+    let fields = FieldSpans { first, second, third, extra: fields.after(CUSTOMER_FIELDS.len()) };
+    Ok(DecodedRecord { kind: RecordKind::Customer, email, fields })
+}
+
+fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
+    let [promo, name, email, channel, items, total_cost] = *columns;
+    let (Some(promo), Some(name), Some(email)) = (promo, name, email) else {
+        panic!("a header without promo, conversion and email is refused");
+    };
+    let name = bytes.get(name);
+    let kind = ConversionKind::from_name(name)
+        .ok_or_else(|| RecordError::UnknownConversion { promo: bytes.get(promo), name })?;
+    let (what, _) = needs(kind);
+    check_table_email(bytes.get(email))?;
+    let checked_items = || {
+        let items = items.ok_or(RecordError::NoColumn { what, column: "items" })?;
+        Items::parse(bytes.get(items)).map(|_| items)
+    };
+    let (second, third) = match kind {
+        ConversionKind::Click => (channel.ok_or(RecordError::NoColumn { what, column: "where" })?, Span::ABSENT),
+        ConversionKind::Basket => (checked_items()?, Span::ABSENT),
+        ConversionKind::Purchase => {
+            let items = checked_items()?;
+            let total_cost = total_cost.ok_or(RecordError::NoColumn { what, column: "total_cost" })?;
+            TotalCost::parse(bytes.get(total_cost))?;
+            (items, total_cost)
+        }
+    };
+    let fields = FieldSpans { first: promo, second, third, extra: Span::ABSENT };
+    Ok(DecodedRecord { kind: RecordKind::Conversion(kind), email, fields })
+}
+
+fn table_customer<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
+    let [Some(email), Some(first), Some(second), Some(third), ..] = *columns else {
+        panic!("a header without every column of the list is refused");
+    };
+    // A saved list is text: commas around the name would be gone when it is read again.
+    if let Some(kind) = ConversionKind::from_name(without_commas_around(bytes.get(first))) {
+        return Err(RecordError::ConversionInList { kind });
+    }
+    check_table_email(bytes.get(email))?;
+    let fields = FieldSpans { first, second, third, extra: Span::ABSENT };
+    Ok(DecodedRecord { kind: RecordKind::Customer, email, fields })
+}
+
+fn without_commas_around(field: &[u8]) -> &[u8] {
+    let mut field = trim(field);
+    while let Some(rest) = field.strip_prefix(b",").or_else(|| field.strip_suffix(b",")) {
+        field = trim(rest);
+    }
+    field
+}
+
+/// Checks a stripped email: not empty, and without control bytes, so that a record cannot forge a line of output.
+#[inline(always)]
+fn check_email(email: &[u8]) -> Result<(), RecordError<'_>> {
+    if email.is_empty() {
+        return Err(RecordError::EmptyEmail);
+    }
+    match first_control(email) {
+        None => Ok(()),
+        Some(byte) => Err(RecordError::ControlInEmail { email, byte }),
+    }
+}
+
+/// Checks an email that was not split at commas: what follows a comma could be mistaken for the answer.
+pub fn check_table_email(email: &[u8]) -> Result<(), RecordError<'_>> {
+    if email.contains(&b',') { Err(RecordError::CommaInEmail { email }) } else { check_email(email) }
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use crate::record::{Action, Conversion, Customer};
 
-    #[test]
-    fn in_a_mixed_stream_the_second_field_tells_what_a_record_is() {
-        let decoder = Decoder { expected: Expected::Either, layout: Layout::Commas, max_record_bytes: 100 };
-        assert!(matches!(decoder.decode(b"P, ClickConversion, a@x, w"), Ok(Record::Conversion(_))));
-        assert!(matches!(decoder.decode(b"a@x, ClikConversion, , M"), Ok(Record::Customer(_))));
-        assert!(matches!(decoder.decode(b"P, PurchaseConversion"), Err(RecordError::TooFewFields { found: 2, .. })));
+    /// Decodes one text record of an input of this kind.
+    pub fn decode(source: SourceKind, record: &[u8]) -> Result<DecodedRecord, RecordError<'_>> {
+        let commas: Vec<u32> = (0..).zip(record).filter(|(_, byte)| **byte == b',').map(|(at, _)| at).collect();
+        let fields = TextFields { block: record, start: 0, end: record.len(), commas: &commas };
+        Decoder { source, max_record_bytes: 1 << 20 }.decode_text(&fields)
+    }
+
+    /// Decodes a conversion.
+    pub fn conversion(record: &[u8]) -> Result<Conversion<'_>, RecordError<'_>> {
+        let decoded = decode(SourceKind::Conversions, record)?;
+        Ok(decoded.conversion(Bytes::of_block(record)).unwrap())
+    }
+
+    /// Decodes a loyalty row.
+    pub fn customer(record: &[u8]) -> Result<Customer<'_>, RecordError<'_>> {
+        let decoded = decode(SourceKind::Loyalty, record)?;
+        Ok(decoded.customer(Bytes::of_block(record)).unwrap())
+    }
+
+    fn message(record: &[u8]) -> String {
+        conversion(record).unwrap_err().to_string()
     }
 
     #[test]
-    fn the_limit_counts_the_bytes_of_the_record() {
-        let decoder = Decoder { expected: Expected::Customers, layout: Layout::Commas, max_record_bytes: 6 };
-        assert!(decoder.decode(b"a,b,,c").is_ok());
-        assert_eq!(decoder.decode(b"a,b,,cd"), Err(RecordError::TooLong { limit: 6 }));
+    fn a_click_has_promo_email_and_channel() {
+        let click = conversion(b"MarsupialHoodie, ClickConversion, playfulwally@fakeemail.com, Instagram").unwrap();
+        assert_eq!((click.promo, click.email), (&b"MarsupialHoodie"[..], &b"playfulwally@fakeemail.com"[..]));
+        assert_eq!(click.action, Action::Click { channel: b"Instagram" });
+    }
+
+    #[test]
+    fn a_purchase_has_its_total_cost_in_the_fifth_field() {
+        let purchase = conversion(b"P, PurchaseConversion, wombatz@fakeemail.com, [6;9], 18.64").unwrap();
+        let Action::Purchase { items, total_cost } = purchase.action else { panic!("{purchase:?}") };
+        assert_eq!(items.iter().collect::<Vec<_>>(), [b"6", b"9"]);
+        assert_eq!(total_cost.as_bytes(), b"18.64");
+        assert_eq!(
+            message(b"P, PurchaseConversion, a@x, [6]"),
+            "expected a purchase with 5 fields (promo, PurchaseConversion, email, items, total cost), found 4"
+        );
+    }
+
+    #[test]
+    fn promo_and_channel_may_be_empty_and_extra_fields_are_ignored() {
+        let click = conversion(b",ClickConversion,a@x,,more,[,").unwrap();
+        assert_eq!((click.promo, click.action), (&b""[..], Action::Click { channel: b"" }));
+    }
+
+    #[test]
+    fn the_conversion_type_is_matched_exactly() {
+        assert_eq!(
+            message(b"P, ClikConversion, a@x, w"),
+            "unknown conversion type \"ClikConversion\" (expected ClickConversion, BasketConversion or PurchaseConversion)"
+        );
+        assert!(message(b"P, clickconversion, a@x, w").starts_with("unknown conversion type \"clickconversion\""));
+    }
+
+    #[test]
+    fn an_email_with_control_bytes_or_without_any_byte_is_refused() {
+        assert_eq!(
+            message(b"P, ClickConversion, a@x\nSend, w"),
+            r#"the email "a@x\nSend" contains a control byte (0x0a)"#
+        );
+        assert_eq!(message(b"P, ClickConversion, \x0b , w"), "the email is empty");
+    }
+
+    #[test]
+    fn a_loyalty_row_has_four_fields_and_keeps_extra_ones() {
+        let row = customer(b" wackywallaroo@fakeemail.com, , wackywallaroo, M\r\n").unwrap();
+        assert_eq!(row.email, b"wackywallaroo@fakeemail.com");
+        assert_eq!((row.fb_user, row.insta_user, row.gender), (&b""[..], &b"wackywallaroo"[..], &b"M"[..]));
+        assert_eq!(row.extra, None);
+        assert_eq!(customer(b"a@x, , , , M").unwrap().extra, Some(&b" M"[..]));
+        assert_eq!(customer(b"a@x, , , F,").unwrap().extra, Some(&b""[..]));
+        assert_eq!(
+            customer(b"a@x, b").unwrap_err().to_string(),
+            "expected a loyalty row with 4 fields (email, Facebook user, Instagram user, gender), found 2"
+        );
+        let message = customer(b"a@x;fb;insta;F").unwrap_err().to_string();
+        assert!(message.ends_with("found 1; fields are separated by commas only"), "{message}");
+    }
+
+    #[test]
+    fn a_conversion_in_the_list_is_refused() {
+        let error = customer(b"Hoodie, ClickConversion, a@x, Instagram").unwrap_err();
+        assert_eq!(error, RecordError::ConversionInList { kind: ConversionKind::Click });
+    }
+
+    #[test]
+    fn in_an_interleaved_stream_the_second_field_decides() {
+        let kind = |record| decode(SourceKind::Interleaved, record).map(|decoded| decoded.kind);
+        assert_eq!(kind(b"P, ClickConversion, a@x, w"), Ok(RecordKind::Conversion(ConversionKind::Click)));
+        assert_eq!(kind(b"a@x, ClikConversion, , M"), Ok(RecordKind::Customer));
+        assert!(matches!(kind(b"P, PurchaseConversion"), Err(RecordError::TooFewFields { found: 2, .. })));
+    }
+
+    #[test]
+    fn the_length_limit_counts_the_bytes_of_the_record() {
+        let decoder = Decoder { source: SourceKind::Loyalty, max_record_bytes: 6 };
+        assert_eq!(decoder.check_length(6), Ok(()));
+        assert_eq!(decoder.check_length(7), Err(RecordError::TooLong { limit: 6 }));
     }
 }

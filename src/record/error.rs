@@ -1,16 +1,15 @@
 //! Why a record is bad, in words a person can act on.
 //!
-//! Where the record stood (file, line, byte) is not known here: [`crate::source::Position`] tells that.
-
-use std::fmt;
+//! Where the record is (file, line, byte) is not known here; see [`crate::location`].
 
 use thiserror::Error;
 
 use super::ConversionKind;
+use crate::escape::Quoted;
 
 /// What is wrong with one record.
 ///
-/// An error borrows the offending bytes, so refusing a record costs no allocation.
+/// An error borrows the offending bytes, so that refusing a record allocates nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RecordError<'a> {
     /// A frame of length 0. A blank line of text never gets this far.
@@ -19,11 +18,11 @@ pub enum RecordError<'a> {
     /// Longer than `--max-record-bytes`.
     #[error("the record is longer than {limit} bytes (--max-record-bytes sets the limit)")]
     TooLong {
-        /// The longest record that is taken, in bytes.
+        /// The longest record that is accepted, in bytes.
         limit: usize,
     },
-    /// A frame whose length is made of letters.
-    #[error("the frame's length reads {} (is this plain text? leave --input-format away then)", Quoted(length))]
+    /// A frame whose length consists of letters.
+    #[error("the frame's length reads {} (is this plain text? drop --input-format framed)", Quoted(length))]
     TextForAFrame {
         /// The bytes that should be its length.
         length: &'a [u8],
@@ -33,7 +32,7 @@ pub enum RecordError<'a> {
         "expected {what} with {} fields ({}), found {found}{}",
         fields.len(),
         fields.join(", "),
-        other_separator(*found, record)
+        separator_hint(*found, record)
     )]
     TooFewFields {
         /// The kind of the record, with its article.
@@ -49,15 +48,15 @@ pub enum RecordError<'a> {
     #[error(
         "unknown conversion type {} (expected ClickConversion, BasketConversion or PurchaseConversion){}",
         Quoted(name),
-        suspicion(promo, name)
+        hint(promo, name)
     )]
     UnknownConversion {
         /// The promo, stripped.
         promo: &'a [u8],
-        /// What stands where the type should.
+        /// What is in the place of the type.
         name: &'a [u8],
     },
-    /// A conversion where a loyalty row should be. Taken for one, it would make its promo a member.
+    /// A conversion where a loyalty row should be. Read as a row, it would make its promo a member.
     #[error("this is a {}, not a loyalty row (are --loyalty and --conversions swapped?)", kind.name())]
     ConversionInList {
         /// Its type.
@@ -66,16 +65,16 @@ pub enum RecordError<'a> {
     /// No email.
     #[error("the email is empty")]
     EmptyEmail,
-    /// A byte that could forge output, or that no mailer takes.
-    #[error("the email {} holds a control byte (0x{byte:02x})", Quoted(email))]
+    /// A byte that could forge output, or that no mailer accepts.
+    #[error("the email {} contains a control byte (0x{byte:02x})", Quoted(email))]
     ControlInEmail {
         /// The email, stripped.
         email: &'a [u8],
         /// The first control byte in it.
         byte: u8,
     },
-    /// A comma in an email, which only CSV can bring: what follows it could be taken for the answer.
-    #[error("the email {} holds a comma", Quoted(email))]
+    /// A comma in an email, possible only in CSV: what follows it could be mistaken for the answer.
+    #[error("the email {} contains a comma", Quoted(email))]
     CommaInEmail {
         /// The email, stripped.
         email: &'a [u8],
@@ -88,8 +87,8 @@ pub enum RecordError<'a> {
         /// How many fields the row has.
         row: u32,
     },
-    /// A CSV row with quotes where none can be.
-    #[error("the quotes do not pair up (is a quoted field never closed, or is text beside one?)")]
+    /// A CSV row with quotes where RFC 4180 has none.
+    #[error("a quoted field is not closed, or there is text before or after its quotes")]
     Misquoted,
     /// A CSV row that needs a column which the header does not have.
     #[error("{what} needs a column \"{column}\", and the header row has none")]
@@ -106,13 +105,13 @@ pub enum RecordError<'a> {
         items: &'a [u8],
     },
     /// Items with nothing between two separators.
-    #[error("the items {} hold an empty id (expected something like [6;14])", Quoted(items))]
+    #[error("the items {} contain an empty id (expected something like [6;14])", Quoted(items))]
     EmptyItem {
         /// The whole field.
         items: &'a [u8],
     },
     /// An id with a bracket or a control byte in it.
-    #[error("the item id {} holds a bracket or a control byte", Quoted(id))]
+    #[error("the item id {} contains a bracket or a control byte", Quoted(id))]
     BadItem {
         /// The id, stripped.
         id: &'a [u8],
@@ -132,10 +131,10 @@ impl RecordError<'_> {
     }
 }
 
-/// What a record that is no conversion may be instead.
-fn suspicion(promo: &[u8], name: &[u8]) -> &'static str {
+/// A hint what a record with an unknown conversion type may be.
+fn hint(promo: &[u8], name: &[u8]) -> &'static str {
     if name.strip_prefix(b"\"").unwrap_or(name).starts_with(b"conversion") {
-        "; if this is CSV with a header row, say --conversions-format csv"
+        "; if this is CSV with a header row, add --conversions-format csv"
     } else if promo.contains(&b'@') {
         "; are --loyalty and --conversions swapped?"
     } else {
@@ -143,80 +142,11 @@ fn suspicion(promo: &[u8], name: &[u8]) -> &'static str {
     }
 }
 
-/// What a record of one field may be that has other separators in it.
-fn other_separator(found: usize, record: &[u8]) -> &'static str {
+/// A hint for a record of one field that contains other separators.
+fn separator_hint(found: usize, record: &[u8]) -> &'static str {
     if found == 1 && record.iter().any(|byte| matches!(byte, b';' | b'\t')) {
         "; fields are separated by commas only"
     } else {
         ""
-    }
-}
-
-/// How many characters of a value an error message shows.
-const SHOWN_CHARS: usize = 60;
-
-/// Shows bytes from the input inside a message: in quotes, on one line, nothing that could steer a terminal, and not
-/// more than a glance can take in.
-#[derive(Debug, Clone, Copy)]
-pub struct Quoted<'a>(pub &'a [u8]);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("\"")?;
-        if write_escaped(self.0, SHOWN_CHARS, out)? { out.write_str("\"") } else { out.write_str("…\"") }
-    }
-}
-
-/// Shows bytes from the input where they are what it is about: all of them, without quotes, on one line, and nothing
-/// that could steer a terminal.
-#[derive(Debug, Clone, Copy)]
-pub struct Escaped<'a>(pub &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(self.0, usize::MAX, out).map(drop)
-    }
-}
-
-/// Writes at most so many characters. Says whether that was all.
-fn write_escaped(bytes: &[u8], limit: usize, out: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
-    let mut left = limit;
-    for chunk in bytes.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            if left == 0 {
-                return Ok(false);
-            }
-            left -= 1;
-            match char {
-                '\'' => out.write_str("'")?,
-                _ => write!(out, "{}", char.escape_debug())?,
-            }
-        }
-        for byte in chunk.invalid() {
-            if left == 0 {
-                return Ok(false);
-            }
-            left -= 1;
-            write!(out, "\\x{byte:02x}")?;
-        }
-    }
-    Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_bytes_cannot_steer_a_terminal_or_break_a_line() {
-        let shown = Quoted(b"caf\xc3\xa9 \x1b[2J\n\"it's\" \xff").to_string();
-        assert_eq!(shown, r#""café \u{1b}[2J\n\"it's\" \xff""#);
-    }
-
-    #[test]
-    fn quoted_bytes_are_cut_to_what_a_line_holds() {
-        assert_eq!(Quoted(&[b'x'; 60]).to_string(), format!("\"{}\"", "x".repeat(60)));
-        assert_eq!(Quoted(&[b'x'; 61]).to_string(), format!("\"{}…\"", "x".repeat(60)));
-        assert_eq!(Quoted(&[0xff; 61]).to_string(), format!("\"{}…\"", "\\xff".repeat(60)));
     }
 }

@@ -1,17 +1,15 @@
-//! Fields of a record: splitting at commas and stripping white space.
+//! The fields of a record: what ASCII white space and control bytes are, and splitting a text record at its commas.
 //!
-//! There is no quoting in this format: a comma always ends a field. What the fields mean lives in the files beside
-//! this one; quoted CSV does not live here.
+//! There is no quoting in the text format: a comma always ends a field. CSV rows are split in `input::csv`.
 
-use memchr::memchr;
 use wide::u8x16;
 
 /// Whether `byte` is ASCII white space: space, `\t`, `\n`, `\v`, `\f` or `\r`.
 ///
-/// These are the bytes that Python's `bytes.strip()` takes off; `u8::is_ascii_whitespace` leaves out `\v`.
+/// These are the bytes that Python's `bytes.strip()` removes; `u8::is_ascii_whitespace` lacks `\v`.
 #[inline]
 pub const fn is_space(byte: u8) -> bool {
-    // Nearly every byte is behind the space, and is done with the first comparison.
+    // Nearly every byte is above the space and needs only the first comparison.
     byte <= b' ' && matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
@@ -20,19 +18,17 @@ pub const fn is_control(byte: u8) -> bool {
     byte < b' ' || byte == 0x7f
 }
 
-/// The first control byte of `bytes`, if there is one.
-///
-/// The common answer is "none", and finding that out of more than a few bytes must not branch on every one of them.
-#[inline]
+/// The number of bytes that are tested together.
+const LANES: usize = 16;
+
+/// The first control byte of `bytes`, if there is one. Testing 16 bytes at a time avoids a branch for every byte.
+#[inline(always)]
 pub fn first_control(bytes: &[u8]) -> Option<u8> {
     let (lanes, _) = bytes.as_chunks::<LANES>();
-    // The last lanes reach back over bytes that were looked at already, which does no harm.
+    // The last lanes overlap with bytes that were tested before, which does no harm.
     let clean = bytes.last_chunk().is_some_and(|last| !lanes.iter().chain([last]).any(any_control));
     if clean { None } else { bytes.iter().copied().find(|&byte| is_control(byte)) }
 }
-
-/// Bytes that are looked at together.
-const LANES: usize = 16;
 
 #[inline]
 fn any_control(lanes: &[u8; LANES]) -> bool {
@@ -42,12 +38,22 @@ fn any_control(lanes: &[u8; LANES]) -> bool {
 
 /// `bytes` without the ASCII white space at both ends.
 #[inline]
-pub const fn trim(mut bytes: &[u8]) -> &[u8] {
+pub const fn trim(bytes: &[u8]) -> &[u8] {
+    trim_end(trim_start(bytes))
+}
+
+#[inline(always)]
+const fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes
         && is_space(*first)
     {
         bytes = rest;
     }
+    bytes
+}
+
+#[inline(always)]
+const fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., last] = bytes
         && is_space(*last)
     {
@@ -56,81 +62,116 @@ pub const fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Where the commas of a record stand, as far as whoever found the record has seen them on the way: the first few,
-/// which is more than a conversion needs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Commas {
-    at: [u32; 4],
-    found: u32,
+/// The fields of one text record in a block. A record has at least one field; an empty record has one empty field.
+#[derive(Debug, Clone, Copy)]
+pub struct TextFields<'a, 'c> {
+    /// The block.
+    pub block: &'a [u8],
+    /// Where the record begins in the block.
+    pub start: usize,
+    /// Where the record ends, without line feed.
+    pub end: usize,
+    /// Where its commas are in the block.
+    pub commas: &'c [u32],
 }
 
-impl Commas {
-    /// Adds the next comma, which stands behind so many bytes of the record.
+impl<'a> TextFields<'a, '_> {
+    /// The record.
     #[inline]
-    pub fn push(&mut self, at: usize) {
-        if let Some(comma) = self.at.get_mut(self.found as usize) {
-            // A record is at most 1 GiB long.
-            *comma = at as u32;
+    pub fn record(&self) -> &'a [u8] {
+        &self.block[self.start..self.end]
+    }
+
+    /// The number of fields.
+    pub const fn count(&self) -> usize {
+        self.commas.len() + 1
+    }
+
+    /// The bytes that spans of the record point into.
+    pub const fn bytes(&self) -> Bytes<'a> {
+        Bytes::of_block(self.block)
+    }
+
+    /// The field with this index, stripped; `None` when the record has fewer.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> Option<Span> {
+        let start = if index == 0 { self.start } else { *self.commas.get(index - 1)? as usize + 1 };
+        let end = self.commas.get(index).map_or(self.end, |&comma| comma as usize);
+        Some(self.bytes().trim(Span::in_block(start, end)))
+    }
+
+    /// Everything after the first `count` fields, unsplit; [`Span::ABSENT`] when there are no more.
+    #[inline(always)]
+    pub fn after(&self, count: usize) -> Span {
+        self.commas.get(count - 1).map_or(Span::ABSENT, |&comma| Span::in_block(comma as usize + 1, self.end))
+    }
+}
+
+/// A range of bytes in one of the two buffers of [`Bytes`]. Blocks are far below 2 GiB: a record is at most 1 GiB long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Set in the start of a span that points into the scratch buffer.
+const SCRATCH: u32 = 1 << 31;
+
+impl Span {
+    /// Stands for a field that the record does not have.
+    pub const ABSENT: Self = Self { start: u32::MAX, end: u32::MAX };
+
+    /// A range of the block.
+    #[inline]
+    pub const fn in_block(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    /// A range of the scratch buffer.
+    pub const fn in_scratch(start: usize, end: usize) -> Self {
+        Self { start: start as u32 | SCRATCH, end: end as u32 }
+    }
+}
+
+/// The bytes that spans point into.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes<'a> {
+    /// The block, as it was read.
+    pub block: &'a [u8],
+    /// The unescaped fields.
+    pub scratch: &'a [u8],
+}
+
+impl<'a> Bytes<'a> {
+    /// A block without unescaped fields.
+    pub const fn of_block(block: &'a [u8]) -> Self {
+        Self { block, scratch: &[] }
+    }
+
+    /// The bytes of `span`, which is not [`Span::ABSENT`].
+    #[inline(always)]
+    pub fn get(self, span: Span) -> &'a [u8] {
+        if span.start & SCRATCH == 0 {
+            &self.block[span.start as usize..span.end as usize]
+        } else {
+            &self.scratch[(span.start & !SCRATCH) as usize..span.end as usize]
         }
-        self.found = self.found.saturating_add(1);
-    }
-}
-
-/// The fields of one record, in order, each stripped.
-///
-/// A record always has at least one field; an empty record has one empty field.
-#[derive(Debug, Clone)]
-pub struct Fields<'a> {
-    record: &'a [u8],
-    /// Where the next field begins, or `None` when every field was taken.
-    start: Option<usize>,
-    /// The commas that are known, if somebody has looked.
-    commas: Option<Commas>,
-    taken: usize,
-}
-
-impl<'a> Fields<'a> {
-    /// The fields of `record`.
-    pub const fn of(record: &'a [u8]) -> Self {
-        Self { record, start: Some(0), commas: None, taken: 0 }
     }
 
-    /// The fields of `record`, whose commas are known.
-    pub const fn cut(record: &'a [u8], commas: Commas) -> Self {
-        Self { record, start: Some(0), commas: Some(commas), taken: 0 }
-    }
-
-    /// The record itself.
-    pub const fn record(&self) -> &'a [u8] {
-        self.record
-    }
-
-    /// What has not been split yet: the bytes behind the last comma passed, or `None` when every field was taken.
-    pub fn rest(&self) -> Option<&'a [u8]> {
-        self.record.get(self.start?..)
-    }
-
-    /// The comma that ends the field which begins at `start`.
+    /// The bytes of `span`; `None` for [`Span::ABSENT`].
     #[inline]
-    fn comma(&self, start: usize) -> Option<usize> {
-        match self.commas {
-            Some(commas) if self.taken >= commas.found as usize => None,
-            Some(Commas { at, .. }) if self.taken < at.len() => at.get(self.taken).map(|&at| at as usize),
-            _ => self.record.get(start..).and_then(|rest| memchr(b',', rest)).map(|at| start + at),
-        }
+    pub fn get_optional(self, span: Span) -> Option<&'a [u8]> {
+        (span != Span::ABSENT).then(|| self.get(span))
     }
-}
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let start = self.start?;
-        let comma = self.comma(start);
-        self.taken += 1;
-        self.start = comma.map(|comma| comma + 1);
-        self.record.get(start..comma.unwrap_or(self.record.len())).map(trim)
+    /// `span` without the ASCII white space at both ends.
+    #[inline(always)]
+    pub fn trim(self, span: Span) -> Span {
+        let bytes = self.get(span);
+        let from_start = trim_start(bytes);
+        let start = span.start + (bytes.len() - from_start.len()) as u32;
+        let length = trim_end(from_start).len() as u32;
+        Span { start, end: (start & !SCRATCH) + length }
     }
 }
 
@@ -138,24 +179,22 @@ impl<'a> Iterator for Fields<'a> {
 mod tests {
     use super::*;
 
+    fn fields(record: &[u8]) -> Vec<&[u8]> {
+        let commas: Vec<u32> = (0..).zip(record).filter(|(_, byte)| **byte == b',').map(|(at, _)| at).collect();
+        let fields = TextFields { block: record, start: 0, end: record.len(), commas: &commas };
+        assert_eq!(fields.get(fields.count()), None);
+        (0..fields.count()).map(|index| fields.bytes().get(fields.get(index).unwrap())).collect()
+    }
+
     #[test]
     fn fields_are_split_at_every_comma_and_stripped() {
-        let fields: Vec<_> = Fields::of(b" a ,\x0b\x0cb\t,, c d \r\n").collect();
-        assert_eq!(fields, [&b"a"[..], b"b", b"", b"c d"]);
+        assert_eq!(fields(b" a ,\x0b\x0cb\t,, c d \r\n"), [&b"a"[..], b"b", b"", b"c d"]);
+        assert_eq!(fields(b""), [b""]);
+        assert_eq!(fields(b"a,"), [&b"a"[..], b""]);
     }
 
     #[test]
-    fn an_empty_record_is_one_empty_field() {
-        assert_eq!(Fields::of(b"").collect::<Vec<_>>(), [b""]);
-    }
-
-    #[test]
-    fn a_closing_comma_opens_one_more_empty_field() {
-        assert_eq!(Fields::of(b"a,").collect::<Vec<_>>(), [&b"a"[..], b""]);
-    }
-
-    #[test]
-    fn stripping_leaves_bytes_that_only_unicode_calls_white_space() {
+    fn stripping_keeps_unicode_white_space() {
         assert_eq!(trim(b"\xc2\xa0x\xc2\xa0 "), b"\xc2\xa0x\xc2\xa0");
     }
 
@@ -163,5 +202,23 @@ mod tests {
     fn the_first_control_byte_is_found() {
         assert_eq!(first_control(b"plain \xff"), None);
         assert_eq!(first_control(b"a\x7fb\x00"), Some(0x7f));
+        assert_eq!(first_control(b"0123456789abcdef0123456789\x1babcdef"), Some(0x1b));
+    }
+
+    #[test]
+    fn spans_point_into_block_or_scratch() {
+        let bytes = Bytes { block: b"0123456789", scratch: b"abc" };
+        assert_eq!(bytes.get(Span::in_block(2, 4)), b"23");
+        assert_eq!(bytes.get(Span::in_scratch(1, 3)), b"bc");
+        assert_eq!(bytes.get_optional(Span::ABSENT), None);
+    }
+
+    #[test]
+    fn trimming_moves_both_ends() {
+        let bytes = Bytes { block: b" \t a b\x0b\r\n", scratch: b"  x " };
+        assert_eq!(bytes.get(bytes.trim(Span::in_block(0, 9))), b"a b");
+        assert_eq!(bytes.get(bytes.trim(Span::in_scratch(0, 4))), b"x");
+        assert_eq!(bytes.get(bytes.trim(Span::in_block(0, 3))), b"");
+        assert_eq!(bytes.get(bytes.trim(Span::in_block(4, 4))), b"");
     }
 }

@@ -1,26 +1,18 @@
-//! The decoders: what one record means.
+//! What one record means: a row of the loyalty list or a conversion.
 //!
-//! A record is a run of bytes: one line of a text file or the payload of one frame. Decoding gives a borrowed view on
-//! these bytes or says in one [`RecordError`] what is wrong with them. Nothing here reads, counts or remembers.
+//! A record is a run of bytes: one line of text, the payload of one frame, or one CSV row. [`Decoder`] checks it and finds
+//! its fields; everything after that uses the fields it found. Nothing here reads, counts or remembers.
 
-mod again;
-mod conversion;
-mod customer;
 mod decoder;
-mod email;
 mod error;
 pub mod field;
 mod items;
-mod likeness;
-mod row;
-mod total_cost;
+mod types;
 
-pub use conversion::{Action, Conversion, ConversionKind};
-pub use customer::Customer;
-pub use decoder::{Decoder, Expected, Layout, Record};
-pub use email::Email;
-pub use error::{Escaped, Quoted, RecordError};
-pub use items::Items;
-pub use likeness::likeness;
-pub use row::{CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Width, write_row};
-pub use total_cost::TotalCost;
+#[cfg(test)]
+pub use decoder::tests::decode;
+pub use decoder::{CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Columns, Decoder, SourceKind, check_table_email};
+pub use error::RecordError;
+pub use field::{Bytes, Span};
+pub use items::{Items, TotalCost};
+pub use types::{Action, Conversion, ConversionKind, Customer, DecodedRecord, FieldSpans, RecordKind};

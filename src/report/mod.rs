@@ -1,30 +1,41 @@
-//! What `adseg report` shows: the figures of a campaign as tables, and the tables as text, JSON, CSV or a page.
+//! What `adseg report` counts, and the tables that it shows: counting, figures, and their text, JSON, CSV and HTML.
 //!
-//! Every figure is defined once, in `tables`, and each way of writing it goes through the same tables, so they cannot
-//! disagree. The names in them come from the data; `shown` keeps them from being anything but text wherever they go.
-//! Counting is [`crate::tally`]'s.
+//! Each figure is defined once, in `figures`. Every format renders the same tables, so formats cannot disagree.
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `table` | a table of figures: names, numbers, money |
-//! | `tables` | the tables of a report, and what each figure counts |
-//! | `shown` | names from the data as they are shown |
-//! | `text`, `json`, `csv` | tables for a terminal, for programs, for a spreadsheet |
-//! | `page` | tables and pictures as a page |
-//! | `charts` | the pictures |
+//! | `counting` | counts of a partition, and their totals |
+//! | `counts`, `money`, `names`, `distinct`, `timeline` | what these counts consist of |
+//! | `figures` | the tables of a report, and the definition of each figure |
+//! | `table` | a table of figures |
+//! | `export`, `page` | tables as text, JSON and CSV, and as an HTML page |
+//! | `charts` | the charts of the page |
+
+/// Implements `AddAssign` field by field. A field that is not listed is a compile error.
+macro_rules! add_fields {
+    ($type:ident { $($field:ident),+ $(,)? }) => {
+        impl std::ops::AddAssign for $type {
+            fn add_assign(&mut self, other: Self) {
+                let Self { $($field),+ } = other;
+                $(self.$field += $field;)+
+            }
+        }
+    };
+}
 
 mod charts;
-mod csv;
-mod json;
+mod counting;
+mod counts;
+mod distinct;
+mod export;
+mod figures;
+mod money;
+mod names;
 mod page;
-mod shown;
 mod table;
-mod tables;
-mod text;
+mod timeline;
 
-pub use self::csv::csv;
-pub use json::json;
+pub use counting::{CampaignCounts, Totals};
+pub use export::{csv, json, text};
+pub use figures::tables;
 pub use page::page;
-pub use table::{Figure, Listing, Name, Row, Table, Value};
-pub use tables::tables;
-pub use text::text;

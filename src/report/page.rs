@@ -1,17 +1,17 @@
-//! Tables and pictures as a page: one file that needs no other, no script, and no network.
+//! The tables as an HTML page with charts: one file without scripts that loads nothing.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::charts::{Bar, bars, line};
-use super::table::{Figure, Listing, Row, Table, Value};
-use crate::tally::{MAX_NAME_BYTES, MAX_NAMES};
+use super::names::{MAX_NAME_BYTES, MAX_NAMES};
+use super::table::{Layout, Row, Table, Value};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Whatever the page may hold, nothing in it is run and nothing is loaded.
+/// Names are escaped; should one be markup anyway, the browser runs and loads nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// The tables as a page; long lists have their first `top` rows.
+/// The tables as a page, with the first `top` rows of long lists.
 pub fn page(tables: &[Table], top: usize) -> String {
     let page = html! {
         (DOCTYPE)
@@ -26,15 +26,14 @@ pub fn page(tables: &[Table], top: usize) -> String {
             body {
                 header {
                     h1 { "Campaign report" }
-                    p { "What the campaign did, counted by " code { "adseg report" } ". “Members” are customers who were \
-                         members when their first conversion came, “others” everybody else." }
+                    p { "“Members” are customers who were members at their first conversion; “others” are non-members." }
                 }
-                (cards(tables))
+                (cards(&tables[0]))
                 main {
                     @for table in tables {
                         (section(table, top))
                     }
-                    (meanings(tables))
+                    (definitions(tables))
                 }
             }
         }
@@ -42,54 +41,50 @@ pub fn page(tables: &[Table], top: usize) -> String {
     page.into_string()
 }
 
-/// The figures of the whole campaign that are asked for first.
+/// The figures of all customers that are shown first.
 const CARDS: [&str; 6] = ["customers", "clicks", "codes", "purchases", "revenue", "new_members"];
 
-fn cards(tables: &[Table]) -> Markup {
-    let totals = tables.first();
-    let all = totals.and_then(|totals| totals.rows.as_deref()?.first());
-    let of = |key: &str| {
-        let (figure, value) = totals?.values(all?).find(|(figure, _)| figure.key == key)?;
-        Some((figure.heading, grouped(value)))
-    };
+fn cards(totals: &Table) -> Markup {
+    let rows = totals.rows.as_ref().expect("there are always three groups");
+    let cells = totals.cells(&rows[0]).filter(|(column, _)| CARDS.contains(&column.key));
     html! {
         dl.cards {
-            @for (heading, value) in CARDS.into_iter().filter_map(of) {
-                div { dt { (heading) } dd { (value) } }
+            @for (column, value) in cells {
+                div { dt { (column.heading) } dd { (grouped(value)) } }
             }
         }
     }
 }
 
 fn section(table: &Table, top: usize) -> Markup {
-    let (rows, more) = table.listed(top);
-    let listed = listed(table, &rows, more);
+    let (rows, more) = table.visible_rows(top);
+    let list = list(table, &rows, more);
     html! {
         section {
             h2 { (table.title) }
-            @match picture(table, &rows) {
+            @match chart(table, &rows) {
                 Some((caption, svg)) => {
                     div.beside {
                         figure { figcaption { (caption) } (PreEscaped(svg)) }
-                        (listed)
+                        (list)
                     }
                 }
-                None => (listed),
+                None => (list),
             }
         }
     }
 }
 
-fn listed(table: &Table, rows: &[&Row], more: usize) -> Markup {
+fn list(table: &Table, rows: &[&Row], more: usize) -> Markup {
     html! {
         div {
             @if table.rows.is_none() {
-                p { "More than " (MAX_NAMES) ", so they are not told apart." }
+                p { "More than " (MAX_NAMES) ", so none is listed." }
             } @else if rows.is_empty() {
                 p { "None." }
             } @else {
                 div.scroll {
-                    @if table.listing == Listing::Sideways { (sideways(table, rows)) } @else { (downwards(table, rows)) }
+                    @if table.layout == Layout::Transposed { (transposed(table, rows)) } @else { (row_by_row(table, rows)) }
                 }
             }
             @if more > 0 { p { "And " (more) " more." } }
@@ -98,19 +93,19 @@ fn listed(table: &Table, rows: &[&Row], more: usize) -> Markup {
 }
 
 /// A line for each row.
-fn downwards(table: &Table, rows: &[&Row]) -> Markup {
+fn row_by_row(table: &Table, rows: &[&Row]) -> Markup {
     html! {
         table {
             thead {
                 tr {
                     @for name in table.names { th.name scope="col" { (name) } }
-                    @for figure in table.figures { th scope="col" { (figure.heading.trim()) } }
+                    @for column in &table.columns { th scope="col" { (column.heading.trim()) } }
                 }
             }
             tbody {
                 @for row in rows {
                     tr {
-                        @for name in &row.names { th.name scope="row" { (name.shown()) } }
+                        @for name in &row.names { th.name scope="row" { (name.display()) } }
                         @for value in &row.values { td { (grouped(value)) } }
                     }
                 }
@@ -120,22 +115,22 @@ fn downwards(table: &Table, rows: &[&Row]) -> Markup {
 }
 
 /// A line for each figure.
-fn sideways(table: &Table, rows: &[&Row]) -> Markup {
+fn transposed(table: &Table, rows: &[&Row]) -> Markup {
     html! {
         table {
             @if !table.names.is_empty() {
                 thead {
                     tr {
                         th.name {}
-                        @for row in rows { th scope="col" { @for name in &row.names { (name.shown()) } } }
+                        @for row in rows { th scope="col" { (row.name()) } }
                     }
                 }
             }
             tbody {
-                @for (index, figure) in table.shown_figures(rows) {
+                @for (index, column) in table.visible_columns(rows) {
                     tr {
-                        th.name.part[figure.heading.starts_with(' ')] scope="row" { (figure.heading.trim()) }
-                        @for row in rows { td { (row.values.get(index).map_or(String::new(), grouped)) } }
+                        th.name.part[column.heading.starts_with(' ')] scope="row" { (column.heading.trim()) }
+                        @for row in rows { td { (grouped(&row.values[index])) } }
                     }
                 }
             }
@@ -143,52 +138,47 @@ fn sideways(table: &Table, rows: &[&Row]) -> Markup {
     }
 }
 
-/// The picture of a table, and what it shows: the same rows that are listed beside it.
-fn picture(table: &Table, rows: &[&Row]) -> Option<(&'static str, String)> {
+/// The caption and the chart of the rows that are listed beside it.
+fn chart(table: &Table, rows: &[&Row]) -> Option<(&'static str, String)> {
     let (caption, svg) = match table.key {
-        "funnel" => ("How far customers went", bars(&funnel(table, rows))),
-        "channels" => ("Clicks by channel", bars(&by_name(table, rows, "clicks"))),
-        "items" => ("Revenue of the orders that hold an item", bars(&by_name(table, rows, "revenue"))),
-        "course" => ("New members over the conversions of the log", line(&course(table))),
-        _ => ("", None),
+        "funnel" => ("Customers at each stage", bars(&funnel(table, rows))?),
+        "channels" => ("Clicks by channel", bars(&by_name(table, rows, "clicks"))?),
+        "items" => ("Revenue of orders that contain the item", bars(&by_name(table, rows, "revenue"))?),
+        "course" => ("New members by number of conversions", line(&timeline(table))?),
+        _ => return None,
     };
-    svg.map(|svg| (caption, svg))
+    Some((caption, svg))
 }
 
-/// A bar for each row, as long as this figure.
-fn by_name(table: &Table, rows: &[&Row], figure: &str) -> Vec<Bar> {
+/// A bar for each row.
+fn by_name(table: &Table, rows: &[&Row], key: &str) -> Vec<Bar> {
     let bar = |row: &&Row| {
-        let (_, value) = table.values(row).find(|(key, _)| key.key == figure)?;
-        Some(Bar { name: row.name(), length: value.for_drawing(), value: grouped(value) })
+        let value = table.value(row, key);
+        Bar { name: row.name(), length: value.to_f64(), value: grouped(value) }
     };
-    rows.iter().filter_map(bar).collect()
+    rows.iter().map(bar).collect()
 }
 
-/// A bar for each stage of each group but all.
+/// A bar for each stage of members and of non-members.
 fn funnel(table: &Table, rows: &[&Row]) -> Vec<Bar> {
-    let of = |row: &&Row| {
-        let stages = table.values(row).filter(|(_, value)| matches!(value, Value::Count(_)));
-        let bar = |(figure, value): (&Figure, &Value)| Bar {
-            name: format!("{}: {}", row.name(), figure.heading),
-            length: value.for_drawing(),
-            value: grouped(value),
-        };
-        stages.map(bar).collect::<Vec<_>>()
-    };
-    rows.iter().skip(1).flat_map(of).collect()
+    let mut bars = Vec::new();
+    for row in rows.iter().skip(1) {
+        for (column, value) in table.cells(row).filter(|(_, value)| matches!(value, Value::Count(_))) {
+            let name = format!("{}: {}", row.name(), column.heading);
+            bars.push(Bar { name, length: value.to_f64(), value: grouped(value) });
+        }
+    }
+    bars
 }
 
 /// A point for each row.
-fn course(table: &Table) -> Vec<(f64, f64)> {
-    let point = |row: &Row| match row.values.as_slice() {
-        [across, up] => Some((across.for_drawing(), up.for_drawing())),
-        _ => None,
-    };
-    table.rows.iter().flatten().filter_map(point).collect()
+fn timeline(table: &Table) -> Vec<(f64, f64)> {
+    let point = |row| (table.value(row, "conversions").to_f64(), table.value(row, "new_members").to_f64());
+    table.rows.iter().flatten().map(point).collect()
 }
 
 /// What every figure counts.
-fn meanings(tables: &[Table]) -> Markup {
+fn definitions(tables: &[Table]) -> Markup {
     html! {
         section {
             h2 { "What the figures count" }
@@ -197,30 +187,28 @@ fn meanings(tables: &[Table]) -> Markup {
                     div {
                         h3 { (table.title) }
                         dl {
-                            @for figure in table.figures {
-                                dt { (figure.heading.trim()) ": " } dd { (figure.about) "." }
+                            @for column in &table.columns {
+                                dt { (column.heading.trim()) ": " } dd { (column.about) "." }
                             }
                         }
                     }
                 }
             }
             p {
-                "Of names of one kind up to " (MAX_NAMES) " are told apart; those longer than " (MAX_NAME_BYTES)
+                "A table has at most " (MAX_NAMES) " names. Names longer than " (MAX_NAME_BYTES)
                 " bytes are counted together."
             }
         }
     }
 }
 
-/// A value with its digits in groups of three, by narrow spaces that break no line.
+/// A value with its digits in groups of three, separated by narrow no-break spaces.
 fn grouped(value: &Value) -> String {
-    let plain = value.plain();
-    let whole = plain.find(['.', ' ']).unwrap_or(plain.len());
-    let (whole, rest) = plain.split_at_checked(whole).unwrap_or((&plain, ""));
+    let plain = value.display();
+    let (whole, rest) = plain.split_at(plain.find(['.', ' ']).unwrap_or(plain.len()));
     let mut text = String::new();
     for (index, digit) in whole.char_indices() {
-        let left = whole.len().saturating_sub(index);
-        if left % 3 == 0 && text.ends_with(|char: char| char.is_ascii_digit()) {
+        if (whole.len() - index) % 3 == 0 && text.ends_with(|char: char| char.is_ascii_digit()) {
             text.push('\u{202f}');
         }
         text.push(digit);
@@ -233,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_stand_in_groups_of_three() {
+    fn digits_are_grouped_by_three() {
         for (plain, grouped) in [("7", "7"), ("123", "123"), ("-123", "-123"), ("1234567.8901", "1 234 567.8901")] {
             assert_eq!(super::grouped(&Value::Money(plain.to_owned())), grouped.replace(' ', "\u{202f}"));
         }

@@ -1,125 +1,122 @@
-//! A table of figures: names, numbers, money.
+//! A table of figures. Its content does not depend on the format that it is written in.
 
-use super::shown::shown;
-use crate::tally::Label;
+use serde::{Serialize, Serializer};
 
-/// A table. What it says does not depend on how it is written.
+use super::names::Name;
+
+/// A table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// What programs call it.
+    /// Its name in JSON and CSV.
     pub key: &'static str,
-    /// What people call it.
+    /// Its title for people.
     pub title: &'static str,
-    /// What the names of a row are, in words for both.
+    /// What the names of a row are: `promo`, `channel`.
     pub names: &'static [&'static str],
-    /// What is told of each row.
-    pub figures: &'static [Figure],
-    /// The rows. `None` when there would be too many to tell them apart.
+    /// The columns: one for each value of a row.
+    pub columns: Vec<Column>,
+    /// The rows. `None` when there would be too many.
     pub rows: Option<Vec<Row>>,
-    /// What people see of it.
-    pub listing: Listing,
+    /// How people see it.
+    pub layout: Layout,
 }
 
-/// A figure and its definition.
+/// A column: a figure and its definition.
 #[derive(Debug, Clone, Copy)]
-pub struct Figure {
-    /// What programs call it.
+pub struct Column {
+    /// Its name in JSON and CSV.
     pub key: &'static str,
-    /// What people call it.
+    /// Its heading for people. Leading spaces mean that it is a part of the figure before it.
     pub heading: &'static str,
     /// What it counts.
     pub about: &'static str,
-    /// Whether people see it even where it is 0 in every row.
-    pub always: bool,
+    /// Whether people do not see it when all of its values are 0.
+    pub is_hidden_when_zero: bool,
 }
 
-/// What people see of a table. Programs see all of it.
+/// Which rows people see, and how. JSON and CSV have all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
-    /// Everything, with the rows beside each other and a line for each figure.
-    Sideways,
+pub enum Layout {
+    /// All rows side by side, with a line for each figure.
+    Transposed,
     /// The first rows.
     Top,
-    /// A few rows, from the first to the last.
+    /// A few rows from the first to the last.
     Sample,
 }
 
-/// A row: its names, and a value for each figure.
+/// A row.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// As many as the table has names for.
+    /// One for each of the table's names.
     pub names: Vec<Name>,
-    /// As many as the table has figures.
+    /// One for each of the table's columns.
     pub values: Vec<Value>,
-}
-
-/// What a row is about.
-#[derive(Debug, Clone)]
-pub enum Name {
-    /// Words of this program.
-    Ours(&'static str),
-    /// A name from the data.
-    Data(Label),
 }
 
 /// A value.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// So many.
+    /// A number of records or customers.
     Count(u64),
-    /// A decimal number, exact or as its figure says.
+    /// An exact or rounded decimal number.
     Money(String),
-    /// A part of a whole. For people only: programs have both.
+    /// A share. JSON and CSV do not have it, because they have both numbers.
     Share {
         /// The part.
         part: u64,
         /// The whole.
         whole: u64,
     },
-    /// There is none.
+    /// No value, such as the mean of no purchases.
     Nothing,
 }
 
-impl Name {
-    /// The name as a person reads it.
-    pub fn shown(&self) -> String {
-        match self {
-            Self::Ours(name) => (*name).to_owned(),
-            Self::Data(label) => shown(label),
-        }
-    }
-}
-
 impl Row {
-    /// The first name as a person reads it.
+    /// The first name for a person; nothing if the row has none.
     pub fn name(&self) -> String {
-        self.names.first().map_or(String::new(), Name::shown)
+        self.names.first().map_or(String::new(), Name::display)
     }
 }
 
 impl Value {
-    /// The value as a number that can be drawn, which is not exact.
-    pub fn for_drawing(&self) -> f64 {
+    /// The value for a person.
+    pub fn display(&self) -> String {
+        match self {
+            Self::Count(count) => count.to_string(),
+            Self::Money(money) => money.clone(),
+            Self::Share { part, whole } => percent(*part, *whole),
+            Self::Nothing => String::new(),
+        }
+    }
+
+    /// The value for a chart, which is not exact.
+    pub fn to_f64(&self) -> f64 {
         match self {
             Self::Count(count) => *count as f64,
-            Self::Money(money) => money.parse().unwrap_or(0.0),
+            Self::Money(money) => money.parse().expect("money is a decimal number"),
             Self::Share { .. } | Self::Nothing => 0.0,
         }
     }
 
-    /// The value in plain digits.
-    pub fn plain(&self) -> String {
+    /// Whether JSON and CSV have the value.
+    pub const fn is_exported(&self) -> bool {
+        !matches!(self, Self::Share { .. })
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Count(count) => count.to_string(),
-            Self::Money(money) => money.clone(),
-            Self::Share { part, whole } => per_cent(*part, *whole),
-            Self::Nothing => String::new(),
+            Self::Count(count) => serializer.serialize_u64(*count),
+            Self::Money(money) => serializer.serialize_str(money),
+            Self::Share { .. } | Self::Nothing => serializer.serialize_none(),
         }
     }
 }
 
-/// A share in percent, rounded to one digit behind the point.
-fn per_cent(part: u64, whole: u64) -> String {
+/// A share in percent, rounded to one digit after the point. Nothing when the whole is 0.
+fn percent(part: u64, whole: u64) -> String {
     let (part, whole) = (u128::from(part), u128::from(whole));
     match (2_000 * part + whole).checked_div(2 * whole) {
         Some(per_mille) => format!("{}.{} %", per_mille / 10, per_mille % 10),
@@ -127,53 +124,42 @@ fn per_cent(part: u64, whole: u64) -> String {
     }
 }
 
-/// How many rows are enough to see how something went on.
-const SAMPLE: usize = 10;
+/// How many rows a sample has at most.
+const SAMPLE_ROWS: usize = 10;
 
 impl Table {
-    /// A table whose rows have no names.
-    pub const fn of(
-        key: &'static str,
-        title: &'static str,
-        figures: &'static [Figure],
-        listing: Listing,
-        rows: Option<Vec<Row>>,
-    ) -> Self {
-        Self { key, title, names: &[], figures, rows, listing }
+    /// The values of a row with their columns.
+    pub fn cells<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (&'a Column, &'a Value)> {
+        self.columns.iter().zip(&row.values)
     }
 
-    /// The table with these names for its rows.
-    pub fn by(self, names: &'static [&'static str]) -> Self {
-        Self { names, ..self }
+    /// The value of the figure with this key in a row.
+    pub fn value<'a>(&'a self, row: &'a Row, key: &str) -> &'a Value {
+        let (_, value) = self.cells(row).find(|(column, _)| column.key == key).expect("the table has this figure");
+        value
     }
 
-    /// The rows that people see when they want the first `top` of long lists, and how many more there are.
-    pub fn listed(&self, top: usize) -> (Vec<&Row>, usize) {
+    /// The rows that people see, at most `top` of a long list, and how many more there are.
+    pub fn visible_rows(&self, top: usize) -> (Vec<&Row>, usize) {
         let rows = self.rows.as_deref().unwrap_or_default();
-        match self.listing {
-            Listing::Sideways => (rows.iter().collect(), 0),
-            Listing::Top => (rows.iter().take(top).collect(), rows.len().saturating_sub(top)),
-            Listing::Sample => {
-                let step = rows.len().div_ceil(SAMPLE).max(1);
-                // Counted from the end: the last row is the one that says how it came out.
+        match self.layout {
+            Layout::Transposed => (rows.iter().collect(), 0),
+            Layout::Top => (rows.iter().take(top).collect(), rows.len().saturating_sub(top)),
+            Layout::Sample => {
+                let step = rows.len().div_ceil(SAMPLE_ROWS).max(1);
+                // From the end, because the last row is the result.
                 let mut sample: Vec<_> = rows.iter().rev().step_by(step).collect();
                 sample.reverse();
                 (sample, 0)
             }
         }
     }
-}
 
-impl Table {
-    /// The values of a row, each with its figure.
-    pub fn values<'a>(&self, row: &'a Row) -> impl Iterator<Item = (&'static Figure, &'a Value)> {
-        self.figures.iter().zip(&row.values)
-    }
-
-    /// The figures that people see of these rows, and which one of the row's values each of them is.
-    pub fn shown_figures(&self, rows: &[&Row]) -> Vec<(usize, &Figure)> {
-        let is_zero = |index| rows.iter().all(|row| matches!(row.values.get(index), Some(Value::Count(0))));
-        self.figures.iter().enumerate().filter(|&(index, figure)| figure.always || !is_zero(index)).collect()
+    /// The columns that people see of these rows, with their indexes.
+    pub fn visible_columns(&self, rows: &[&Row]) -> Vec<(usize, &Column)> {
+        let is_zero = |index: usize| rows.iter().all(|row| matches!(row.values[index], Value::Count(0)));
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|&(index, column)| !(column.is_hidden_when_zero && is_zero(index))).collect()
     }
 }
 
@@ -182,11 +168,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_rounded_and_nothing_has_no_share_of_nothing() {
-        assert_eq!(per_cent(1, 3), "33.3 %");
-        assert_eq!(per_cent(2, 3), "66.7 %");
-        assert_eq!(per_cent(u64::MAX, u64::MAX), "100.0 %");
-        assert_eq!(per_cent(0, 0), "");
+    fn shares_are_rounded_and_a_share_of_nothing_is_empty() {
+        assert_eq!(percent(1, 3), "33.3 %");
+        assert_eq!(percent(2, 3), "66.7 %");
+        assert_eq!(percent(u64::MAX, u64::MAX), "100.0 %");
+        assert_eq!(percent(0, 0), "");
     }
 
     #[test]
@@ -194,10 +180,10 @@ mod tests {
         let row = |count: u64| Row { names: vec![], values: vec![Value::Count(count)] };
         for len in [0, 1, 9, 10, 11, 57, 100] {
             let rows = Some((1..=len).map(row).collect());
-            let table = Table::of("", "", &[], Listing::Sample, rows);
-            let (sample, more) = table.listed(3);
-            assert!(sample.len() <= SAMPLE && more == 0);
-            assert_eq!(sample.last().map(|row| row.values[0].plain()), (len > 0).then(|| len.to_string()));
+            let table = Table { key: "", title: "", names: &[], columns: vec![], rows, layout: Layout::Sample };
+            let (sample, more) = table.visible_rows(3);
+            assert!(sample.len() <= SAMPLE_ROWS && more == 0);
+            assert_eq!(sample.last().map(|row| row.values[0].display()), (len > 0).then(|| len.to_string()));
         }
     }
 }

@@ -1,193 +1,284 @@
-//! Sample data: a loyalty list and conversions that are made up, the same bytes for the same seed for ever.
+//! Sample data for `adseg generate`: the same settings give the same bytes in every version.
 //!
-//! Everything is drawn with integers from one small generator, so neither the platform nor a newer library can change a
-//! byte; a change to what comes out breaks somebody's figures and needs a reason. Nothing here opens a file, counts
-//! progress, or puts line feeds or frame headers around a record.
-//!
-//! | file | what is in it |
-//! |---|---|
-//! | `random` | the numbers that everything is drawn from, and orders without repeats |
-//! | `people` | a customer's name and email |
-//! | `members` | the loyalty rows |
-//! | `cart` | what is bought, and what it costs |
-//! | `events` | the conversions |
-//! | `faults` | the records that are bad on purpose |
-//! | `interleaved` | rows and conversions in one stream |
+//! Published figures depend on these bytes. The order of the draws is part of them.
 
-mod cart;
-mod events;
-mod faults;
-mod interleaved;
-mod members;
-mod people;
-mod random;
+mod text;
 
-pub use events::Events;
-pub use interleaved::Interleaved;
-pub use members::Members;
+use std::ops::Range;
 
-/// What is to be made up.
+use self::text::{FAULTS, push_bad_conversion, push_conversion, push_member};
+use crate::record::ConversionKind;
+
+/// What to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Another seed, other data.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// How many rows the loyalty list has, each another customer.
+    /// The number of loyalty rows, each for another customer.
     pub members: u64,
-    /// How many conversions there are, bad ones included.
+    /// The number of conversions, bad ones included.
     pub events: u64,
-    /// How many customers there are in all. There are never fewer than members, and never none.
+    /// The number of customers. It is raised to the number of members, and to 1.
     pub customers: u64,
-    /// How the conversions divide into the three types.
-    pub mix: Mix,
+    /// The weights of clicks, baskets and purchases. If all are 0, every conversion is a click.
+    pub mix: [u32; 3],
     /// How many of a million conversions are bad records.
     pub bad_per_million: u32,
 }
 
-/// Weights of the three types of conversion: twice the weight, twice as many. Without any weight all are clicks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mix {
-    /// The weight of the clicks.
-    pub clicks: u32,
-    /// The weight of the baskets.
-    pub baskets: u32,
-    /// The weight of the purchases.
-    pub purchases: u32,
+/// Generates records one by one.
+#[derive(Debug, Clone)]
+pub struct Records {
+    settings: Settings,
+    /// The members and the number of events that are not written yet.
+    members: Range<u64>,
+    events: u64,
+    /// Which customers are members, and which cause conversions, the most active first.
+    member_order: Shuffle,
+    activity_order: Shuffle,
+    member_random: Random,
+    event_random: Random,
+    fault_random: Random,
+    stream_random: Random,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { seed: 1, members: 1_000, events: 10_000, customers: 5_000, mix: Mix::default(), bad_per_million: 0 }
+impl Records {
+    /// The loyalty rows.
+    pub fn members(settings: &Settings) -> Self {
+        Self { events: 0, ..Self::interleaved(settings) }
+    }
+
+    /// The conversions.
+    pub fn conversions(settings: &Settings) -> Self {
+        Self { members: 0..0, ..Self::interleaved(settings) }
+    }
+
+    /// The loyalty rows and conversions in one stream. Half of the rows precede the first conversion.
+    pub fn interleaved(settings: &Settings) -> Self {
+        let customers = settings.customers.max(settings.members).max(1);
+        let [mut member_random, mut event_random, fault_random, stream_random] =
+            [1, 2, 3, 4].map(|purpose| Random::new(settings.seed, purpose));
+        Self {
+            settings: Settings { customers, ..*settings },
+            members: 0..settings.members,
+            events: settings.events,
+            member_order: Shuffle::new(customers, member_random.draw(), GOLDEN),
+            activity_order: Shuffle::new(customers, event_random.draw(), ROOT_TWO),
+            member_random,
+            event_random,
+            fault_random,
+            stream_random,
+        }
+    }
+
+    /// Appends the next record without a line feed. False if there is none.
+    pub fn write_next(&mut self, record: &mut Vec<u8>) -> bool {
+        let left = self.members.end - self.members.start;
+        // After the first half, every order of the remaining records is equally likely.
+        if self.members.start < self.members.end / 2
+            || left > 0 && self.stream_random.below(left.saturating_add(self.events)) < left
+        {
+            push_member(record, self.member_order.at(self.members.start), self.member_random.draw());
+            self.members.start += 1;
+        } else if self.events > 0 {
+            self.write_conversion(record);
+            self.events -= 1;
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn write_conversion(&mut self, record: &mut Vec<u8>) {
+        let customer = self.activity_order.at(self.event_random.low_below(self.settings.customers));
+        let [clicks, baskets, purchases] = self.settings.mix.map(u64::from);
+        let kind = match self.event_random.below(clicks + baskets + purchases) {
+            drawn if drawn < baskets => ConversionKind::Basket,
+            drawn if drawn < baskets + purchases => ConversionKind::Purchase,
+            _ => ConversionKind::Click,
+        };
+        let bits = self.event_random.draw();
+        if self.fault_random.below(1_000_000) < self.settings.bad_per_million.into() {
+            push_bad_conversion(record, kind, customer, bits, self.fault_random.draw() % FAULTS);
+        } else {
+            push_conversion(record, kind, customer, bits);
+        }
     }
 }
 
-impl Default for Mix {
-    fn default() -> Self {
-        Self { clicks: 60, baskets: 25, purchases: 15 }
+/// The fractions of the golden ratio and of the square root of two, in units of 2^-64.
+pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const ROOT_TWO: u64 = 0x6a09_e667_f3bc_c908;
+
+#[derive(Debug, Clone)]
+pub(super) struct Random(u64);
+
+impl Random {
+    /// The numbers of different purposes are independent, so more draws for one do not change another.
+    pub(super) fn new(seed: u64, purpose: u64) -> Self {
+        Self(mixed(mixed(seed) ^ purpose))
+    }
+
+    pub(super) fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GOLDEN);
+        mixed(self.0)
+    }
+
+    /// A number below `limit`, or 0 if the limit is 0.
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        scaled(limit, self.draw())
+    }
+
+    /// A number below `limit` from the cube of a uniform draw, so that low numbers are far more frequent.
+    pub(super) fn low_below(&mut self, limit: u64) -> u64 {
+        let draw = self.draw();
+        scaled(limit, scaled(draw, scaled(draw, draw)))
     }
 }
 
-impl Settings {
-    /// How many customers there are once every member is one of them and an event has somebody to come from.
-    fn population(&self) -> u64 {
-        self.customers.max(self.members).max(1)
+/// The SplitMix64 finalizer, a bijection.
+fn mixed(state: u64) -> u64 {
+    let state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ state >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ state >> 31
+}
+
+/// `number` times `fraction`, which is in units of 2^-64, rounded down.
+fn scaled(number: u64, fraction: u64) -> u64 {
+    ((u128::from(number) * u128::from(fraction)) >> 64) as u64
+}
+
+/// A permutation of the numbers below `count`.
+#[derive(Debug, Clone)]
+pub(super) struct Shuffle {
+    /// Coprime to the count, so multiplying by it is a bijection modulo the count.
+    factor: u64,
+    start: u64,
+    count: u64,
+}
+
+impl Shuffle {
+    /// Consecutive numbers end up about `fraction` of the count apart. The count is not 0.
+    pub(super) fn new(count: u64, start: u64, fraction: u64) -> Self {
+        let mut factor = scaled(count, fraction);
+        while greatest_common_divisor(factor, count) != 1 {
+            factor += 1;
+        }
+        Self { factor, start: start % count, count }
+    }
+
+    pub(super) fn at(&self, index: u64) -> u64 {
+        let sum = u128::from(index) * u128::from(self.factor) + u128::from(self.start);
+        // A 64-bit division is several times as fast as a 128-bit one.
+        u64::try_from(sum).map_or_else(|_| (sum % u128::from(self.count)) as u64, |sum| sum % self.count)
     }
 }
 
-/// Appends `number` in decimal digits.
-fn push_decimal(record: &mut Vec<u8>, number: u64) {
-    if number >= 10 {
-        push_decimal(record, number / 10);
-    }
-    record.push(b'0' + (number % 10) as u8);
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{SourceKind, decode};
+    use std::collections::HashSet;
 
-    /// All the records that `write_next` gives.
-    pub(super) fn records(mut write_next: impl FnMut(&mut Vec<u8>) -> bool) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| {
-            let mut record = Vec::new();
-            write_next(&mut record).then_some(record)
-        })
-        .collect()
+    const DEFAULTS: Settings =
+        Settings { seed: 1, members: 1_000, events: 10_000, customers: 5_000, mix: [60, 25, 15], bad_per_million: 0 };
+
+    fn text(mut records: Records) -> String {
+        let mut text = Vec::new();
+        while records.write_next(&mut text) {
+            text.push(b'\n');
+        }
+        String::from_utf8(text).unwrap()
     }
 
-    pub(super) fn members(settings: &Settings) -> Vec<Vec<u8>> {
-        let mut members = Members::new(settings);
-        records(|record| members.write_next(record))
+    fn checksum(records: Records) -> u64 {
+        // FNV-1a.
+        let step = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        text(records).bytes().fold(0xcbf2_9ce4_8422_2325, step)
     }
 
-    pub(super) fn events(settings: &Settings) -> Vec<Vec<u8>> {
-        let mut events = Events::new(settings);
-        records(|record| events.write_next(record))
-    }
-
-    pub(super) fn interleaved(settings: &Settings) -> Vec<Vec<u8>> {
-        let mut interleaved = Interleaved::new(settings);
-        records(|record| interleaved.write_next(record))
-    }
-
-    /// FNV-1a over the records, each with a line feed behind it.
-    fn checksum(records: &[Vec<u8>]) -> u64 {
-        let bytes = records.iter().flat_map(|record| record.iter().chain(b"\n"));
-        bytes.fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-    }
-
-    // Never put other numbers here: figures that somebody published were measured on these bytes.
+    // Never change these numbers: published figures were measured on these bytes.
     #[test]
-    fn the_same_seed_gives_the_same_bytes_for_ever() {
-        let plain = Settings::default();
-        let faulty = Settings { bad_per_million: 100_000, customers: 5_000_000, ..Settings::default() };
-        assert_eq!(checksum(&members(&plain)), 0x9279_aab1_b83e_7a28);
-        assert_eq!(checksum(&events(&plain)), 0xceab_c0a6_a258_0360);
-        assert_eq!(checksum(&interleaved(&plain)), 0xe0b9_78d9_fdf8_f549);
-        assert_eq!(checksum(&members(&faulty)), 0x21ab_18cc_1f51_2981);
-        assert_eq!(checksum(&events(&faulty)), 0x57ae_155c_d200_dd00);
+    fn the_same_seed_gives_the_same_bytes() {
+        let faulty = Settings { bad_per_million: 100_000, customers: 5_000_000, ..DEFAULTS };
+        assert_eq!(checksum(Records::members(&DEFAULTS)), 0x9279_aab1_b83e_7a28);
+        assert_eq!(checksum(Records::conversions(&DEFAULTS)), 0xceab_c0a6_a258_0360);
+        assert_eq!(checksum(Records::interleaved(&DEFAULTS)), 0xe0b9_78d9_fdf8_f549);
+        assert_eq!(checksum(Records::members(&faulty)), 0x21ab_18cc_1f51_2981);
+        assert_eq!(checksum(Records::conversions(&faulty)), 0x57ae_155c_d200_dd00);
     }
 
     #[test]
-    fn the_first_records_of_the_default_seed_can_be_read() {
-        let settings = Settings { members: 2, events: 4, ..Settings::default() };
-        let lines = |records: Vec<Vec<u8>>| String::from_utf8(records.join(&b'\n')).unwrap();
-        assert_eq!(
-            lines(members(&settings)),
-            "robin.dyer@home.example, robin.dyer, robin_dyer, M\n\
-             kelly.stone@post.example.org, kelly.stone, kelly_stone, M"
-        );
-        assert_eq!(
-            lines(events(&settings)),
-            "MarsupialHoodie, ClickConversion, dakota.chandler@example.com, Instagram\n\
-             WombatSocks, PurchaseConversion, pat.turner@home.example, [16], 12.50\n\
-             PlatypusCap, PurchaseConversion, cameron.moore@example.org, [10], 32.75\n\
-             MarsupialHoodie, ClickConversion, kai.abbott@example.com, Facebook"
-        );
+    fn bad_records_are_refused_for_the_right_reason() {
+        let reasons = ["unknown conversion", "fields", "email is empty", "control", "bracket", "empty id", "decimal"];
+        let decode = |source, record: &str| decode(source, record.as_bytes()).map_err(|error| error.to_string());
+        let settings = Settings { events: 50_000, ..DEFAULTS };
+        let good = text(Records::conversions(&settings));
+        let mixed = text(Records::conversions(&Settings { bad_per_million: 300_000, ..settings }));
+        assert_eq!(mixed.lines().count(), 50_000);
+        let mut counts = [0; FAULTS as usize];
+        for (good, record) in good.lines().zip(mixed.lines()) {
+            assert_eq!(decode(SourceKind::Interleaved, record).is_ok(), record == good, "{record}");
+            match decode(SourceKind::Conversions, record) {
+                Ok(_) => assert_eq!(record, good),
+                Err(error) => counts[reasons.iter().position(|reason| error.contains(reason)).unwrap()] += 1,
+            }
+        }
+        // A seventh of 30 %.
+        assert!(counts.iter().all(|count| (1_900..2_400).contains(count)), "{counts:?}");
     }
 
     #[test]
-    fn another_seed_gives_other_data() {
-        let [one, two] = [1, 2].map(|seed| Settings { seed, ..Settings::default() });
-        assert_ne!(members(&one), members(&two));
-        assert_ne!(events(&one), events(&two));
-        assert_ne!(interleaved(&one), interleaved(&two));
+    fn conversions_follow_the_mix() {
+        let counts = |mix| {
+            let text = text(Records::conversions(&Settings { mix, ..DEFAULTS }));
+            ["ClickConversion", "BasketConversion", "PurchaseConversion"].map(|kind| text.matches(kind).count())
+        };
+        let [clicks, baskets, purchases] = counts([60, 25, 15]);
+        assert!((5_800..6_200).contains(&clicks) && (2_300..2_700).contains(&baskets), "{clicks}, {baskets}");
+        assert_eq!(clicks + baskets + purchases, 10_000);
+        assert_eq!(counts([0, 0, 7]), [0, 0, 10_000]);
+        assert_eq!(counts([0, 1, 0]), [0, 10_000, 0]);
+        assert_eq!(counts([0, 0, 0]), [10_000, 0, 0]);
     }
 
     #[test]
-    fn nothing_asked_for_is_nothing_made_up() {
-        let settings = Settings { members: 0, events: 0, customers: 0, ..Settings::default() };
-        assert!(members(&settings).is_empty());
-        assert!(events(&settings).is_empty());
-        assert!(interleaved(&settings).is_empty());
+    fn interleaving_keeps_both_orders() {
+        for (members, events) in [(0, 50), (50, 0), (0, 0), (1, 1), (1_000, 30), (30, 1_000), (501, 499)] {
+            let settings = Settings { members, events, bad_per_million: 100_000, ..DEFAULTS };
+            let (stream, rows) = (text(Records::interleaved(&settings)), text(Records::members(&settings)));
+            let half = members as usize / 2;
+            assert!(stream.lines().take(half).eq(rows.lines().take(half)));
+            let (found, rest): (String, String) =
+                stream.split_inclusive('\n').partition(|line| line.contains("onversion"));
+            assert_eq!((found, rest), (text(Records::conversions(&settings)), rows));
+        }
     }
 
     #[test]
-    fn members_are_customers_even_where_fewer_were_asked_for() {
-        let settings = Settings { members: 10, customers: 3, ..Settings::default() };
-        assert_eq!(members(&settings).len(), 10);
-        assert_eq!(settings.population(), 10);
-    }
-
-    #[test]
-    fn the_largest_settings_end_in_no_overflow() {
-        let (most, mix) = (u64::MAX, Mix { clicks: u32::MAX, baskets: u32::MAX, purchases: u32::MAX });
+    fn the_largest_settings_do_not_overflow() {
+        let (max, mix) = (u64::MAX, [u32::MAX; 3]);
         let settings =
-            Settings { seed: most, members: most, events: most, customers: most, mix, bad_per_million: u32::MAX };
-        let mut interleaved = Interleaved::new(&settings);
-        let (mut members, mut events, mut record) = (Members::new(&settings), Events::new(&settings), Vec::new());
-        for _ in 0..1_000 {
-            assert!(interleaved.write_next(&mut record));
-            assert!(members.write_next(&mut record));
-            assert!(events.write_next(&mut record));
+            Settings { seed: max, members: max, events: max, customers: max, mix, bad_per_million: u32::MAX };
+        for mut records in [Records::members(&settings), Records::conversions(&settings)] {
+            assert!((0..1_000).all(|_| records.write_next(&mut Vec::new())));
         }
     }
 
     #[test]
-    fn decimal_digits_are_those_of_the_number() {
-        for number in [0, 9, 10, 99, 100, 1_234_567_890, u64::MAX] {
-            let mut digits = Vec::new();
-            push_decimal(&mut digits, number);
-            assert_eq!(digits, number.to_string().as_bytes());
+    fn shuffle_is_a_permutation() {
+        for count in (1..200).chain([1_024, 9_699]) {
+            for order in [Shuffle::new(count, u64::MAX, GOLDEN), Shuffle::new(count, 5, ROOT_TWO)] {
+                let numbers: HashSet<u64> = (0..count).map(|index| order.at(index)).collect();
+                assert!(numbers.len() as u64 == count && numbers.iter().all(|&number| number < count), "{order:?}");
+            }
         }
+        // Products beyond 64 bits: the factor is -1 modulo the count, so the permutation counts down.
+        let order = Shuffle { factor: u64::MAX - 1, start: 3, count: u64::MAX };
+        assert_eq!([0, 1, 3, 4].map(|index| order.at(index)), [3, 2, 0, u64::MAX - 1]);
     }
 }

@@ -4,19 +4,14 @@ use std::io::{self, Cursor, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 
-use adseg::campaign::Keep;
-use adseg::computation::{Deciding, Explaining, Reported, Reporting, Stories, What};
-use adseg::encoder::{DecisionEncoder, Silent, write_list};
-use adseg::engine::{Counts, Failure, Job, Observer, Settings, replay};
-use adseg::record::{Decoder, Expected, Layout, Record};
-use adseg::sink::Rejection;
-use adseg::source::{
-    BYTE_ORDER_MARK, Feed, Framing, Input, InputFormat, Origin, Patience, Position, ReaderSettings, SourceError,
-    looks_packed,
+use adseg::{
+    ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, EntryKind, Explain, Failure, Histories,
+    Input, InputError, InputFormat, Location, Observer, Origin, ReadMode, ReaderSettings, RecordNumber, Rejection,
+    Settings, SourceKind, Totals, replay, saved_list, write_saved_list,
 };
-use adseg::tally::Totals;
 use serde_json::Value;
 
+use super::frame;
 use super::model::{ModelFormat, ModelInput, ModelSource, RecordCounts, RecordLocation, RunResult};
 
 /// How the engine splits its work, and the limits. Only the limits may change the result.
@@ -32,12 +27,12 @@ pub struct RunSettings {
 
 impl Default for RunSettings {
     fn default() -> Self {
-        let Settings { partitions, threads, reader, slice_bytes, max_rejects } = Settings::default();
+        let Settings { partitions, threads, reader, max_rejects } = Settings::default();
         Self {
             partitions: partitions.get(),
             threads: threads.get(),
             block_bytes: reader.block_bytes,
-            slice_bytes,
+            slice_bytes: reader.slice_bytes,
             max_record_bytes: reader.max_record_bytes,
             max_rejects,
         }
@@ -50,8 +45,7 @@ impl RunSettings {
         Settings {
             partitions: NonZeroU32::new(partitions).unwrap(),
             threads: NonZeroUsize::new(threads).unwrap(),
-            reader: ReaderSettings { block_bytes, max_record_bytes, reads_on_after_damage: false },
-            slice_bytes,
+            reader: ReaderSettings { block_bytes, slice_bytes, max_record_bytes, continues_after_damage: false },
             max_rejects,
         }
     }
@@ -81,11 +75,11 @@ struct ScheduledSource {
     reads: usize,
 }
 
-impl Feed for ScheduledSource {
-    fn read(&mut self, buffer: &mut [u8], patience: Patience) -> io::Result<usize> {
+impl ByteSource for ScheduledSource {
+    fn read(&mut self, buffer: &mut [u8], mode: ReadMode) -> io::Result<usize> {
         self.reads += 1;
         let Chunk { max_bytes, is_ready } = self.schedule.0[self.reads % self.schedule.0.len()];
-        if patience == Patience::TakeWhatIsThere && !is_ready {
+        if mode == ReadMode::NoWait && !is_ready {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let len = max_bytes.min(buffer.len());
@@ -112,10 +106,10 @@ impl Write for SharedBuffer {
 struct RecordingObserver(Vec<(RecordLocation, Vec<u8>)>);
 
 impl Observer for RecordingObserver {
-    fn advanced(&mut self, _counts: &Counts) {}
+    fn progressed(&mut self, _counts: &Counts) {}
 
     fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
-        self.0.push((location(&rejection.position), rejection.raw.to_vec()));
+        self.0.push((location(&rejection.location), rejection.raw.to_vec()));
         Ok(())
     }
 
@@ -124,29 +118,21 @@ impl Observer for RecordingObserver {
         Ok(())
     }
 
-    fn damaged(&mut self, error: &SourceError) -> io::Result<()> {
+    fn damaged(&mut self, error: &InputError) -> io::Result<()> {
         panic!("{error}")
     }
 }
 
-fn location(position: &Position) -> RecordLocation {
-    let (input, place) = (position.input.parse().unwrap(), position.place);
-    RecordLocation { input, record: place.record, byte: place.byte }
+fn location(location: &Location) -> RecordLocation {
+    let (RecordNumber::Line(record) | RecordNumber::Frame(record)) = location.record;
+    RecordLocation { input: location.input.parse().unwrap(), record, byte: location.byte.unwrap() }
 }
 
-fn expected(source: ModelSource) -> Expected {
+fn source_kind(source: ModelSource) -> SourceKind {
     match source {
-        ModelSource::Loyalty => Expected::Customers,
-        ModelSource::Conversions => Expected::Conversions,
-        ModelSource::Interleaved => Expected::Either,
-    }
-}
-
-fn framing(format: ModelFormat) -> Framing {
-    match format {
-        ModelFormat::Text => Framing::Text,
-        ModelFormat::Framed => Framing::Framed,
-        ModelFormat::Csv => Framing::Csv,
+        ModelSource::Loyalty => SourceKind::Loyalty,
+        ModelSource::Conversions => SourceKind::Conversions,
+        ModelSource::Interleaved => SourceKind::Interleaved,
     }
 }
 
@@ -155,15 +141,15 @@ fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
     let input = |(index, input): (usize, &ModelInput)| {
         let bytes = Cursor::new(input.bytes.clone());
         Input {
-            name: index.to_string(),
-            expected: expected(input.source),
+            name: index.to_string().into(),
+            source: source_kind(input.source),
             format: match input.format {
                 ModelFormat::Text => InputFormat::Text,
                 ModelFormat::Framed => InputFormat::Framed,
                 ModelFormat::Csv => InputFormat::Csv,
             },
-            origin: Origin::Feed(Box::new(ScheduledSource { bytes, schedule: schedule.clone(), reads: 0 })),
-            meter: Arc::default(),
+            origin: Origin::Source(Box::new(ScheduledSource { bytes, schedule: schedule.clone(), reads: 0 })),
+            bytes_read: Arc::default(),
         }
     };
     inputs.iter().enumerate().map(input).collect()
@@ -171,10 +157,11 @@ fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
 
 /// `adseg run` on these inputs.
 pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &ReadSchedule) -> RunResult {
-    let job = Job { computation: Deciding { keep: Keep::Rows }, encoder: DecisionEncoder::default() };
     let (output, mut observer) = (SharedBuffer::default(), RecordingObserver::default());
     let sources = engine_inputs(inputs, schedule);
-    let outcome = replay(&job, &settings.for_engine(), sources, Box::new(output.clone()), &mut observer);
+    let decisions = DecisionOutput { encoder: DecisionEncoder::default(), out: Box::new(output.clone()) };
+    let computation = Decide { keeps_rows: true };
+    let outcome = replay(&computation, &settings.for_engine(), sources, Some(decisions), &mut observer);
     let output = output.0.lock().unwrap().clone();
     let mut result = RunResult { output, rejects: observer.0, ..RunResult::default() };
     match outcome {
@@ -186,14 +173,14 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
                 decisions: counts.conversions(),
                 loyalty_rows: counts.customers,
             };
-            write_list(&outcome.states, usize::MAX, &mut result.saved).unwrap();
+            write_saved_list(saved_list(&outcome.states), usize::MAX, &mut result.saved).unwrap();
             assert_eq!(counts.records, counts.conversions() + counts.customers + counts.rejects + counts.blanks);
             if inputs.iter().all(every_byte_is_in_a_record) {
                 assert_eq!(counts.bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
             }
         }
-        Err(Failure::BadRecord { position, .. }) => result.stopped = Some(location(&position)),
-        Err(Failure::Source(SourceError::CutFrame { at, .. })) => result.truncated = Some(location(&at)),
+        Err(Failure::BadRecord { location: at, .. }) => result.stopped = Some(location(&at)),
+        Err(Failure::Input(InputError::CutFrame { at, .. })) => result.truncated = Some(location(&at)),
         Err(failure) => result.failed = Some(failure.to_string()),
     }
     result
@@ -202,17 +189,24 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
 /// Neither a header row nor a byte-order mark is part of a record, and compressed bytes are counted decompressed.
 fn every_byte_is_in_a_record(input: &ModelInput) -> bool {
     let bytes = &input.bytes;
-    input.format != ModelFormat::Csv && !bytes.starts_with(BYTE_ORDER_MARK) && !looks_packed(bytes)
+    input.format != ModelFormat::Csv && !bytes.starts_with(b"\xef\xbb\xbf") && !is_compressed(bytes)
+}
+
+/// Whether an input that begins like this is read as compressed data: gzip, or zstd with or without a skippable frame.
+fn is_compressed(bytes: &[u8]) -> bool {
+    let skippable =
+        bytes.first().is_some_and(|first| (0x50..=0x5f).contains(first)) && bytes[1..].starts_with(b"*M\x18");
+    bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"\x28\xb5\x2f\xfd") || skippable
 }
 
 /// Whether an input that begins like this is read as compressed data or rejected as UTF-16.
 pub fn is_compressed_or_utf16(bytes: &[u8]) -> bool {
-    looks_packed(bytes) || bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+    is_compressed(bytes) || bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
 }
 
 /// Whether a run failed because compressed data is damaged or truncated.
 pub fn is_damaged_archive(result: &RunResult) -> bool {
-    result.failed.as_ref().is_some_and(|failed| failed.contains("counted unpacked"))
+    result.failed.as_ref().is_some_and(|failed| failed.contains("counted decompressed"))
 }
 
 /// The email of a record that the crate accepts, or its error.
@@ -223,34 +217,30 @@ pub enum DecodedRecord {
     Bad(String),
 }
 
-/// Decodes one line or frame.
+/// Decodes one record, as the only frame of an input.
 pub fn decode(source: ModelSource, record: &[u8]) -> DecodedRecord {
-    let decoder = Decoder { expected: expected(source), layout: Layout::Commas, max_record_bytes: usize::MAX };
-    match decoder.decode(record) {
-        Ok(Record::Customer(customer)) => DecodedRecord::LoyaltyRow(customer.email.as_bytes().to_vec()),
-        Ok(Record::Conversion(conversion)) => DecodedRecord::Conversion(conversion.email.as_bytes().to_vec()),
-        Err(error) => DecodedRecord::Bad(error.to_string()),
+    let input = ModelInput { source, format: ModelFormat::Framed, bytes: frame(record) };
+    let sources = engine_inputs(&[input], &ReadSchedule::whole());
+    let (partitions, threads, block_bytes, slice_bytes) = (1, 1, 1 << 12, 1 << 12);
+    let settings =
+        RunSettings { partitions, threads, block_bytes, slice_bytes, max_record_bytes: 1 << 30, max_rejects: 0 };
+    let decisions = SharedBuffer::default();
+    let output = DecisionOutput { encoder: DecisionEncoder::default(), out: Box::new(decisions.clone()) };
+    let computation = Decide { keeps_rows: true };
+    let mut observer = RecordingObserver::default();
+    match replay(&computation, &settings.for_engine(), sources, Some(output), &mut observer) {
+        Ok(outcome) if outcome.counts.customers == 1 => {
+            let email = saved_list(&outcome.states).next().unwrap().0.to_vec();
+            DecodedRecord::LoyaltyRow(email)
+        }
+        Ok(_) => {
+            let line = decisions.0.lock().unwrap().clone();
+            let email = line.strip_prefix(b"Send additional promo code to: ").unwrap();
+            DecodedRecord::Conversion(email.strip_suffix(b", False\n").unwrap().to_vec())
+        }
+        Err(Failure::BadRecord { reason, .. }) => DecodedRecord::Bad(reason),
+        Err(failure) => panic!("{failure}"),
     }
-}
-
-/// The payloads of lines or frames. Every byte belongs to a record, and every boundary is one.
-pub fn split_into_payloads(format: ModelFormat, bytes: &[u8]) -> Vec<&[u8]> {
-    let framing = framing(format);
-    let (mut payloads, mut ends, mut at) = (Vec::new(), vec![0], 0);
-    while at < bytes.len() {
-        let record = framing.record_at(bytes, at);
-        assert!(record.raw.start == at && record.end > at && record.end <= bytes.len());
-        assert!(record.payload.start >= at && record.payload.end <= record.end);
-        payloads.push(&bytes[record.payload]);
-        at = record.end;
-        ends.push(at);
-    }
-    assert_eq!(at, bytes.len());
-    for goal in [0, 1, bytes.len() / 2, bytes.len(), bytes.len() + 9] {
-        let boundary = framing.boundary_after(bytes, 0, goal);
-        assert!(ends.contains(&boundary) && boundary >= goal.min(bytes.len()), "{goal}: {boundary}");
-    }
-    payloads
 }
 
 /// What `adseg explain` reports about one email.
@@ -278,23 +268,26 @@ pub fn explain(
     watched: &[&str],
     emails: &[&'static str],
 ) -> Vec<History> {
-    let job = Job { computation: Explaining::new(watched.iter().map(|email| email.as_bytes())), encoder: Silent };
+    let computation = Explain::new(watched.iter().map(|email| email.as_bytes()));
     let sources = engine_inputs(inputs, &ReadSchedule::whole());
     let mut observer = RecordingObserver::default();
-    let outcome = replay(&job, &settings.for_engine(), sources, Box::new(io::sink()), &mut observer).unwrap();
-    let stories = Stories::collect(outcome.states);
+    let outcome = replay(&computation, &settings.for_engine(), sources, None, &mut observer).unwrap();
+    let histories = Histories::merge(outcome.states);
     let history = |email: &'static str| {
-        let story = stories.of(email.as_bytes())?;
-        let entries = story.moments.iter().map(|moment| {
-            let spot = outcome.numbering.spot(moment.number).unwrap();
-            let decision = match &moment.what {
-                What::Listed => None,
-                What::Decided { kind, decision, .. } => Some((kind.name().to_owned(), decision.send)),
+        let history = histories.get(email.as_bytes())?;
+        let entries = history.entries.iter().map(|entry| {
+            let at = outcome.line_index.location(entry.number);
+            let (RecordNumber::Line(record) | RecordNumber::Frame(record)) = at.record;
+            let decision = match &entry.kind {
+                EntryKind::LoyaltyRow => None,
+                EntryKind::Conversion(conversion) => {
+                    Some((conversion.kind.name().to_owned(), conversion.decision.send))
+                }
             };
-            let (input, record) = (spot.input.index, spot.record);
-            HistoryEntry { number: moment.number, was_member: moment.member, input, record, decision }
+            let input = at.input.parse().unwrap();
+            HistoryEntry { number: entry.number, was_member: entry.was_member, input, record, decision }
         });
-        Some(History { email, member_since: story.member_since, entries: entries.collect() })
+        Some(History { email, member_since: history.member_since, entries: entries.collect() })
     };
     emails.iter().filter_map(|email| history(email)).collect()
 }
@@ -302,19 +295,18 @@ pub fn explain(
 /// The JSON of `adseg report` on an interleaved text stream without bad records.
 pub fn report(stream: String, settings: &RunSettings) -> Value {
     let input = ModelInput { source: ModelSource::Interleaved, format: ModelFormat::Text, bytes: stream.into_bytes() };
-    let job = Job { computation: Reporting, encoder: Silent };
     let sources = engine_inputs(&[input], &ReadSchedule::whole());
     let mut observer = RecordingObserver::default();
-    let outcome = replay(&job, &settings.for_engine(), sources, Box::new(io::sink()), &mut observer).unwrap();
+    let outcome = replay(&CountCampaign, &settings.for_engine(), sources, None, &mut observer).unwrap();
     assert_eq!(observer.0, []);
-    let totals = Totals::of(outcome.states.into_iter().map(Reported::into_tallies).collect());
-    let tables = adseg::report::tables(&totals, &outcome.counts);
-    serde_json::from_str(&adseg::report::json(&tables).unwrap()).unwrap()
+    let totals = Totals::merge(outcome.states.into_iter().map(|state| state.counts).collect());
+    let tables = adseg::tables(&totals, &outcome.counts);
+    serde_json::from_str(&adseg::json(&tables)).unwrap()
 }
 
 /// Every figure of a report: its table, its name and its definition.
-pub fn report_figures() -> Vec<[String; 3]> {
-    let tables = adseg::report::tables(&Totals::default(), &Counts::default());
-    let figures = tables.iter().flat_map(|table| table.figures.iter().map(move |figure| (table, figure)));
-    figures.map(|(table, figure)| [table.key, figure.key, figure.about].map(|text| text.to_string())).collect()
+pub fn report_figures() -> impl Iterator<Item = [String; 3]> {
+    let tables = adseg::tables(&Totals::default(), &Counts::default());
+    let figures = tables.into_iter().flat_map(|table| table.columns.into_iter().map(move |figure| (table.key, figure)));
+    figures.map(|(table, figure)| [table, figure.key, figure.about].map(str::to_owned))
 }

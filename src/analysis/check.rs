@@ -1,0 +1,232 @@
+//! What is in the data, and what is suspicious: what `adseg check` computes. It decides nothing.
+//!
+//! Customers are sharded by their emails in lower case, so that two emails that differ only by case meet in one partition.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
+use crate::engine::{Computation, EventBatch};
+use crate::record::{Action, RecordKind};
+
+/// Counts what there is, and what is legal but suspicious.
+#[derive(Debug, Clone, Copy)]
+pub struct Check;
+
+/// What is legal but suspicious.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Suspicion {
+    /// A record with more fields than its kind needs.
+    ExtraFields,
+    /// An email in quotes, in a format without quoting.
+    QuotedEmail,
+    /// An email without an `@`.
+    NoAtSign,
+    /// An email that differs from a member's only by case.
+    OtherCase,
+}
+
+/// How often something was seen, and the number of the first record with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sightings {
+    /// How often.
+    pub count: u64,
+    /// The number of the first line or frame, counted over the whole run.
+    pub first: u64,
+}
+
+/// At most this many different names of a kind are counted one by one, of at most this many bytes each: more or longer names
+/// are something else, and memory must not pay for it.
+const MAX_NAMES: usize = 10_000;
+const MAX_NAME_BYTES: usize = 100;
+
+/// Names, and how often each was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// By name.
+    pub by_name: BTreeMap<Vec<u8>, Sightings>,
+    /// How often names were seen that are not counted one by one.
+    pub others: u64,
+    has_too_many: bool,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Members by their emails in lower case.
+    members: HashMap<Vec<u8>, Spellings>,
+    /// Loyalty rows for an email that had one before.
+    pub duplicates: Option<Sightings>,
+    /// The promos of the conversions.
+    pub promos: Names,
+    /// The channels of the clicks.
+    pub channels: Names,
+    /// What is suspicious.
+    pub suspicions: BTreeMap<Suspicion, Sightings>,
+}
+
+/// How the list writes an email, apart from case.
+#[derive(Debug)]
+enum Spellings {
+    /// In lower case only, as nearly all emails are written.
+    LowerCase,
+    /// In these ways.
+    Several(HashSet<Vec<u8>>),
+}
+
+impl Spellings {
+    fn of(email: &[u8], lower_case: &[u8]) -> Self {
+        if email == lower_case { Self::LowerCase } else { Self::Several(HashSet::from([email.to_owned()])) }
+    }
+
+    fn contains(&self, email: &[u8], lower_case: &[u8]) -> bool {
+        match self {
+            Self::LowerCase => email == lower_case,
+            Self::Several(spellings) => spellings.contains(email),
+        }
+    }
+
+    fn add(&mut self, email: &[u8], lower_case: &[u8]) {
+        match self {
+            Self::LowerCase => *self = Self::Several(HashSet::from([lower_case.to_owned(), email.to_owned()])),
+            Self::Several(spellings) => drop(spellings.insert(email.to_owned())),
+        }
+    }
+}
+
+impl Computation for Check {
+    type State = Findings;
+
+    fn new_state(&self, _hasher: &EmailHasher) -> Findings {
+        Findings::default()
+    }
+
+    fn needs_fields(&self) -> bool {
+        true
+    }
+
+    fn concerns(&self, _kind: RecordKind) -> bool {
+        true
+    }
+
+    fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
+        hasher.hash(&lower_case(email))
+    }
+
+    fn apply(&self, state: &mut Findings, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+        let has_quoting = events.has_quoting();
+        for (_, _, event) in events.events() {
+            state.count(&event, has_quoting);
+        }
+    }
+}
+
+fn lower_case(email: &[u8]) -> Cow<'_, [u8]> {
+    if email.iter().any(u8::is_ascii_uppercase) { email.to_ascii_lowercase().into() } else { email.into() }
+}
+
+impl Sightings {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = self.first.min(other.first);
+    }
+}
+
+fn add_sightings(to: &mut Option<Sightings>, seen: Sightings) {
+    match to {
+        Some(sightings) => sightings.add(seen),
+        None => *to = Some(seen),
+    }
+}
+
+impl Names {
+    fn count(&mut self, name: &[u8], seen: Sightings) {
+        if let Some(sightings) = self.by_name.get_mut(name) {
+            sightings.add(seen);
+        } else if name.len() <= MAX_NAME_BYTES && self.by_name.len() < MAX_NAMES {
+            self.by_name.insert(name.to_owned(), seen);
+        } else {
+            self.has_too_many |= name.len() <= MAX_NAME_BYTES;
+            self.others += seen.count;
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (name, seen) in other.by_name {
+            self.by_name.entry(name).and_modify(|sightings| sightings.add(seen)).or_insert(seen);
+        }
+        self.others += other.others;
+        self.has_too_many |= other.has_too_many;
+    }
+
+    /// When there are too many names, which of them were counted depends on the partitions. Then none is listed.
+    fn finish(&mut self) {
+        if self.has_too_many || self.by_name.len() > MAX_NAMES {
+            self.others += self.by_name.values().map(|sightings| sightings.count).sum::<u64>();
+            self.by_name.clear();
+        }
+    }
+}
+
+impl Findings {
+    /// Merges the findings of the partitions.
+    pub fn merge(partitions: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        for partition in partitions {
+            all.promos.merge(partition.promos);
+            all.channels.merge(partition.channels);
+            if let Some(duplicates) = partition.duplicates {
+                add_sightings(&mut all.duplicates, duplicates);
+            }
+            for (suspicion, sightings) in partition.suspicions {
+                all.suspect(suspicion, sightings);
+            }
+        }
+        all.promos.finish();
+        all.channels.finish();
+        all
+    }
+
+    fn count(&mut self, event: &Event<'_>, has_quoting: bool) {
+        let once = Sightings { count: 1, first: event.number };
+        if event.has_extra_fields() {
+            self.suspect(Suspicion::ExtraFields, once);
+        }
+        if !has_quoting && event.email.starts_with(b"\"") {
+            self.suspect(Suspicion::QuotedEmail, once);
+        }
+        if !event.email.contains(&b'@') {
+            self.suspect(Suspicion::NoAtSign, once);
+        }
+        match event.conversion() {
+            None => self.count_member(event.email, once),
+            Some(conversion) => {
+                self.promos.count(conversion.promo, once);
+                if let Action::Click { channel } = conversion.action {
+                    self.channels.count(channel, once);
+                }
+                let lower_case = lower_case(event.email);
+                let known = self.members.get(lower_case.as_ref());
+                if known.is_some_and(|known| !known.contains(event.email, &lower_case)) {
+                    self.suspect(Suspicion::OtherCase, once);
+                }
+            }
+        }
+    }
+
+    fn count_member(&mut self, email: &[u8], once: Sightings) {
+        let lower_case = lower_case(email);
+        match self.members.get_mut(lower_case.as_ref()) {
+            None => drop(self.members.insert(lower_case.to_vec(), Spellings::of(email, &lower_case))),
+            Some(known) if known.contains(email, &lower_case) => add_sightings(&mut self.duplicates, once),
+            Some(known) => {
+                known.add(email, &lower_case);
+                self.suspect(Suspicion::OtherCase, once);
+            }
+        }
+    }
+
+    fn suspect(&mut self, suspicion: Suspicion, seen: Sightings) {
+        self.suspicions.entry(suspicion).and_modify(|sightings| sightings.add(seen)).or_insert(seen);
+    }
+}

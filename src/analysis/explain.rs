@@ -1,0 +1,221 @@
+//! The history of some customers: what `adseg explain` computes.
+//!
+//! The decision on a conversion depends on the records of its own email alone, so only the emails that were asked for are
+//! applied, and their near matches. Memory depends on the records of those.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use foldhash::quality::RandomState;
+
+use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
+use crate::engine::{Computation, EventBatch};
+use crate::record::field::is_space;
+use crate::record::{Action, Conversion, ConversionKind, RecordKind};
+
+/// Applies the rule of the campaign to some emails and records what happens.
+#[derive(Debug, Clone)]
+pub struct Explain {
+    /// The emails that are wanted, normalized.
+    wanted: HashSet<Vec<u8>, RandomState>,
+}
+
+impl Explain {
+    /// Records the histories of `emails` and of their near matches.
+    pub fn new<'a>(emails: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self { wanted: emails.into_iter().map(|email| normalized_email(email).into_owned()).collect() }
+    }
+}
+
+/// One partition's state.
+#[derive(Debug)]
+pub struct ExplainState {
+    customers: CustomerTable,
+    histories: HashMap<Vec<u8>, History>,
+}
+
+/// All records of one email, in order.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// The records; there is at least one.
+    pub entries: Vec<Entry>,
+    /// The number of the record that made the customer a member.
+    pub member_since: Option<u64>,
+}
+
+/// One record of a customer.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The number of its line or frame, counted over the whole run.
+    pub number: u64,
+    /// Whether the customer was a member before it.
+    pub was_member: bool,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What a record is, and what it led to.
+#[derive(Debug, Clone)]
+pub enum EntryKind {
+    /// A row of the loyalty list.
+    LoyaltyRow,
+    /// A conversion.
+    Conversion(ConversionEntry),
+}
+
+/// A conversion and the decision on it.
+#[derive(Debug, Clone)]
+pub struct ConversionEntry {
+    /// Its type.
+    pub kind: ConversionKind,
+    /// The promotion.
+    pub promo: Box<[u8]>,
+    /// Where the ad was, for a click.
+    pub channel: Option<Box<[u8]>>,
+    /// The item ids, for a basket or a purchase.
+    pub items: Option<Vec<Box<[u8]>>>,
+    /// The total cost, for a purchase.
+    pub total_cost: Option<Box<[u8]>>,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+impl ConversionEntry {
+    fn new(conversion: &Conversion<'_>, kind: ConversionKind, decision: Decision) -> Self {
+        let (channel, items, total_cost) = match conversion.action {
+            Action::Click { channel } => (Some(channel.into()), None, None),
+            Action::Basket { items } => (None, Some(items.iter().map(Into::into).collect()), None),
+            Action::Purchase { items, total_cost } => {
+                (None, Some(items.iter().map(Into::into).collect()), Some(total_cost.as_bytes().into()))
+            }
+        };
+        Self { kind, promo: conversion.promo.into(), channel, items, total_cost, decision }
+    }
+}
+
+impl Computation for Explain {
+    type State = ExplainState;
+
+    fn new_state(&self, hasher: &EmailHasher) -> ExplainState {
+        let customers = CustomerTable::new(hasher.clone(), Tracked::Members);
+        ExplainState { customers, histories: HashMap::new() }
+    }
+
+    fn needs_fields(&self) -> bool {
+        true
+    }
+
+    /// A basket decides nothing, but belongs to the history.
+    fn concerns(&self, _kind: RecordKind) -> bool {
+        true
+    }
+
+    fn apply(&self, state: &mut ExplainState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+        for (_, hash, event) in events.events() {
+            if self.wanted.contains(normalized_email(event.email).as_ref()) {
+                let step = state.customers.apply(hash, event.email, event.kind);
+                state.push(&event, step);
+            }
+        }
+    }
+}
+
+impl ExplainState {
+    fn push(&mut self, event: &Event<'_>, step: Step) {
+        let kind = match event.kind {
+            RecordKind::Customer => EntryKind::LoyaltyRow,
+            RecordKind::Conversion(kind) => {
+                let conversion = event.conversion().expect("the event is a conversion");
+                EntryKind::Conversion(ConversionEntry::new(&conversion, kind, step.decision))
+            }
+        };
+        let history = match self.histories.get_mut(event.email) {
+            Some(history) => history,
+            None => self.histories.entry(event.email.to_owned()).or_default(),
+        };
+        let joins = !step.was_member && (event.kind == RecordKind::Customer || step.decision.enrolled);
+        if joins {
+            history.member_since = Some(event.number);
+        }
+        history.entries.push(Entry { number: event.number, was_member: step.was_member, kind });
+    }
+}
+
+/// The histories of all partitions, by normalized email.
+#[derive(Debug)]
+pub struct Histories(HashMap<Vec<u8>, Vec<(Vec<u8>, History)>>);
+
+impl Histories {
+    /// Merges the histories of the partitions.
+    pub fn merge(partitions: Vec<ExplainState>) -> Self {
+        let mut by_normalized: HashMap<_, Vec<_>> = HashMap::new();
+        for (email, history) in partitions.into_iter().flat_map(|partition| partition.histories) {
+            by_normalized.entry(normalized_email(&email).into_owned()).or_default().push((email, history));
+        }
+        for histories in by_normalized.values_mut() {
+            histories.sort_by_key(|(_, history)| history.entries[0].number);
+        }
+        Self(by_normalized)
+    }
+
+    /// The history of this email; `None` when no record has it.
+    pub fn get(&self, email: &[u8]) -> Option<&History> {
+        self.with_same_normalized_email(email).find(|(other, _)| *other == email).map(|(_, history)| history)
+    }
+
+    /// Emails that differ from this one only by case, white space or invisible characters, in order of first appearance,
+    /// with their histories.
+    pub fn near_matches<'a>(&'a self, email: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a History)> {
+        self.with_same_normalized_email(email).filter(move |(other, _)| *other != email)
+    }
+
+    fn with_same_normalized_email(&self, email: &[u8]) -> impl Iterator<Item = (&[u8], &History)> {
+        let histories = self.0.get(normalized_email(email).as_ref());
+        histories.into_iter().flatten().map(|(email, history)| (email.as_slice(), history))
+    }
+}
+
+/// The email in lower case and without white space or invisible characters: `kim@example.com` for `Kim@example.com`.
+///
+/// It is used to find near matches only. Customers are compared by the bytes of their emails.
+fn normalized_email(email: &[u8]) -> Cow<'_, [u8]> {
+    let is_plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase() && !is_space(byte);
+    if email.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {
+        return email.into();
+    }
+    let mut normalized = Vec::with_capacity(email.len());
+    for chunk in email.utf8_chunks() {
+        let visible = chunk.valid().chars().filter(|&char| !is_invisible(char));
+        for char in visible.flat_map(char::to_lowercase) {
+            normalized.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        normalized.extend_from_slice(chunk.invalid());
+    }
+    normalized.into()
+}
+
+/// White space, soft hyphens, joiners, direction marks, byte-order marks.
+fn is_invisible(char: char) -> bool {
+    char.is_whitespace() || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_and_white_space_are_ignored() {
+        for email in ["Kim@Example.com", "kim @example.com", "kim@example.com\u{a0}", "\u{feff}kim@exa\u{ad}mple.com"] {
+            assert_eq!(*normalized_email(email.as_bytes()), *b"kim@example.com", "{email}");
+        }
+        assert_eq!(*normalized_email("É@x".as_bytes()), *"é@x".as_bytes());
+    }
+
+    #[test]
+    fn everything_else_is_kept() {
+        for (one, other) in [("kim@x", "kirn@x"), ("kim@x", "kim.@x"), ("e@x", "é@x"), ("\u{1}kim@x", "kim@x")] {
+            assert_ne!(normalized_email(one.as_bytes()), normalized_email(other.as_bytes()));
+        }
+        assert_eq!(*normalized_email(b"K\xff\xfe@x"), *b"k\xff\xfe@x");
+    }
+}

@@ -1,0 +1,208 @@
+//! The decisions that depend on the order in which files are named: what `adseg order-check` computes.
+//!
+//! A click of a customer who is not on the loyalty list gets a code if a purchase came before it. A purchase in the same file
+//! comes before it or does not; one in another file does if that file is named before. Each partition applies the rule of the
+//! campaign as a run does, and also to each file alone: a click whose decision an earlier purchase would change depends on
+//! the order when another file has one. The list has to be read before the conversions.
+//!
+//! What is remembered of each customer who is not on the list: for each file the first purchase, and the clicks before it.
+
+use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Membership, Tracked, transition};
+use crate::engine::{Computation, EventBatch, PREFETCH};
+use crate::record::{ConversionKind, RecordKind};
+
+/// Applies the rule of the campaign and records what another order of the files could change.
+#[derive(Debug, Clone, Copy)]
+pub struct OrderCheck {
+    /// Remember every such click, and not only the first one of a customer in a file.
+    pub every_click: bool,
+}
+
+/// One partition's state.
+#[derive(Debug)]
+pub struct OrderState {
+    customers: CustomerTable,
+    /// By customer number, the activity in the last file so far.
+    last: Vec<Option<ActivityNumber>>,
+    activities: Vec<FileActivity>,
+    /// The clicks that are not the first ones of their activity, if every click is to be remembered.
+    more_clicks: Vec<(ActivityNumber, u64)>,
+}
+
+type ActivityNumber = u32;
+
+/// What a customer did in one file.
+#[derive(Debug, Default)]
+struct FileActivity {
+    input: u32,
+    /// The activity in an earlier file.
+    earlier: Option<ActivityNumber>,
+    /// The number of the first purchase.
+    bought: Option<u64>,
+    /// How many clicks came before it, the number of the first, and whether they get a code in the given order.
+    clicks: u64,
+    first_click: u64,
+    send: bool,
+}
+
+/// Clicks of one customer in one file that depend on the order of the files. The same was decided on all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependentClicks {
+    /// The customer.
+    pub email: Box<[u8]>,
+    /// The index of the input that they are in.
+    pub input: usize,
+    /// How many there are.
+    pub count: u64,
+    /// The number of the first one's line or frame, counted over the whole run.
+    pub first: u64,
+    /// The numbers of the others, if every click was to be remembered.
+    pub others: Vec<u64>,
+    /// Whether they get a code in the given order.
+    pub send: bool,
+    /// For each other file with a purchase of the customer: the index of the input, and the first purchase's number.
+    pub purchases: Vec<(usize, u64)>,
+}
+
+impl Computation for OrderCheck {
+    type State = OrderState;
+
+    fn new_state(&self, hasher: &EmailHasher) -> OrderState {
+        let customers = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
+        OrderState { customers, last: Vec::new(), activities: Vec::new(), more_clicks: Vec::new() }
+    }
+
+    fn needs_fields(&self) -> bool {
+        false
+    }
+
+    fn concerns(&self, kind: RecordKind) -> bool {
+        kind != RecordKind::Conversion(ConversionKind::Basket)
+    }
+
+    fn apply(&self, state: &mut OrderState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+        let input = events.input() as u32;
+        for chunk in events.chunks(PREFETCH) {
+            state.customers.prefetch(chunk.hashes());
+            for (_, hash, event) in chunk.events() {
+                let customer = state.customers.add(hash, event.email);
+                let step = state.customers.apply_to(customer, event.kind);
+                // A listed customer is a member in any order of the files.
+                if let RecordKind::Conversion(kind) = event.kind
+                    && state.customers.membership(customer) != Membership::Listed
+                {
+                    let activity = state.activity(customer, input);
+                    state.record(activity, kind, event.number, step.decision.send, self.every_click);
+                }
+            }
+        }
+    }
+}
+
+impl OrderState {
+    /// What the customer does in this file, which is the last one so far.
+    fn activity(&mut self, customer: CustomerNumber, input: u32) -> ActivityNumber {
+        let customer = customer as usize;
+        if customer >= self.last.len() {
+            self.last.resize(customer + 1, None);
+        }
+        let last = self.last[customer];
+        if let Some(here) = last.filter(|&last| self.activities[last as usize].input == input) {
+            return here;
+        }
+        let here = ActivityNumber::try_from(self.activities.len()).expect("a partition has fewer than 2^32 activities");
+        self.activities.push(FileActivity { input, earlier: last, ..FileActivity::default() });
+        self.last[customer] = Some(here);
+        here
+    }
+
+    fn record(&mut self, activity: ActivityNumber, kind: ConversionKind, number: u64, send: bool, every_click: bool) {
+        let here = &mut self.activities[activity as usize];
+        if here.record(kind, number, send) && here.first_click != number && every_click {
+            self.more_clicks.push((activity, number));
+        }
+    }
+
+    fn dependent_clicks(mut self) -> Vec<DependentClicks> {
+        self.more_clicks.sort_unstable();
+        let mut dependent = Vec::new();
+        for (email, last) in self.customers.emails().zip(&self.last) {
+            let activities = || std::iter::successors(*last, |&later| self.activities[later as usize].earlier);
+            for number in activities() {
+                let here = &self.activities[number as usize];
+                if here.clicks == 0 {
+                    continue;
+                }
+                let others = activities().filter(|&other| other != number);
+                let purchase = |other: ActivityNumber| {
+                    let other = &self.activities[other as usize];
+                    Some((other.input as usize, other.bought?))
+                };
+                let mut purchases: Vec<_> = others.filter_map(purchase).collect();
+                if purchases.is_empty() {
+                    continue;
+                }
+                purchases.reverse();
+                dependent.push(DependentClicks {
+                    email: email.into(),
+                    input: here.input as usize,
+                    count: here.clicks,
+                    first: here.first_click,
+                    others: self.more_clicks_of(number).collect(),
+                    send: here.send,
+                    purchases,
+                });
+            }
+        }
+        dependent
+    }
+
+    /// The clicks of an activity except the first. The list is sorted.
+    fn more_clicks_of(&self, activity: ActivityNumber) -> impl Iterator<Item = u64> {
+        let start = self.more_clicks.partition_point(|(other, _)| *other < activity);
+        self.more_clicks[start..].iter().take_while(move |(other, _)| *other == activity).map(|(_, number)| *number)
+    }
+}
+
+impl FileActivity {
+    /// Records a conversion. Returns whether it is a click whose decision an earlier purchase would change.
+    fn record(&mut self, kind: ConversionKind, number: u64, send: bool) -> bool {
+        let kind = RecordKind::Conversion(kind);
+        let alone = transition(self.bought.is_some(), kind).decision;
+        if alone.enrolled {
+            self.bought = Some(number);
+        }
+        let depends = alone.send != transition(true, kind).decision.send;
+        if depends {
+            if self.clicks == 0 {
+                (self.first_click, self.send) = (number, send);
+            }
+            self.clicks += 1;
+        }
+        depends
+    }
+}
+
+impl DependentClicks {
+    /// Everything that depends on the order of the files, in the order of the first clicks.
+    pub fn merge(partitions: Vec<OrderState>) -> Vec<Self> {
+        let mut dependent: Vec<_> = partitions.into_iter().flat_map(OrderState::dependent_clicks).collect();
+        dependent.sort_unstable_by_key(|clicks| clicks.first);
+        dependent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ConversionKind::{Click, Purchase};
+
+    #[test]
+    fn a_click_after_a_purchase_in_its_own_file_depends_on_nothing() {
+        let mut here = FileActivity::default();
+        let depends = [(3, Click), (4, Click), (5, Purchase), (6, Click), (7, Purchase)]
+            .map(|(number, kind)| here.record(kind, number, false));
+        assert_eq!(depends, [true, true, false, false, false]);
+        assert_eq!((here.clicks, here.first_click, here.bought), (2, 3, Some(5)));
+    }
+}

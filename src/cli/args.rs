@@ -1,0 +1,147 @@
+//! Groups of arguments that several subcommands share, in the order in which every subcommand lists them: inputs, what is
+//! its own, bad records, messages, speed.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::engine::DEFAULT_PARTITIONS;
+use crate::input::{DEFAULT_MAX_RECORD_BYTES, InputFormat};
+
+/// The two sources.
+#[derive(Debug, Args)]
+pub struct InputArgs {
+    /// The loyalty list; several files are read in this order; `-` is standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub loyalty: Vec<PathBuf>,
+
+    /// The conversions; several files are read in this order, as if they were one; `-` is standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub conversions: Vec<PathBuf>,
+
+    /// The format of the inputs; gzip and zstd are decompressed in any format
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
+    pub input_format: InputFormat,
+
+    /// The format of the loyalty list, if it differs [default: as --input-format]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
+    pub loyalty_format: Option<InputFormat>,
+
+    /// The format of the conversions, if it differs [default: as --input-format]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
+    pub conversions_format: Option<InputFormat>,
+
+    /// The limit for the length of one record, in bytes
+    #[command(flatten)]
+    pub max_record_bytes: MaxRecordBytes,
+}
+
+/// The limit for the length of a record.
+#[derive(Debug, Args)]
+pub struct MaxRecordBytes {
+    /// The longest record that is accepted, without its line feed; a longer one is a bad record and is not buffered
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_RECORD_BYTES, allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30), help_heading = "Inputs")]
+    max_record_bytes: u32,
+}
+
+impl MaxRecordBytes {
+    pub const fn get(&self) -> usize {
+        self.max_record_bytes as usize
+    }
+}
+
+/// What happens to bad records.
+#[derive(Debug, Args)]
+pub struct BadRecordArgs {
+    /// What a bad record does
+    #[arg(long, value_enum, value_name = "ACTION", default_value_t, help_heading = "Bad records")]
+    pub on_error: OnError,
+
+    /// Fail when more than N records are bad
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Bad records")]
+    pub max_rejects: Option<u64>,
+}
+
+/// What a bad record does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OnError {
+    /// End the command at the first bad record in input order
+    #[default]
+    Stop,
+    /// Skip bad records: print the first few, count all
+    Skip,
+}
+
+/// What is printed on standard error.
+#[derive(Debug, Args)]
+pub struct MessageArgs {
+    /// When to show a progress bar on standard error
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
+    pub progress: ProgressWhen,
+
+    /// Print only errors and the number of bad records on standard error
+    #[arg(short, long, help_heading = "Messages")]
+    pub quiet: bool,
+}
+
+/// When progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ProgressWhen {
+    /// When standard error is a terminal and the output does not go to one
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What affects only the speed.
+#[derive(Debug, Args)]
+pub struct SpeedArgs {
+    /// The number of partitions that customers are sharded into; the output does not depend on it
+    ///
+    /// More than a few for each thread are of no use. The maximum, 10,000, takes three to four times as long and some 30 MB
+    /// more, or 100 MB with hundreds of threads.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PARTITIONS, help_heading = "Speed")]
+    #[arg(value_parser = partitions, allow_negative_numbers = true)]
+    pub partitions: NonZeroU32,
+
+    /// The number of threads [default: one for each core]
+    #[arg(long, value_name = "N", help_heading = "Speed")]
+    #[arg(value_parser = threads, allow_negative_numbers = true)]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Each partition has a table and lists of its own; more than this only cost.
+const MAX_PARTITIONS: u32 = 10_000;
+
+/// More threads than this are a slip.
+const MAX_THREADS: usize = 256;
+
+fn partitions(text: &str) -> Result<NonZeroU32, String> {
+    let partitions = text.parse::<NonZeroU32>().ok().filter(|partitions| partitions.get() <= MAX_PARTITIONS);
+    partitions.ok_or_else(|| format!("expected a number from 1 to {MAX_PARTITIONS}"))
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse::<NonZeroUsize>().ok().filter(|threads| threads.get() <= MAX_THREADS);
+    threads.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}"))
+}
+
+/// A whole number, 0 or more.
+pub fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
+}
+
+/// The format of a report that `explain`, `order-check` and `check` write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// JSON Lines: one JSON object a line, which can be read while it is written
+    Jsonl,
+}

@@ -1,0 +1,151 @@
+//! `adseg completions` and `adseg man`: what a shell and a manual need to know about the command line.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Inline, Roff};
+
+use super::{Cli, usage_error};
+use crate::escape;
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  mkdir -p ~/.local/share/bash-completion/completions
+  adseg completions bash > ~/.local/share/bash-completion/completions/adseg
+  adseg completions fish > ~/.config/fish/completions/adseg.fish";
+
+/// The arguments of `adseg completions`.
+#[derive(Debug, Args)]
+#[command(after_long_help = COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  adseg man run | man -l -
+  adseg man --dir ~/.local/share/man/man1";
+
+/// The arguments of `adseg man`.
+#[derive(Debug, Args)]
+#[command(after_long_help = MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// The subcommand whose page is printed; without one, the page of adseg itself
+    command: Option<String>,
+
+    /// Write all pages to this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    dir: Option<PathBuf>,
+}
+
+/// Executes `adseg completions`.
+pub fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "adseg", &mut script);
+    print(&script)
+}
+
+/// Executes `adseg man`.
+pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = &args.dir {
+        return write_pages(folder);
+    }
+    let name = match &args.command {
+        Some(command) => format!("adseg-{}.1", command.strip_prefix("adseg-").unwrap_or(command)),
+        None => "adseg.1".to_owned(),
+    };
+    match (pages()?.into_iter().find(|page| page.file_name == name), &args.command) {
+        (Some(page), _) => print(&page.roff),
+        (None, Some(command)) => usage_error(format!("there is no subcommand '{}'", escape::text(command))),
+        (None, None) => unreachable!("the program has a page"),
+    }
+}
+
+fn write_pages(folder: &Path) -> anyhow::Result<ExitCode> {
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the folder", escape::path(folder)))?;
+    for page in pages()? {
+        let path = folder.join(&page.file_name);
+        fs::write(&path, &page.roff).with_context(|| format!("{}: cannot write", escape::path(&path)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush()).context("stdout: cannot write")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One man page.
+struct Page {
+    /// For instance `adseg-run.1`.
+    file_name: String,
+    roff: Vec<u8>,
+}
+
+/// The page of `adseg` and one for each subcommand, made from the command line's own types, so that they cannot differ from
+/// `--help`.
+fn pages() -> io::Result<Vec<Page>> {
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let subcommands: Vec<Command> = program.get_subcommands().cloned().collect();
+    [program].into_iter().chain(subcommands).map(page).collect()
+}
+
+fn page(command: Command) -> io::Result<Page> {
+    let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+    let closing = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let has_subcommands = command.has_subcommands();
+    let source = concat!("adseg ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command).title(name.to_uppercase()).source(source).manual("adseg manual");
+
+    let mut roff = Vec::new();
+    man.render_title(&mut roff)?;
+    man.render_name_section(&mut roff)?;
+    man.render_synopsis_section(&mut roff)?;
+    man.render_description_section(&mut roff)?;
+    man.render_options_section(&mut roff)?;
+    if has_subcommands {
+        man.render_subcommands_section(&mut roff)?;
+    }
+    render_closing(&closing, &mut roff)?;
+    Ok(Page { file_name: format!("{name}.1"), roff })
+}
+
+/// Renders the examples and the exit codes at the end of the help. Their layout is kept.
+fn render_closing(closing: &str, out: &mut impl Write) -> io::Result<()> {
+    let mut roff = Roff::default();
+    for section in closing.split("\n\n").flat_map(split_heading) {
+        match section {
+            Part::Heading(heading) => roff.control("SH", [heading.to_uppercase().as_str()]),
+            Part::Lines(lines) => {
+                roff.control("PP", []).control("nf", []);
+                for line in lines.lines() {
+                    roff.text([Inline::Roman(line.to_owned())]);
+                }
+                roff.control("fi", [])
+            }
+        };
+    }
+    roff.to_writer(out)
+}
+
+enum Part<'a> {
+    Heading(&'a str),
+    Lines(&'a str),
+}
+
+/// A paragraph that begins with `Examples:` or the like is a section with that heading.
+fn split_heading(paragraph: &str) -> Vec<Part<'_>> {
+    match paragraph.split_once(":\n") {
+        Some((heading, lines)) if !heading.starts_with(' ') => vec![Part::Heading(heading), Part::Lines(lines)],
+        _ => vec![Part::Lines(paragraph)],
+    }
+}

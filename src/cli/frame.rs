@@ -1,0 +1,189 @@
+//! `adseg frame` and `adseg unframe`: lines to frames, and frames to lines.
+//!
+//! Records are moved without being decoded. A frame that could not be a line, because it contains a line feed or would be
+//! skipped as blank, is refused, so that nothing is lost on the way back.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Args;
+use memchr::memchr;
+use thiserror::Error;
+
+use super::EXIT_CODES;
+use super::args::MaxRecordBytes;
+use super::inputs::Inputs;
+use super::outputs::Output;
+use super::session::Session;
+use crate::input::{
+    BYTE_ORDER_MARK, Block, Blocks, Content, InputFormat, ReaderSettings, frame_at, is_ambiguous_as_text, is_blank,
+    push_frame, text_as_length,
+};
+use crate::location::{Location, RecordNumber};
+use crate::output::{CommitOrder, Writer};
+
+pub(super) const FRAME_LONG_ABOUT: &str = "\
+Convert text records to a length-framed stream.
+
+Each line becomes a frame: its length in 4 bytes, big-endian, then the line without its line feed. Blank lines are skipped. \
+Lines are framed as they arrive. An input that is framed already is an error.";
+
+pub(super) const UNFRAME_LONG_ABOUT: &str = "\
+Convert a length-framed stream to text records, one a line.
+
+Each frame becomes a line. A frame that contains a line feed, or nothing but white space, cannot be a line and is an error. \
+Frames are converted as they arrive.";
+
+const EXAMPLES: &str = "\
+Examples:
+  adseg frame conversions.txt -o conversions.frames
+  adseg unframe conversions.frames | head
+  tail -n +1 -f conversions.txt | adseg frame | adseg run --loyalty loyalty.txt --conversions -";
+
+/// The arguments of `adseg frame` and `adseg unframe`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct FrameArgs {
+    /// The inputs, in this order, compressed or not; `-`, or none at all, is standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    max_record_bytes: MaxRecordBytes,
+
+    /// Write to FILE, which is replaced when all is done; `-` is standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+}
+
+/// How many buffers may wait to be written.
+const QUEUED_BUFFERS: usize = 2;
+
+/// Why a record cannot be converted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+enum ConvertError {
+    #[error("the frame contains a line feed, so it cannot be one line")]
+    LineFeed,
+    #[error("the frame contains only white space; as a line it would be skipped")]
+    Blank,
+    #[error("the record is longer than {0} bytes (--max-record-bytes sets the limit)")]
+    TooLong(usize),
+    #[error("the frame's length is a piece of text (is this plain text already?)")]
+    Text,
+    #[error("this is a framed stream already (adseg unframe converts it to lines)")]
+    Framed,
+}
+
+/// Executes `adseg frame`.
+pub fn frame(args: &FrameArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    convert(args, InputFormat::Text, session)
+}
+
+/// Executes `adseg unframe`.
+pub fn unframe(args: &FrameArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    convert(args, InputFormat::Framed, session)
+}
+
+fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Result<ExitCode> {
+    let stdin = [PathBuf::from("-")];
+    let inputs = Inputs::of_one_source(if args.files.is_empty() { &stdin } else { &args.files }, from)?;
+    let output = Output::open(args.output.as_deref().unwrap_or(Path::new("-")), &inputs, session, CommitOrder::Output)?;
+    let max_record_bytes = args.max_record_bytes.get();
+    let settings = ReaderSettings { max_record_bytes, ..ReaderSettings::default() };
+    let blocks = Blocks::read(inputs.into_inputs(&session.progress), settings)?;
+    let mut writer = Writer::start(Box::new(output.writer()), QUEUED_BUFFERS)?;
+    let converted = convert_blocks(blocks, max_record_bytes, &mut writer, &output);
+    // What could not be written precedes whatever else went wrong.
+    writer.finish().map_err(|error| output.cannot_write(error))?;
+    converted?;
+    session.commit()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn convert_blocks(
+    mut blocks: Blocks,
+    max_record_bytes: usize,
+    writer: &mut Writer,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let (mut input, mut records, mut is_first) = (None, 0, true);
+    let mut out = Vec::new();
+    while let Some(block) = blocks.next() {
+        let block = block?;
+        if input != Some(block.input.index) {
+            (input, records) = (Some(block.input.index), 0);
+        }
+        let converted = convert_block(&block, max_record_bytes, is_first, &mut out);
+        is_first = false;
+        out = writer.write(out).map_err(|error| output.cannot_write(error))?;
+        records += converted.map_err(|error| at_record(&block, records, error))?;
+        blocks.recycle(block);
+    }
+    Ok(())
+}
+
+/// A record that cannot be converted, and how many records and bytes of its block precede it.
+type Unconverted = (ConvertError, u64, usize);
+
+/// Appends the records of `block` to `out` in the other format. A first line that would be mistaken for another format gets a
+/// byte-order mark before it. Returns the number of lines or frames; the records before a bad one are in `out`.
+fn convert_block(
+    block: &Block,
+    max_record_bytes: usize,
+    is_first: bool,
+    out: &mut Vec<u8>,
+) -> Result<u64, Unconverted> {
+    let (bytes, is_framed) = (block.bytes(), block.format.is_framed());
+    if !is_framed && block.offset == 0 && bytes.starts_with(b"\0") {
+        return Err((ConvertError::Framed, 0, 0));
+    }
+    if block.content != Content::Records {
+        let is_text = is_framed && text_as_length(bytes).is_some();
+        return Err((if is_text { ConvertError::Text } else { ConvertError::TooLong(max_record_bytes) }, 0, 0));
+    }
+    let (mut at, mut records) = (0, 0);
+    while at < bytes.len() {
+        let (payload, end) = if is_framed {
+            let frame = frame_at(bytes, at);
+            (&bytes[frame.payload..frame.end], frame.end)
+        } else {
+            let len = memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
+            (&bytes[at..at + len], bytes.len().min(at + len + 1))
+        };
+        if payload.len() > max_record_bytes {
+            return Err((ConvertError::TooLong(max_record_bytes), records, at));
+        }
+        if is_framed {
+            check_line(payload).map_err(|error| (error, records, at))?;
+            if is_first && at == 0 && is_ambiguous_as_text(payload) {
+                out.extend_from_slice(BYTE_ORDER_MARK);
+            }
+            out.extend_from_slice(payload);
+            out.push(b'\n');
+        } else if !is_blank(payload) {
+            push_frame(out, |out| out.extend_from_slice(payload));
+        }
+        at = end;
+        records += 1;
+    }
+    Ok(records)
+}
+
+fn check_line(payload: &[u8]) -> Result<(), ConvertError> {
+    if memchr(b'\n', payload).is_some() {
+        Err(ConvertError::LineFeed)
+    } else if is_blank(payload) {
+        Err(ConvertError::Blank)
+    } else {
+        Ok(())
+    }
+}
+
+fn at_record(block: &Block, records_before: u64, (error, records, bytes): Unconverted) -> anyhow::Error {
+    let number = records_before + records + 1;
+    let record = if block.format.is_framed() { RecordNumber::Frame(number) } else { RecordNumber::Line(number) };
+    let location = Location { input: Arc::clone(&block.input.name), record, byte: Some(block.offset + bytes as u64) };
+    anyhow!("{location}: {error}")
+}

@@ -1,0 +1,120 @@
+//! Replaying the inputs: the settings that arguments come to, what is printed about bad records, and why a replay ended early.
+
+use std::io;
+
+use anyhow::anyhow;
+
+use super::args::{BadRecordArgs, InputArgs, MessageArgs, OnError, SpeedArgs};
+use super::inputs::Inputs;
+use super::outputs::Output;
+use super::session::Progress;
+use super::session::Session;
+use super::usage_error;
+use crate::engine::{Computation, Counts, Failure, Observer, Outcome, Settings, replay};
+use crate::input::{InputError, ReaderSettings};
+use crate::output::{Rejection, Rejects};
+
+/// How many bad records are printed when they are skipped.
+pub const PRINTED_REJECTS: u64 = 5;
+
+/// The settings that these arguments come to.
+pub fn settings(inputs: &InputArgs, bad_records: &BadRecordArgs, speed: &SpeedArgs) -> anyhow::Result<Settings> {
+    let max_rejects = match (bad_records.on_error, bad_records.max_rejects) {
+        (OnError::Skip, limit) => limit.unwrap_or(u64::MAX),
+        (OnError::Stop, None) => 0,
+        (OnError::Stop, Some(_)) => {
+            return usage_error("--max-rejects needs --on-error skip; without it the first bad record ends the run");
+        }
+    };
+    let reader = ReaderSettings { max_record_bytes: inputs.max_record_bytes.get(), ..ReaderSettings::default() };
+    Ok(with_speed(Settings { reader, max_rejects, ..Settings::default() }, speed))
+}
+
+/// The settings with the numbers of partitions and threads that the user asks for.
+pub fn with_speed(settings: Settings, args: &SpeedArgs) -> Settings {
+    Settings { partitions: args.partitions, threads: args.threads.unwrap_or(settings.threads), ..settings }
+}
+
+/// Replays `inputs` through `computation`, for a command that reports on the states at the end to `output`.
+pub fn analyze<C: Computation>(
+    computation: &C,
+    inputs: Inputs,
+    args: (&InputArgs, &BadRecordArgs, &MessageArgs, &SpeedArgs),
+    output: &Output,
+    session: &Session,
+) -> anyhow::Result<Outcome<C::State>> {
+    let (input_args, bad_records, messages, speed) = args;
+    let settings = settings(input_args, bad_records, speed)?;
+    session.show_progress(messages, output.is_terminal(), inputs.total_bytes());
+    let mut observer = RejectObserver::new(session, messages, None);
+    let inputs = inputs.into_inputs(&session.progress);
+    replay(computation, &settings, inputs, None, &mut observer)
+        .map_err(|failure| failed(failure, bad_records.on_error, settings.max_rejects))
+}
+
+/// Why a replay did not reach the end, and which option had to do with it.
+pub fn failed(failure: Failure, on_error: OnError, allowed: u64) -> anyhow::Error {
+    match failure {
+        Failure::BadRecord { .. } if on_error == OnError::Skip => {
+            anyhow!("{failure}; that is one more bad record than --max-rejects {allowed} allows")
+        }
+        failure => failure.into(),
+    }
+}
+
+/// Prints how many bad records a report leaves out.
+pub fn print_skipped(session: &Session, args: &MessageArgs, rejects: u64) {
+    if rejects > 0 {
+        session.progress.print(&format!("adseg: {} skipped{}", bad_records(rejects), printed_above(args, rejects)));
+    }
+}
+
+/// `1 bad record`, `2 bad records`.
+pub fn bad_records(count: u64) -> String {
+    if count == 1 { "1 bad record".to_owned() } else { format!("{count} bad records") }
+}
+
+/// Says that only the first bad records were printed, if so.
+pub fn printed_above(args: &MessageArgs, rejects: u64) -> String {
+    if args.quiet || rejects <= PRINTED_REJECTS {
+        String::new()
+    } else {
+        format!(", the first {PRINTED_REJECTS} printed above")
+    }
+}
+
+/// Watches a replay: shows progress, prints the first bad records, and keeps all of them if that is wanted.
+pub struct RejectObserver {
+    progress: Progress,
+    pub rejects: Option<Rejects>,
+    /// How many more bad records are printed.
+    to_print: u64,
+}
+
+impl RejectObserver {
+    pub fn new(session: &Session, args: &MessageArgs, rejects: Option<Rejects>) -> Self {
+        Self { progress: session.progress.clone(), rejects, to_print: if args.quiet { 0 } else { PRINTED_REJECTS } }
+    }
+}
+
+impl Observer for RejectObserver {
+    fn progressed(&mut self, counts: &Counts) {
+        self.progress.update(counts.records);
+    }
+
+    fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
+        if self.to_print > 0 {
+            self.to_print -= 1;
+            self.progress.print(&format!("adseg: {}: {}", rejection.location, rejection.reason));
+        }
+        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.write(rejection))
+    }
+
+    fn rejected_more(&mut self, raw: &[u8]) -> io::Result<()> {
+        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.write_more(raw))
+    }
+
+    fn damaged(&mut self, error: &InputError) -> io::Result<()> {
+        unreachable!("damage ends this replay: {error}")
+    }
+}

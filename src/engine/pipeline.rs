@@ -1,0 +1,243 @@
+//! The pipeline: the loop that receives blocks from the reader, lets the threads of the pool work on them, and hands what was
+//! encoded to the writer.
+//!
+//! Everything that must happen in input order happens here, on one thread: the [`Sequencer`]'s work, and the writing.
+
+use std::io::{self, Write};
+
+use super::batch::{Batch, BatchBuffers, run_tasks};
+use super::partition::{Computation, Partitioner};
+use super::sequencer::Sequencer;
+use super::slice::Decoding;
+use super::{Counts, Failure, Observer, Settings};
+use crate::input::{Block, Blocks, Content, Input, InputError};
+use crate::location::LineIndex;
+use crate::output::{DecisionEncoder, Writer};
+
+/// What a replay that reached the end leaves.
+#[derive(Debug)]
+pub struct Outcome<State> {
+    /// The states of the partitions.
+    pub states: Vec<State>,
+    /// What came in.
+    pub counts: Counts,
+    /// Where a record is, by its number.
+    pub line_index: LineIndex,
+}
+
+/// Where decisions are written, and how.
+pub struct DecisionOutput {
+    /// How.
+    pub encoder: DecisionEncoder,
+    /// Where.
+    pub out: Box<dyn Write + Send>,
+}
+
+/// Replays `inputs`, in their order, through `computation`, and writes the decisions to `output`, if there is one.
+///
+/// # Errors
+/// When an input is damaged, a record is bad beyond what the settings allow, or a write fails. Every decision before that
+/// place in input order has been written then, and none after it.
+///
+/// # Panics
+/// When a thread does, which is a bug.
+pub fn replay<C: Computation>(
+    computation: &C,
+    settings: &Settings,
+    inputs: Vec<Input>,
+    output: Option<DecisionOutput>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome<C::State>, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.threads.get().min(useful_threads(settings)))
+        .build()
+        .map_err(|error| Failure::Threads(io::Error::other(error)))?;
+    let blocks = Blocks::read(inputs, settings.reader).map_err(Failure::Threads)?;
+    let (encoder, out) = output.map(|output| (output.encoder, output.out)).unzip();
+    let out = out.unwrap_or_else(|| Box::new(io::sink()));
+    let mut writer = Writer::start(out, max_slices(settings)).map_err(Failure::Threads)?;
+    let replayed = pool.install(|| Pipeline::new(computation, encoder, settings, &mut writer, observer).run(blocks));
+    match (replayed, writer.finish()) {
+        // What could not be written precedes whatever else went wrong.
+        (Ok(_) | Err(_), Err(error)) => Err(Failure::Output(error)),
+        (replayed, Ok(())) => replayed,
+    }
+}
+
+/// More threads than this would never get a slice, and looking for one is not free.
+fn useful_threads(settings: &Settings) -> usize {
+    settings.reader.block_bytes.div_ceil(settings.reader.slice_bytes.max(1)).max(1)
+}
+
+/// How many slices a block has at most: a few for each thread, so that the threads finish together.
+fn max_slices(settings: &Settings) -> usize {
+    settings.threads.get().saturating_mul(2)
+}
+
+/// A replay in progress: three batches, each one step behind the next. While one is decoded, the one before it is applied and
+/// the one before that is encoded, so that no thread waits for the slowest slice or the fullest partition of a step.
+struct Pipeline<'a, C: Computation> {
+    computation: &'a C,
+    encoder: Option<DecisionEncoder>,
+    settings: &'a Settings,
+    partitioner: Partitioner,
+    states: Vec<C::State>,
+    sequencer: Sequencer<'a>,
+    writer: &'a mut Writer,
+    /// The batch that was decoded.
+    decoded: Option<Batch>,
+    /// The batch that was applied.
+    applied: Option<Batch>,
+    spare: Vec<BatchBuffers>,
+}
+
+impl<'a, C: Computation> Pipeline<'a, C> {
+    fn new(
+        computation: &'a C,
+        encoder: Option<DecisionEncoder>,
+        settings: &'a Settings,
+        writer: &'a mut Writer,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        let partitioner = Partitioner::new(settings.partitions);
+        let new_state = || computation.new_state(&partitioner.hasher);
+        Self {
+            computation,
+            encoder,
+            settings,
+            states: std::iter::repeat_with(new_state).take(partitioner.partitions()).collect(),
+            partitioner,
+            sequencer: Sequencer::new(settings, observer),
+            writer,
+            decoded: None,
+            applied: None,
+            spare: Vec::new(),
+        }
+    }
+
+    fn run(mut self, mut blocks: Blocks) -> Result<Outcome<C::State>, Failure> {
+        let header = self.encoder.map_or(Vec::new(), |encoder| encoder.header());
+        if !header.is_empty() {
+            self.writer.write(header).map_err(Failure::Output)?;
+        }
+        while let Some(block) = self.next_block(&mut blocks)? {
+            let failure = match block {
+                Ok(block) => self.block(block, &blocks)?,
+                Err(damage) if self.settings.reader.continues_after_damage => {
+                    self.sequencer.damaged(&damage).map_err(Failure::Observer)?;
+                    None
+                }
+                Err(damage) => Some(Failure::Input(damage)),
+            };
+            if let Some(failure) = failure {
+                self.drain(&blocks)?;
+                return Err(failure);
+            }
+        }
+        self.drain(&blocks)?;
+        let Sequencer { counts, line_index, .. } = self.sequencer;
+        Ok(Outcome { states: self.states, counts, line_index })
+    }
+
+    /// The next block. While there is none, the batches in progress go on: no decision waits for the next event.
+    fn next_block(&mut self, blocks: &mut Blocks) -> Result<Option<Result<Block, InputError>>, Failure> {
+        while self.is_in_progress() {
+            match blocks.try_next() {
+                Some(block) => return Ok(Some(block)),
+                None => self.step(None, blocks)?,
+            }
+        }
+        Ok(blocks.next())
+    }
+
+    const fn is_in_progress(&self) -> bool {
+        self.decoded.is_some() || self.applied.is_some()
+    }
+
+    /// Takes the batches in progress through all steps.
+    fn drain(&mut self, blocks: &Blocks) -> Result<(), Failure> {
+        while self.is_in_progress() {
+            self.step(None, blocks)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a block. When a bad record in it is one too many, everything from that record on is dropped.
+    fn block(&mut self, block: Block, blocks: &Blocks) -> Result<Option<Failure>, Failure> {
+        self.sequencer.begin(&block);
+        let failure = match block.content {
+            Content::Records => {
+                self.step(Some(block), blocks)?;
+                self.finish_slices()?
+            }
+            Content::OversizedStart { last } => self.sequencer.oversized(&block, last).map_err(Failure::Observer)?,
+            Content::OversizedRest { last } => {
+                self.sequencer.oversized_rest(&block, last).map_err(Failure::Observer)?;
+                None
+            }
+        };
+        self.sequencer.progressed();
+        Ok(failure)
+    }
+
+    /// Takes every batch one step on, in parallel: `next` is decoded, and what was encoded is written.
+    fn step(&mut self, next: Option<Block>, blocks: &Blocks) -> Result<(), Failure> {
+        let new_buffers = || BatchBuffers::new(self.partitioner.partitions());
+        let mut next = next.map(|block| Batch::new(block, self.spare.pop().unwrap_or_else(new_buffers)));
+        let (mut applied, mut encoded) = (self.decoded.take(), self.applied.take());
+        let computation = self.computation;
+        let mut tasks = Vec::new();
+        let decoding;
+        if let Some(batch) = &mut next {
+            let (block, _) = batch.block_and_slices();
+            let slices = block.bytes().len().div_ceil(self.settings.reader.slice_bytes.max(1));
+            let keeps_fields = computation.needs_fields() || self.encoder.is_some_and(|encoder| encoder.needs_fields());
+            decoding = Decoding {
+                decoder: self.sequencer.decoder(block),
+                partitioner: &self.partitioner,
+                computation,
+                keeps_fields,
+                allowed_rejects: self.sequencer.allowed_rejects(),
+            };
+            tasks.extend(batch.decode(slices.min(max_slices(self.settings)), &decoding));
+        }
+        let in_parallel = tasks.len() > 1 || [&applied, &encoded].into_iter().flatten().any(Batch::is_large);
+        if let Some(batch) = &mut applied {
+            tasks.extend(batch.apply(&mut self.states, computation));
+        }
+        if let (Some(batch), Some(encoder)) = (&mut encoded, &self.encoder) {
+            tasks.extend(batch.encode(encoder));
+        }
+        run_tasks(in_parallel, tasks);
+        (self.decoded, self.applied) = (next, applied);
+        encoded.map_or(Ok(()), |batch| self.write(batch, blocks))
+    }
+
+    /// Numbers the records of the decoded batch and rejects the bad ones.
+    fn finish_slices(&mut self) -> Result<Option<Failure>, Failure> {
+        let batch = self.decoded.as_mut().expect("a block was just decoded");
+        let (block, slices) = batch.block_and_slices();
+        let mut failure = None;
+        for slice in slices {
+            match failure {
+                None => failure = self.sequencer.finish_slice(block, slice).map_err(Failure::Observer)?,
+                Some(_) => slice.clear(),
+            }
+        }
+        Ok(failure)
+    }
+
+    /// Writes what was encoded.
+    fn write(&mut self, mut batch: Batch, blocks: &Blocks) -> Result<(), Failure> {
+        let (_, slices) = batch.block_and_slices();
+        for slice in slices {
+            if !slice.output.is_empty() {
+                slice.output = self.writer.write(std::mem::take(&mut slice.output)).map_err(Failure::Output)?;
+            }
+        }
+        let (block, buffers) = batch.into_parts();
+        self.spare.push(buffers);
+        blocks.recycle(block);
+        Ok(())
+    }
+}

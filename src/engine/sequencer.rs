@@ -1,0 +1,181 @@
+//! The sequencer: everything about a replay that must happen in input order, except the writing.
+//!
+//! It numbers lines and frames, counts what came in, and rejects bad records or says that one of them is one too many. It
+//! runs on one thread, between the steps that threads share.
+
+use std::io;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use memchr::memchr_iter;
+
+use super::slice::Slice;
+use super::{Counts, Failure, Observer, Settings};
+use crate::input::{Block, Decoded, Format, InputError, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
+use crate::location::{LineIndex, Location, RecordNumber};
+use crate::output::Rejection;
+use crate::record::{Bytes, Decoder, RecordError};
+
+/// Finds again why a slice rejected a record, and rejects it.
+struct Rejecter<'r, 'a> {
+    sequencer: &'r mut Sequencer<'a>,
+    block: &'r Block,
+    location: Location,
+    raw: Range<usize>,
+    rejected: io::Result<Option<Failure>>,
+}
+
+impl RecordVisitor for Rejecter<'_, '_> {
+    fn visit(&mut self, _record: RawRecord, _bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()> {
+        let reason = decoded.expect_err("a record that the slice rejected is bad");
+        let raw = &self.block.bytes()[self.raw.clone()];
+        self.rejected = self.sequencer.reject(self.block, self.location.clone(), reason, raw);
+        ControlFlow::Break(())
+    }
+}
+
+/// What is known of the inputs so far.
+pub(super) struct Sequencer<'a> {
+    observer: &'a mut dyn Observer,
+    max_record_bytes: usize,
+    max_rejects: u64,
+    pub counts: Counts,
+    pub line_index: LineIndex,
+    /// The input that is being read, and how many lines or frames of it precede what comes next.
+    input: Option<usize>,
+    lines_in_input: u64,
+    /// How many lines or frames of all inputs precede what comes next.
+    lines: u64,
+}
+
+impl<'a> Sequencer<'a> {
+    pub fn new(settings: &Settings, observer: &'a mut dyn Observer) -> Self {
+        Self {
+            observer,
+            max_record_bytes: settings.reader.max_record_bytes,
+            max_rejects: settings.max_rejects,
+            counts: Counts::default(),
+            line_index: LineIndex::default(),
+            input: None,
+            lines_in_input: 0,
+            lines: 0,
+        }
+    }
+
+    /// Decodes the records of `block`.
+    pub fn decoder(&self, block: &Block) -> Decoder {
+        Decoder { source: block.input.source, max_record_bytes: self.max_record_bytes }
+    }
+
+    /// How many more records may be rejected.
+    pub const fn allowed_rejects(&self) -> u64 {
+        self.max_rejects - self.counts.rejects
+    }
+
+    /// Begins a block, and where another input begins, counts its lines from 1.
+    pub fn begin(&mut self, block: &Block) {
+        if self.input == Some(block.input.index) {
+            return;
+        }
+        self.input = Some(block.input.index);
+        self.lines_in_input = 0;
+        self.line_index.push(Arc::clone(&block.input.name), block.format.is_framed(), self.lines);
+        if let Format::Csv(header) = &block.format {
+            self.pass_lines(header.lines);
+        }
+    }
+
+    const fn pass_lines(&mut self, lines: u64) {
+        self.lines_in_input += lines;
+        self.lines += lines;
+    }
+
+    /// Numbers the records of a decoded slice and rejects the bad ones. When one of them is one too many, it is returned, and
+    /// everything in the slice from it on is removed.
+    pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> io::Result<Option<Failure>> {
+        slice.first_line = self.lines;
+        let (decoder, mut splitter) = (self.decoder(block), RecordSplitter::default());
+        let mut one_too_many = None;
+        for (index, reject) in slice.rejects.iter().enumerate() {
+            let location = self.location(block, reject.line, reject.raw.start);
+            let raw = reject.raw.clone();
+            let mut rejecter = Rejecter { sequencer: self, block, location, raw: raw.clone(), rejected: Ok(None) };
+            let visited = splitter.decode(block, raw, &decoder, &mut rejecter);
+            assert!(visited.is_break(), "a slice rejects one record at a time");
+            if let Some(failure) = rejecter.rejected? {
+                one_too_many = Some((index, failure));
+                break;
+            }
+        }
+        if let Some((index, failure)) = one_too_many {
+            slice.truncate(index);
+            return Ok(Some(failure));
+        }
+        self.pass_lines(u64::from(slice.lines));
+        self.counts += Counts { rejects: 0, ..slice.counts };
+        Ok(None)
+    }
+
+    /// Rejects a record that is too long, of which `block` is the first piece, unless it is one too many.
+    pub fn oversized(&mut self, block: &Block, last: bool) -> io::Result<Option<Failure>> {
+        let location = self.location(block, 0, 0);
+        let too_long = RecordError::TooLong { limit: self.max_record_bytes };
+        let text = text_as_length(block.bytes()).filter(|_| block.format.is_framed());
+        let reason = text.map_or(too_long, |length| RecordError::TextForAFrame { length });
+        let failure = self.reject(block, location, reason, block.bytes())?;
+        self.counts.records += 1;
+        self.pass_piece(block, last);
+        Ok(failure)
+    }
+
+    /// Rejects the next piece of such a record.
+    pub fn oversized_rest(&mut self, block: &Block, last: bool) -> io::Result<()> {
+        self.pass_piece(block, last);
+        self.observer.rejected_more(block.bytes())
+    }
+
+    /// Counts the bytes and lines of a piece. A frame and a line count when they are complete; a row may have several lines,
+    /// and one more than line feeds if a carriage return ends it.
+    fn pass_piece(&mut self, block: &Block, last: bool) {
+        let piece = block.bytes();
+        self.counts.bytes += piece.len() as u64;
+        let lines = match block.format {
+            Format::Text | Format::Framed => u64::from(last),
+            Format::Csv(_) => memchr_iter(b'\n', piece).count() as u64 + u64::from(last && !piece.ends_with(b"\n")),
+        };
+        self.pass_lines(lines);
+    }
+
+    /// Reports that an input is damaged.
+    pub fn damaged(&mut self, damage: &InputError) -> io::Result<()> {
+        self.observer.damaged(damage)
+    }
+
+    /// Reports that a block was decoded.
+    pub fn progressed(&mut self) {
+        self.observer.progressed(&self.counts);
+    }
+
+    /// The location of a record after so many more lines, at this byte of its block.
+    fn location(&self, block: &Block, lines: u32, byte: usize) -> Location {
+        let number = self.lines_in_input + u64::from(lines) + 1;
+        let record = if block.format.is_framed() { RecordNumber::Frame(number) } else { RecordNumber::Line(number) };
+        Location { input: Arc::clone(&block.input.name), record, byte: Some(block.offset + byte as u64) }
+    }
+
+    fn reject(
+        &mut self,
+        block: &Block,
+        location: Location,
+        reason: RecordError<'_>,
+        raw: &[u8],
+    ) -> io::Result<Option<Failure>> {
+        if self.allowed_rejects() == 0 {
+            return Ok(Some(Failure::BadRecord { location, reason: reason.to_string() }));
+        }
+        self.counts.rejects += 1;
+        let (source, format) = (block.input.source, &block.format);
+        self.observer.rejected(&Rejection { source, format, location, reason, raw })?;
+        Ok(None)
+    }
+}

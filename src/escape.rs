@@ -1,0 +1,329 @@
+//! Makes untrusted bytes safe to show: names, emails and paths in messages, tables, JSON and CSV.
+//!
+//! One definition of what must not be shown as it is, [`is_misleading`], serves every format.
+//! Markup is not escaped here: maud and plotters do that for the page.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter, Write as _};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser;
+
+/// Whether a character has no visible glyph of its own but changes what a reader sees: control characters (C0, DEL,
+/// C1), line and paragraph separators, direction marks, overrides and isolates, zero-width characters, the byte-order
+/// mark, the soft hyphen, interlinear annotations and tags.
+pub fn is_misleading(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Shows all of the bytes on one line, without quotes. Bytes that are not UTF-8 become `\xNN`.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write_escaped(self.0, usize::MAX, out).map(drop)
+    }
+}
+
+/// How many characters [`Quoted`] shows.
+const QUOTED_CHARS: usize = 60;
+
+/// Shows the bytes on one line, in quotes, cut after 60 characters.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a>(pub &'a [u8]);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str("\"")?;
+        let is_complete = write_escaped(self.0, QUOTED_CHARS, out)?;
+        out.write_str(if is_complete { "\"" } else { "…\"" })
+    }
+}
+
+/// Writes at most `limit` characters. Returns whether that was all.
+fn write_escaped(bytes: &[u8], limit: usize, out: &mut Formatter<'_>) -> Result<bool, fmt::Error> {
+    let mut left = limit;
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            if left == 0 {
+                return Ok(false);
+            }
+            left -= 1;
+            match char {
+                '\'' => out.write_char(char)?,
+                _ if is_misleading(char) => write_misleading(char, out)?,
+                _ => write!(out, "{}", char.escape_debug())?,
+            }
+        }
+        for byte in chunk.invalid() {
+            if left == 0 {
+                return Ok(false);
+            }
+            left -= 1;
+            write!(out, "\\x{byte:02x}")?;
+        }
+    }
+    Ok(true)
+}
+
+/// `\n`, `\t`, `\u{1b}`, `\u{202e}`.
+fn write_misleading(char: char, out: &mut impl fmt::Write) -> fmt::Result {
+    match char {
+        '\0' | '\t' | '\r' | '\n' => write!(out, "{}", char.escape_debug()),
+        _ => write!(out, "{}", char.escape_unicode()),
+    }
+}
+
+/// A name from the data for a table: as it is when it is plain text, otherwise quoted and escaped. Two different names
+/// never look the same.
+pub fn display_name(name: &[u8]) -> String {
+    match std::str::from_utf8(name) {
+        Ok(text) if !text.is_empty() && !text.starts_with('"') && !text.chars().any(is_misleading) => text.to_owned(),
+        _ => format!("\"{}\"", Escaped(name)),
+    }
+}
+
+/// `text` in at most `max_chars` characters: if it is longer, its beginning and an ellipsis.
+pub fn shorten(text: String, max_chars: usize) -> String {
+    if text.chars().count() <= max_chars {
+        return text;
+    }
+    text.chars().take(max_chars.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A path for a message, without quotes. Quotes and backslashes stay, so that an ordinary path can be copied.
+pub fn path(path: &Path) -> String {
+    unquoted(path.as_os_str().as_encoded_bytes())
+}
+
+/// A line of a message that quotes what the user typed. Quotes and backslashes stay.
+pub fn text(line: &str) -> String {
+    unquoted(line.as_bytes())
+}
+
+fn unquoted(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            if is_misleading(char) {
+                write_misleading(char, &mut text).expect("writing to memory cannot fail");
+            } else {
+                text.push(char);
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(text, "\\x{byte:02x}").expect("writing to memory cannot fail");
+        }
+    }
+    text
+}
+
+/// Writes `value` as one line of JSON. Misleading characters in strings become `\uXXXX`.
+pub fn json_line(value: &(impl Serialize + ?Sized), mut out: impl Write) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut out, SafeFormatter))?;
+    out.write_all(b"\n")
+}
+
+/// `value` as JSON on one line, without a line feed. Misleading characters in strings become `\uXXXX`. The keys of its
+/// maps must be strings.
+pub fn json_string(value: &(impl Serialize + ?Sized)) -> String {
+    let mut json = Vec::new();
+    let serialized = value.serialize(&mut Serializer::with_formatter(&mut json, SafeFormatter));
+    serialized.expect("writing to memory cannot fail, and every key is a string");
+    String::from_utf8(json).expect("JSON is UTF-8")
+}
+
+/// Compact JSON without misleading characters.
+struct SafeFormatter;
+
+impl ser::Formatter for SafeFormatter {
+    /// A fragment has no characters that JSON itself escapes, so it has no C0 controls.
+    #[inline]
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        if is_printable_ascii(fragment.as_bytes()) {
+            out.write_all(fragment.as_bytes())
+        } else {
+            write_json_fragment(out, fragment)
+        }
+    }
+}
+
+/// Whether no byte is above `~`, given that none is below a space. It is on the path of every line that run writes as
+/// JSON, where most strings are short, so it looks at eight bytes at once.
+#[inline]
+fn is_printable_ascii(bytes: &[u8]) -> bool {
+    // A byte of 0x80 and above has its high bit set, and DEL has it after adding 1.
+    let has_other = |word: u64| (word | word.wrapping_add(0x0101_0101_0101_0101)) & 0x8080_8080_8080_8080 != 0;
+    if let Some(last) = bytes.last_chunk() {
+        let mut words = bytes.as_chunks().0.iter().chain([last]);
+        !words.any(|&eight| has_other(u64::from_ne_bytes(eight)))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        !has_other(u64::from(u32::from_ne_bytes(*first)) << 32 | u64::from(u32::from_ne_bytes(*last)))
+    } else {
+        bytes.iter().all(|&byte| byte < 0x7f)
+    }
+}
+
+#[cold]
+fn write_json_fragment<W: ?Sized + Write>(out: &mut W, mut fragment: &str) -> io::Result<()> {
+    while let Some((start, char)) = fragment.char_indices().find(|&(_, char)| is_misleading(char)) {
+        out.write_all(&fragment.as_bytes()[..start])?;
+        for unit in char.encode_utf16(&mut [0; 2]) {
+            write!(out, "\\u{unit:04x}")?;
+        }
+        fragment = &fragment[start + char.len_utf8()..];
+    }
+    out.write_all(fragment.as_bytes())
+}
+
+/// A text as a spreadsheet cell: after an apostrophe if a spreadsheet would read it as a formula. The full-width forms
+/// count too, because spreadsheets in some locales accept them.
+pub fn csv_cell(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+        format!("'{text}").into()
+    } else {
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A character of every kind that is misleading, as text escapes show it and as JSON does.
+    const MISLEADING: [(char, &str, &str); 26] = [
+        ('\0', r"\0", r"\u0000"),
+        ('\n', r"\n", r"\n"),
+        ('\r', r"\r", r"\r"),
+        ('\t', r"\t", r"\t"),
+        ('\u{7}', r"\u{7}", r"\u0007"),
+        ('\u{8}', r"\u{8}", r"\b"),
+        ('\u{1b}', r"\u{1b}", r"\u001b"),
+        ('\u{7f}', r"\u{7f}", r"\u007f"),
+        ('\u{85}', r"\u{85}", r"\u0085"),
+        ('\u{9b}', r"\u{9b}", r"\u009b"),
+        ('\u{ad}', r"\u{ad}", r"\u00ad"),
+        ('\u{61c}', r"\u{61c}", r"\u061c"),
+        ('\u{180e}', r"\u{180e}", r"\u180e"),
+        ('\u{200b}', r"\u{200b}", r"\u200b"),
+        ('\u{200d}', r"\u{200d}", r"\u200d"),
+        ('\u{200f}', r"\u{200f}", r"\u200f"),
+        ('\u{2028}', r"\u{2028}", r"\u2028"),
+        ('\u{2029}', r"\u{2029}", r"\u2029"),
+        ('\u{202e}', r"\u{202e}", r"\u202e"),
+        ('\u{2060}', r"\u{2060}", r"\u2060"),
+        ('\u{2066}', r"\u{2066}", r"\u2066"),
+        ('\u{2069}', r"\u{2069}", r"\u2069"),
+        ('\u{feff}', r"\u{feff}", r"\ufeff"),
+        ('\u{fff9}', r"\u{fff9}", r"\ufff9"),
+        ('\u{e0001}', r"\u{e0001}", r"\udb40\udc01"),
+        ('\u{e007f}', r"\u{e007f}", r"\udb40\udc7f"),
+    ];
+
+    #[test]
+    fn every_format_escapes_every_misleading_character() {
+        for (char, escape, json) in MISLEADING {
+            assert!(is_misleading(char), "{escape}");
+            let (text, escaped) = (format!("a{char}é"), format!("a{escape}é"));
+            assert_eq!(Escaped(text.as_bytes()).to_string(), escaped);
+            assert_eq!(Quoted(text.as_bytes()).to_string(), format!("\"{escaped}\""));
+            assert_eq!(display_name(text.as_bytes()), format!("\"{escaped}\""));
+            assert_eq!(path(Path::new(&text)), escaped);
+            assert_eq!(json_string(&text), format!("\"a{json}é\""));
+            assert_eq!(serde_json::from_str::<String>(&json_string(&text)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn printable_characters_are_not_misleading() {
+        for char in "aZ0 ~\u{a0}é中😀'\"\\\u{fe0f}".chars() {
+            assert!(!is_misleading(char), "{char:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_shown_in_hexadecimal() {
+        assert_eq!(Escaped(b"caf\xe9\xed\xa0\x80").to_string(), r"caf\xe9\xed\xa0\x80");
+        assert_eq!(display_name(b"caf\xe9 \"\\"), r#""caf\xe9 \"\\""#);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_not_utf_8_is_shown_in_hexadecimal() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(path(Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9.txt"))), r"caf\xe9.txt");
+    }
+
+    #[test]
+    fn quoted_bytes_escape_quotes_and_controls() {
+        let text = Quoted(b"caf\xc3\xa9 \x1b[2J\n\"it's\" \xff").to_string();
+        assert_eq!(text, r#""café \u{1b}[2J\n\"it's\" \xff""#);
+    }
+
+    #[test]
+    fn quoted_bytes_are_cut_after_60_characters() {
+        assert_eq!(Quoted(&[b'x'; 60]).to_string(), format!("\"{}\"", "x".repeat(60)));
+        assert_eq!(Quoted(&[b'x'; 61]).to_string(), format!("\"{}…\"", "x".repeat(60)));
+        assert_eq!(Quoted(&[0xff; 61]).to_string(), format!("\"{}…\"", "\\xff".repeat(60)));
+    }
+
+    #[test]
+    fn plain_names_are_shown_as_they_are() {
+        for name in ["SpringHoodie", "say \"hi\"", "50 % off", "café ☕", "a\\b"] {
+            assert_eq!(display_name(name.as_bytes()), name);
+        }
+    }
+
+    #[test]
+    fn different_names_never_look_the_same() {
+        assert_eq!(display_name(b""), r#""""#);
+        assert_eq!(display_name(br#""caf\xe9""#), r#""\"caf\\xe9\"""#);
+    }
+
+    #[test]
+    fn a_path_keeps_its_quotes_and_backslashes() {
+        assert_eq!(path(Path::new("käse \"a\"\\b\nadseg: fine\x1b[31m")), "käse \"a\"\\b\\nadseg: fine\\u{1b}[31m");
+    }
+
+    #[test]
+    fn long_text_is_shortened_with_an_ellipsis() {
+        assert_eq!(shorten("äöü".to_owned(), 3), "äöü");
+        assert_eq!(shorten("äöüß".to_owned(), 3), "äö…");
+    }
+
+    #[test]
+    fn printable_ascii_is_recognized_at_every_length_and_position() {
+        for len in 0..40 {
+            let mut text = vec![b'~'; len];
+            assert!(is_printable_ascii(&text));
+            for index in 0..len {
+                for byte in [0x7f, 0x80, 0xff] {
+                    text[index] = byte;
+                    assert!(!is_printable_ascii(&text), "{byte:x} at {index} of {len}");
+                }
+                text[index] = b'~';
+            }
+        }
+    }
+
+    #[test]
+    fn a_json_line_ends_with_its_only_line_feed() {
+        let mut out = Vec::new();
+        json_line(&["a\nb", "\u{202e}\u{9b}"], &mut out).unwrap();
+        assert_eq!(out, b"[\"a\\nb\",\"\\u202e\\u009b\"]\n");
+    }
+
+    #[test]
+    fn no_csv_cell_is_a_formula() {
+        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"] {
+            assert_eq!(csv_cell(formula), format!("'{formula}"));
+        }
+        assert_eq!(csv_cell("a=1"), "a=1");
+    }
+}

@@ -1,0 +1,182 @@
+//! A block: about 1 MiB of one input that begins and ends at a record's boundary.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Format;
+use super::format::FRAME_HEADER_BYTES;
+use crate::record::SourceKind;
+
+/// The input that a block comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InputLabel {
+    /// Which one it is, in the order in which they were given, counted from 0.
+    pub index: usize,
+    /// What messages call it.
+    pub name: Arc<str>,
+    /// What its records are.
+    pub source: SourceKind,
+}
+
+/// What a block contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Whole records.
+    Records,
+    /// The beginning of a record that is longer than the limit. It is never buffered whole: it comes in pieces, so that
+    /// rejects can keep it verbatim.
+    OversizedStart {
+        /// Whether it is the end as well.
+        last: bool,
+    },
+    /// The next piece of such a record.
+    OversizedRest {
+        /// Whether it is the last one. When the input ends inside the record, no piece is.
+        last: bool,
+    },
+}
+
+/// A run of bytes of one input. Its first record's line number is known only after the blocks before it were counted.
+#[derive(Debug)]
+pub struct Block {
+    /// Which input it comes from.
+    pub input: Arc<InputLabel>,
+    /// Where its first byte is in that input, counted from 0.
+    pub offset: u64,
+    /// How its records are delimited and split.
+    pub format: Format,
+    /// What it contains.
+    pub content: Content,
+    pub(super) buffer: Vec<u8>,
+    /// How much of the buffer belongs to the block; a recycled buffer may be longer.
+    pub(super) len: usize,
+    /// Record boundaries inside the block, ascending, at about equal distances.
+    pub(super) cuts: Vec<usize>,
+}
+
+impl Block {
+    /// The bytes of the block.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+
+    /// Returns the buffer for another block.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// Splits the block into at most `count` runs of whole records of about the same size, in order.
+    pub fn slices(&self, count: usize) -> Vec<Range<usize>> {
+        let step = self.len.div_ceil(count.max(1)).max(1);
+        let mut slices = Vec::with_capacity(count);
+        let mut start = 0;
+        for &end in self.cuts.iter().chain([&self.len]) {
+            if end > start && (end - start >= step || end == self.len) {
+                slices.push(start..end);
+                start = end;
+            }
+        }
+        slices
+    }
+}
+
+/// The smallest buffer: it has room for a frame's header, and for the byte-order mark that is looked for first.
+const MIN_BUFFER_BYTES: usize = FRAME_HEADER_BYTES;
+
+/// A buffer that is being filled.
+pub(super) struct LineBuffer {
+    pub buffer: Vec<u8>,
+    pub filled: usize,
+    /// Everything before this was scanned for record ends.
+    pub scanned: usize,
+    /// Everything before this is whole records.
+    pub whole: usize,
+    /// Record boundaries, at distances of at least `cut_distance`.
+    pub cuts: Vec<usize>,
+    cut_distance: usize,
+}
+
+impl LineBuffer {
+    /// A buffer of at least `block_bytes` that begins with `carry`.
+    pub(super) fn new(mut buffer: Vec<u8>, carry: &[u8], block_bytes: usize, cut_distance: usize) -> Self {
+        let len = block_bytes.max(MIN_BUFFER_BYTES).max(carry.len() + 1);
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        buffer[..carry.len()].copy_from_slice(carry);
+        let cut_distance = cut_distance.max(1);
+        Self { buffer, filled: carry.len(), scanned: 0, whole: 0, cuts: Vec::new(), cut_distance }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+
+    pub(super) fn unscanned(&self) -> &[u8] {
+        &self.buffer[self.scanned..self.filled]
+    }
+
+    /// What follows the whole records.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.buffer[self.whole..self.filled]
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.filled == self.buffer.len()
+    }
+
+    /// Makes room for a record of up to `limit` bytes, doubling, so that memory follows the bytes that really came.
+    pub(super) fn grow(&mut self, limit: usize) {
+        let doubled = self.buffer.len().saturating_mul(2);
+        let len = doubled.min(limit).max(self.buffer.len() + 1);
+        self.buffer.resize(len, 0);
+    }
+
+    /// Removes the first `len` bytes.
+    pub(super) fn remove_start(&mut self, len: usize) {
+        self.buffer.copy_within(len..self.filled, 0);
+        self.filled -= len;
+    }
+
+    /// Notes that a record ends at `end`.
+    pub(super) fn record_ends(&mut self, end: usize) {
+        self.whole = end;
+        if end >= self.next_cut() {
+            self.cuts.push(end);
+        }
+    }
+
+    /// Notes that records end at every line end in the unscanned bytes, up to `end`. `line_end` finds the first one.
+    pub(super) fn lines_end(&mut self, end: usize, line_end: impl Fn(&[u8]) -> Option<usize>) {
+        let from = self.scanned;
+        self.whole = end;
+        loop {
+            // The byte before may be the line end that makes it a boundary.
+            let goal = self.next_cut().max(from + 1) - 1;
+            match self.buffer.get(goal..end).and_then(&line_end) {
+                Some(len) if goal + len < end => self.cuts.push(goal + len),
+                _ => return,
+            }
+        }
+    }
+
+    fn next_cut(&self) -> usize {
+        self.cuts.last().unwrap_or(&0) + self.cut_distance
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_end_at_cuts_and_cover_the_block() {
+        let input = Arc::new(InputLabel { index: 0, name: "in".into(), source: SourceKind::Interleaved });
+        let (format, content, buffer) = (Format::Text, Content::Records, vec![b'\n'; 120]);
+        let block = Block { input, offset: 0, format, content, buffer, len: 100, cuts: vec![30, 60, 90] };
+        assert_eq!(block.slices(1), vec![0..100; 1]);
+        assert_eq!(block.slices(2), [0..60, 60..100]);
+        assert_eq!(block.slices(3), [0..60, 60..100]);
+        assert_eq!(block.slices(9), [0..30, 30..60, 60..90, 90..100]);
+    }
+}

@@ -1,0 +1,396 @@
+//! The block reader: fills buffers from one source and cuts them where a record ends. It is the same for every format.
+//!
+//! Three rules meet here. A block is handed over when its buffer is full, and also when nothing more is waiting, so that an
+//! event on a live pipe never waits for the next one. A buffer grows only with bytes that really came, never with what a
+//! header announces. And a record beyond the limit is handed over in pieces of a buffer's size.
+
+use std::io;
+use std::sync::Arc;
+
+use memchr::{memchr, memchr2, memrchr};
+
+use super::block::LineBuffer;
+use super::csv::{Header, RowScanner, line_end_len, lines_of};
+use super::format::{BYTE_ORDER_MARK, FRAME_HEADER_BYTES, announced_length, is_blank};
+use super::{Block, ByteSource, Content, Format, InputError, InputFormat, InputLabel, ReadMode, ReaderSettings};
+use crate::location::{Location, RecordNumber};
+
+/// A block, damage, or the end of the input.
+pub(super) type NextBlock = Option<Result<Block, InputError>>;
+
+/// Reads one input.
+pub(super) struct BlockReader<'a> {
+    source: &'a mut dyn ByteSource,
+    requested: InputFormat,
+    settings: ReaderSettings,
+    input: Arc<InputLabel>,
+    /// Known from the first bytes, of a table once its header was read.
+    format: Option<Format>,
+    /// What follows the last block.
+    carry: Vec<u8>,
+    /// Where in the input `carry` begins.
+    offset: u64,
+    /// Frames handed over so far.
+    frames: u64,
+    /// Where in a row the bytes after the scanned ones are.
+    rows: RowScanner,
+    /// Set while an oversized record is handed over in pieces.
+    oversized: Option<Oversized>,
+    end: End,
+}
+
+/// How the source ended.
+enum End {
+    NotYet,
+    Clean,
+    Failed(io::Error),
+    /// The failure was reported; nothing more comes.
+    Reported,
+}
+
+/// How far an oversized record extends.
+#[derive(Clone, Copy)]
+enum Oversized {
+    /// To the end of the line or row.
+    Line,
+    /// To the end of the frame that began at `start`.
+    Frame { start: u64, whole: u64, left: u64 },
+}
+
+/// What follows the whole records in a buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nothing, or the beginning of a record, for which the buffer may grow to this size.
+    Unfinished { may_grow_to: usize },
+    /// The beginning of a record that is beyond the limit.
+    TooLong,
+}
+
+impl<'a> BlockReader<'a> {
+    pub(super) const fn new(
+        source: &'a mut dyn ByteSource,
+        requested: InputFormat,
+        settings: ReaderSettings,
+        input: Arc<InputLabel>,
+    ) -> Self {
+        Self {
+            source,
+            requested,
+            settings,
+            input,
+            format: None,
+            carry: Vec::new(),
+            offset: 0,
+            frames: 0,
+            rows: RowScanner::FieldStart,
+            oversized: None,
+            end: End::NotYet,
+        }
+    }
+
+    /// The next block, built in `buffer`; `None` at the end of the input, and after an error.
+    pub(super) fn next_block(&mut self, buffer: Vec<u8>) -> NextBlock {
+        let mut fill = LineBuffer::new(buffer, &self.carry, self.settings.block_bytes, self.settings.slice_bytes);
+        self.carry.clear();
+        let format = match self.format.clone().map_or_else(|| self.detect(&mut fill), |format| Ok(Some(format))) {
+            Ok(Some(format)) => format,
+            // A table without a header row has no rows.
+            Ok(None) => return self.finish(&fill, &Format::Text),
+            Err(error) => {
+                self.end = End::Reported;
+                return Some(Err(error));
+            }
+        };
+        match self.oversized.take() {
+            Some(oversized) => self.next_piece(fill, oversized, &format),
+            None => self.next_records(fill, &format),
+        }
+    }
+
+    /// Detects the format from the first bytes, and skips what precedes the first record: a byte-order mark, the header of a
+    /// table. `None` when the input ends before the header.
+    fn detect(&mut self, fill: &mut LineBuffer) -> Result<Option<Format>, InputError> {
+        while self.is_reading() && fill.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(fill.bytes()) {
+            self.read(fill, ReadMode::Wait);
+        }
+        let is_framed = match self.requested {
+            InputFormat::Framed => true,
+            InputFormat::Auto => fill.bytes().first() == Some(&0),
+            InputFormat::Text | InputFormat::Csv => false,
+        };
+        if is_framed {
+            self.format = Some(Format::Framed);
+            return Ok(self.format.clone());
+        }
+        if fill.bytes().starts_with(BYTE_ORDER_MARK) {
+            fill.remove_start(BYTE_ORDER_MARK.len());
+            self.offset = BYTE_ORDER_MARK.len() as u64;
+        }
+        self.format = match self.requested {
+            InputFormat::Csv => self.read_header(fill)?.map(|header| Format::Csv(Arc::new(header))),
+            InputFormat::Text | InputFormat::Auto | InputFormat::Framed => Some(Format::Text),
+        };
+        Ok(self.format.clone())
+    }
+
+    /// Reads and removes the header row, and the blank lines before it.
+    fn read_header(&mut self, fill: &mut LineBuffer) -> Result<Option<Header>, InputError> {
+        let mut lines = 0;
+        loop {
+            let is_last = matches!(self.end, End::Clean);
+            let scanned = self.rows.scan_row(fill.unscanned(), is_last);
+            fill.scanned += scanned.bytes;
+            let is_row = scanned.row_ended || (is_last && fill.filled > 0);
+            let len = if is_row { fill.scanned } else { fill.filled };
+            let raw = &fill.bytes()[..len];
+            let error =
+                |reason| InputError::Header { at: self.location(RecordNumber::Line(lines + 1), self.offset), reason };
+            if raw.strip_suffix(b"\n").unwrap_or(raw).len() > self.settings.max_record_bytes {
+                return Err(error(format!("it is longer than {} bytes", self.settings.max_record_bytes)));
+            }
+            if is_row {
+                let header =
+                    if is_blank(raw) { None } else { Some(Header::parse(raw, &self.input, lines).map_err(error)?) };
+                lines += lines_of(raw);
+                self.offset += len as u64;
+                self.rows = RowScanner::FieldStart;
+                fill.remove_start(len);
+                fill.scanned = 0;
+                if header.is_some() {
+                    return Ok(header);
+                }
+                continue;
+            }
+            if !self.is_reading() {
+                return Ok(None);
+            }
+            if fill.is_full() {
+                fill.grow(self.settings.max_record_bytes + 1);
+            }
+            self.read(fill, ReadMode::Wait);
+        }
+    }
+
+    const fn is_reading(&self) -> bool {
+        matches!(self.end, End::NotYet)
+    }
+
+    /// Reads once into the free part of `fill`. Returns whether there was something to read, or an end.
+    fn read(&mut self, fill: &mut LineBuffer, mode: ReadMode) -> bool {
+        match self.source.read(&mut fill.buffer[fill.filled..], mode) {
+            Ok(0) => self.end = End::Clean,
+            Ok(count) => fill.filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && mode == ReadMode::NoWait => return false,
+            Err(error) => self.end = End::Failed(error),
+        }
+        true
+    }
+
+    /// A block of whole records, or what remains to be said when there are none left.
+    fn next_records(&mut self, mut fill: LineBuffer, format: &Format) -> NextBlock {
+        loop {
+            let rest = self.scan(&mut fill, format);
+            if fill.whole > 0 {
+                let is_done = rest == Rest::TooLong || fill.is_full() || !self.is_reading();
+                if is_done || !self.read(&mut fill, ReadMode::NoWait) {
+                    let len = fill.whole;
+                    return self.hand_over(fill, len, format, Content::Records);
+                }
+                continue;
+            }
+            match rest {
+                Rest::TooLong => return self.first_piece(fill, format),
+                Rest::Unfinished { .. } if !self.is_reading() => return self.cut_short(fill, format),
+                Rest::Unfinished { may_grow_to } => {
+                    if fill.is_full() {
+                        fill.grow(may_grow_to);
+                    }
+                    self.read(&mut fill, ReadMode::Wait);
+                }
+            }
+        }
+    }
+
+    /// Moves `fill.whole` to the end of the last whole record, and says what follows it.
+    fn scan(&mut self, fill: &mut LineBuffer, format: &Format) -> Rest {
+        match format {
+            Format::Framed => return self.scan_frames(fill),
+            Format::Text => self.scan_lines(fill),
+            Format::Csv(_) => self.scan_rows(fill),
+        }
+        if matches!(self.end, End::Clean) {
+            // The last line needs no line end.
+            fill.whole = fill.filled;
+        }
+        let limit = self.settings.max_record_bytes;
+        if fill.rest().len() > limit { Rest::TooLong } else { Rest::Unfinished { may_grow_to: limit + 1 } }
+    }
+
+    fn scan_lines(&self, fill: &mut LineBuffer) {
+        if let Some(last) = memrchr(b'\n', fill.unscanned()) {
+            let end = fill.scanned + last + 1;
+            fill.lines_end(end, |bytes| memchr(b'\n', bytes).map(|at| at + 1));
+        }
+        fill.scanned = fill.filled;
+    }
+
+    fn scan_rows(&mut self, fill: &mut LineBuffer) {
+        let is_last = matches!(self.end, End::Clean);
+        if let Some((consumed, row_end)) = self.rows.skip_unquoted(fill.unscanned(), is_last) {
+            if let Some(row_end) = row_end {
+                let line_end = |bytes: &[u8]| memchr2(b'\n', b'\r', bytes).map(|at| at + line_end_len(&bytes[at..]));
+                fill.lines_end(fill.scanned + row_end, line_end);
+            }
+            fill.scanned += consumed;
+            return;
+        }
+        loop {
+            let scanned = self.rows.scan_row(fill.unscanned(), is_last);
+            fill.scanned += scanned.bytes;
+            if !scanned.row_ended {
+                return;
+            }
+            fill.record_ends(fill.scanned);
+        }
+    }
+
+    fn scan_frames(&mut self, fill: &mut LineBuffer) -> Rest {
+        while let Some(payload) = announced_length(fill.rest()) {
+            let frame = payload.saturating_add(FRAME_HEADER_BYTES);
+            if fill.rest().len() < frame {
+                // One beyond the limit that fits into the buffer is left to the decoder.
+                let fits = payload <= self.settings.max_record_bytes || frame <= fill.buffer.len();
+                return if fits { Rest::Unfinished { may_grow_to: frame } } else { Rest::TooLong };
+            }
+            fill.record_ends(fill.whole + frame);
+            self.frames += 1;
+        }
+        Rest::Unfinished { may_grow_to: FRAME_HEADER_BYTES }
+    }
+
+    /// What remains to be said when the input has ended within a record, or after the last one.
+    fn cut_short(&mut self, fill: LineBuffer, format: &Format) -> NextBlock {
+        let announced = announced_length(fill.bytes()).filter(|_| format.is_framed());
+        if matches!(self.end, End::Clean) && announced.is_some_and(|len| len > self.settings.max_record_bytes) {
+            // That it is too long comes first, that it is cut short second, whatever the size of the buffer.
+            return self.first_piece(fill, format);
+        }
+        self.finish(&fill, format)
+    }
+
+    /// The first piece of a record beyond the limit, with which the buffer begins.
+    fn first_piece(&mut self, fill: LineBuffer, format: &Format) -> NextBlock {
+        let len = match format {
+            Format::Text | Format::Csv(_) => {
+                self.oversized = Some(Oversized::Line);
+                fill.scanned
+            }
+            Format::Framed => {
+                let payload =
+                    announced_length(fill.bytes()).expect("a frame is oversized by what its header announces");
+                let whole = payload as u64 + FRAME_HEADER_BYTES as u64;
+                self.frames += 1;
+                self.frame_piece(&fill, self.offset, whole, whole)
+            }
+        };
+        let last = self.oversized.is_none();
+        self.hand_over(fill, len, format, Content::OversizedStart { last })
+    }
+
+    /// The next piece of a record beyond the limit.
+    fn next_piece(&mut self, mut fill: LineBuffer, oversized: Oversized, format: &Format) -> NextBlock {
+        let len = match oversized {
+            Oversized::Line => self.line_piece(&mut fill, format),
+            Oversized::Frame { start, whole, left } => {
+                while fill.filled == 0 && self.is_reading() {
+                    self.read(&mut fill, ReadMode::Wait);
+                }
+                self.frame_piece(&fill, start, whole, left)
+            }
+        };
+        if len == 0 {
+            return self.finish(&fill, format);
+        }
+        let last = self.oversized.is_none();
+        self.hand_over(fill, len, format, Content::OversizedRest { last })
+    }
+
+    /// How much of `fill` belongs to an oversized line or row; 0 at the end of the input.
+    fn line_piece(&mut self, fill: &mut LineBuffer, format: &Format) -> usize {
+        loop {
+            let line_end = match format {
+                Format::Csv(_) => {
+                    let scanned = self.rows.scan_row(fill.unscanned(), !self.is_reading());
+                    fill.scanned += scanned.bytes;
+                    scanned.row_ended
+                }
+                Format::Text | Format::Framed => {
+                    let line_feed = memchr(b'\n', fill.bytes());
+                    fill.scanned = line_feed.map_or(fill.filled, |at| at + 1);
+                    line_feed.is_some()
+                }
+            };
+            if line_end {
+                return fill.scanned;
+            }
+            if fill.scanned > 0 || !self.is_reading() {
+                self.oversized = Some(Oversized::Line);
+                return fill.scanned;
+            }
+            self.read(fill, ReadMode::Wait);
+        }
+    }
+
+    /// How much of `fill` belongs to an oversized frame of which `left` bytes are left; remembers what is left then.
+    fn frame_piece(&mut self, fill: &LineBuffer, start: u64, whole: u64, left: u64) -> usize {
+        let len = left.min(fill.filled as u64);
+        let left = left - len;
+        self.oversized = (left > 0).then_some(Oversized::Frame { start, whole, left });
+        len as usize
+    }
+
+    /// Hands over the first `len` bytes of `fill` and keeps the others for the next block.
+    fn hand_over(&mut self, fill: LineBuffer, len: usize, format: &Format, content: Content) -> NextBlock {
+        self.carry.extend_from_slice(&fill.bytes()[len..]);
+        if content == Content::Records || self.oversized.is_none() {
+            // The next block begins with a record, whose beginning is scanned again.
+            self.rows = RowScanner::FieldStart;
+        }
+        let offset = self.offset;
+        self.offset += len as u64;
+        let LineBuffer { buffer, mut cuts, .. } = fill;
+        cuts.retain(|&cut| cut < len);
+        Some(Ok(Block { input: Arc::clone(&self.input), offset, format: format.clone(), content, buffer, len, cuts }))
+    }
+
+    /// What remains to be said when no whole record is left: nothing, or how the input is damaged.
+    fn finish(&mut self, fill: &LineBuffer, format: &Format) -> NextBlock {
+        let read = self.offset + fill.filled as u64;
+        match std::mem::replace(&mut self.end, End::Reported) {
+            End::Failed(cause) => {
+                Some(Err(InputError::Read { input: Arc::clone(&self.input.name), byte: read, cause }))
+            }
+            End::Clean if format.is_framed() => {
+                let (frame, start, whole) = match self.oversized.take() {
+                    Some(Oversized::Frame { start, whole, .. }) => (self.frames, start, whole),
+                    _ if fill.filled == 0 => return None,
+                    _ => {
+                        let payload = announced_length(fill.bytes()).unwrap_or(0);
+                        (self.frames + 1, self.offset, payload as u64 + FRAME_HEADER_BYTES as u64)
+                    }
+                };
+                let at = self.location(RecordNumber::Frame(frame), start);
+                Some(Err(InputError::CutFrame { at, present: read - start, whole }))
+            }
+            End::Clean | End::NotYet | End::Reported => None,
+        }
+    }
+
+    fn location(&self, record: RecordNumber, byte: u64) -> Location {
+        Location { input: Arc::clone(&self.input.name), record, byte: Some(byte) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+//! CSV: where rows end, what the header says, and the fields of a row, as RFC 4180 has them.
+//!
+//! A quote opens a quoted field only at the beginning of a field. A quote anywhere else spoils its own row and no other:
+//! the row ends where it would without it. A line feed, a carriage return, or both together end a row outside quotes.
+
+use memchr::{memchr, memchr_iter, memchr3, memrchr2};
+
+use super::block::InputLabel;
+use crate::escape::Quoted;
+use crate::record::field::trim;
+use crate::record::{Bytes, CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Columns, RecordError, SourceKind, Span};
+
+/// A header has at most this many columns.
+const MAX_COLUMNS: usize = 1 << 12;
+
+/// Conversions need the first columns of [`CONVERSION_COLUMNS`] in any case, the others only for some types.
+const REQUIRED_CONVERSION_COLUMNS: usize = 3;
+
+/// How many columns of the header an error message names.
+const LISTED_COLUMNS: usize = 10;
+
+/// The header row of a table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The row verbatim, with its line end.
+    pub raw: Vec<u8>,
+    /// How many lines of the input end with it: its own, and blank ones before it.
+    pub lines: u64,
+    /// How many columns it has.
+    width: usize,
+    /// For each column that a record needs, its index in a row.
+    columns: [Option<usize>; CONVERSION_COLUMNS.len()],
+    /// How many fields at the beginning of a row contain all columns that a record needs.
+    pub(super) kept_fields: usize,
+}
+
+impl Header {
+    /// Parses a header row that follows so many blank lines of the input.
+    pub(super) fn parse(raw: &[u8], input: &InputLabel, lines_before: u64) -> Result<Self, String> {
+        let (mut scratch, mut row) = (Vec::new(), RowFields::default());
+        row.split(raw, 0, MAX_COLUMNS, &mut scratch);
+        if !row.well_quoted {
+            return Err("a quoted name is not closed, or there is text before or after its quotes".to_owned());
+        }
+        if row.width > MAX_COLUMNS {
+            return Err(format!("it has more than {MAX_COLUMNS} columns"));
+        }
+        let bytes = Bytes { block: raw, scratch: &scratch };
+        let names: Vec<&[u8]> = row.fields.iter().map(|&field| trim(bytes.get(field))).collect();
+        let (wanted, required) = match input.source {
+            SourceKind::Loyalty => (CUSTOMER_COLUMNS.as_slice(), CUSTOMER_COLUMNS.len()),
+            SourceKind::Conversions => (CONVERSION_COLUMNS.as_slice(), REQUIRED_CONVERSION_COLUMNS),
+            SourceKind::Interleaved => return Err("an interleaved stream cannot be CSV".to_owned()),
+        };
+        let mut columns = [None; CONVERSION_COLUMNS.len()];
+        for (index, (name, column)) in wanted.iter().zip(&mut columns).enumerate() {
+            let mut places = (0..names.len()).filter(|&place| names[place] == name.as_bytes());
+            *column = places.next();
+            if column.is_none() && index < required {
+                return Err(missing_column(name, &names));
+            }
+            if places.next().is_some() {
+                return Err(format!("it has more than one column \"{name}\""));
+            }
+        }
+        let kept_fields = columns.iter().flatten().max().map_or(0, |last| last + 1);
+        let lines = lines_before + lines_of(raw);
+        Ok(Self { raw: raw.to_vec(), lines, width: row.width, columns, kept_fields })
+    }
+
+    /// The columns that a record needs of a row with this many fields, of which `field` gives one by its index.
+    ///
+    /// # Errors
+    /// When the row has more or fewer fields than the header.
+    #[inline]
+    pub(super) fn columns<'a>(&self, width: usize, field: impl Fn(usize) -> Span) -> Result<Columns, RecordError<'a>> {
+        if width != self.width {
+            return Err(RecordError::WrongWidth { header: self.width as u32, row: width as u32 });
+        }
+        Ok(self.columns.map(|index| index.map(&field)))
+    }
+}
+
+fn missing_column(name: &str, names: &[&[u8]]) -> String {
+    let found: Vec<_> = names.iter().take(LISTED_COLUMNS).map(|name| Quoted(name).to_string()).collect();
+    let hint = match names {
+        [one] if one.contains(&b';') || one.contains(&b'\t') => "; columns are separated by commas only",
+        _ => "",
+    };
+    format!("it has no column \"{name}\", only {}{hint}", found.join(", "))
+}
+
+/// How many lines a row has. A row that ends without a line feed is a line, too.
+pub(super) fn lines_of(raw: &[u8]) -> u64 {
+    memchr_iter(b'\n', raw).count() as u64 + u64::from(!raw.ends_with(b"\n"))
+}
+
+/// Finds where rows end in bytes that arrive in pieces: the state between two bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum RowScanner {
+    /// At the beginning of a field, where a quote opens a quoted one.
+    #[default]
+    FieldStart,
+    Unquoted,
+    Quoted,
+    /// After a quote in a quoted field, which closes it unless another quote follows.
+    QuoteInQuoted,
+}
+
+/// How far a [`RowScanner`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scanned {
+    /// How many bytes it consumed. It leaves a last carriage return, whose line feed may still arrive.
+    pub bytes: usize,
+    /// Whether a row ended there.
+    pub row_ended: bool,
+}
+
+impl RowScanner {
+    /// Consumes `bytes` up to the end of the row. `is_last` says that no more bytes will come.
+    pub(super) fn scan_row(&mut self, bytes: &[u8], is_last: bool) -> Scanned {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            match (*self, byte) {
+                (Self::Quoted, _) => match memchr(b'"', &bytes[at..]) {
+                    Some(len) => {
+                        at += len + 1;
+                        *self = Self::QuoteInQuoted;
+                    }
+                    None => at = bytes.len(),
+                },
+                (_, b'\r') if at + 1 == bytes.len() && !is_last => return Scanned { bytes: at, row_ended: false },
+                (_, b'\n' | b'\r') => {
+                    *self = Self::FieldStart;
+                    return Scanned { bytes: at + line_end_len(&bytes[at..]), row_ended: true };
+                }
+                (Self::FieldStart | Self::QuoteInQuoted, b'"') => {
+                    *self = Self::Quoted;
+                    at += 1;
+                }
+                (_, b',') => {
+                    *self = Self::FieldStart;
+                    at += 1;
+                }
+                _ => {
+                    *self = Self::Unquoted;
+                    at += unquoted_len(&bytes[at..]);
+                }
+            }
+        }
+        Scanned { bytes: bytes.len(), row_ended: false }
+    }
+
+    /// Consumes all of `bytes` if that is possible without looking at every field: there is no quote, and no quoted field
+    /// is open. Returns how many bytes were consumed, and the end of the last row in them.
+    pub(super) fn skip_unquoted(&mut self, bytes: &[u8], is_last: bool) -> Option<(usize, Option<usize>)> {
+        if *self == Self::Quoted || memchr(b'"', bytes).is_some() {
+            return None;
+        }
+        let consumed = bytes.len() - usize::from(bytes.ends_with(b"\r") && !is_last);
+        let row_end = memrchr2(b'\n', b'\r', &bytes[..consumed]).map(|at| at + 1);
+        *self = match bytes[..consumed].last() {
+            None => *self,
+            Some(b',' | b'\n' | b'\r') => Self::FieldStart,
+            Some(_) => Self::Unquoted,
+        };
+        Some((consumed, row_end))
+    }
+}
+
+/// The length of the line end at the beginning of `bytes`: a line feed, a carriage return, or both.
+pub(super) fn line_end_len(bytes: &[u8]) -> usize {
+    if bytes.starts_with(b"\r\n") { 2 } else { 1 }
+}
+
+/// The bytes before the next comma or line end.
+fn unquoted_len(bytes: &[u8]) -> usize {
+    memchr3(b',', b'\n', b'\r', bytes).unwrap_or(bytes.len())
+}
+
+/// The fields of one row. Its list is recycled from row to row.
+#[derive(Debug, Default)]
+pub(super) struct RowFields {
+    /// The first fields.
+    pub fields: Vec<Span>,
+    /// How many fields there are.
+    pub width: usize,
+    /// Whether quotes are only around whole fields, and doubled inside them.
+    pub well_quoted: bool,
+}
+
+impl RowFields {
+    /// Splits the row that begins at `start` in `bytes` and keeps its first `keep` fields, unescaped in `scratch` where they
+    /// contain doubled quotes. Returns where the row ends, after its line end.
+    pub(super) fn split(&mut self, bytes: &[u8], start: usize, keep: usize, scratch: &mut Vec<u8>) -> usize {
+        self.fields.clear();
+        self.width = 0;
+        self.well_quoted = true;
+        let mut at = start;
+        loop {
+            let (field, end) = if bytes.get(at) == Some(&b'"') {
+                self.quoted_field(bytes, at + 1, scratch)
+            } else {
+                let end = at + unquoted_len(&bytes[at..]);
+                self.well_quoted &= memchr(b'"', &bytes[at..end]).is_none();
+                (Span::in_block(at, end), end)
+            };
+            if self.width < keep {
+                self.fields.push(field);
+            }
+            self.width += 1;
+            match bytes.get(end) {
+                Some(b',') => at = end + 1,
+                Some(_) => return end + line_end_len(&bytes[end..]),
+                None => return end,
+            }
+        }
+    }
+
+    /// The field whose opening quote is before `start`, and where the separator after it is.
+    fn quoted_field(&mut self, bytes: &[u8], start: usize, scratch: &mut Vec<u8>) -> (Span, usize) {
+        let (mut at, mut is_escaped) = (start, false);
+        let close = loop {
+            let Some(quote) = memchr(b'"', &bytes[at..]) else {
+                self.well_quoted = false;
+                return (Span::in_block(start, bytes.len()), bytes.len());
+            };
+            let quote = at + quote;
+            if bytes.get(quote + 1) != Some(&b'"') {
+                break quote;
+            }
+            is_escaped = true;
+            at = quote + 2;
+        };
+        let end = close + 1 + unquoted_len(&bytes[close + 1..]);
+        self.well_quoted &= end == close + 1;
+        let field = if is_escaped { unescape(&bytes[start..close], scratch) } else { Span::in_block(start, close) };
+        (field, end)
+    }
+}
+
+/// Appends `field` to `scratch` with one quote for each two.
+fn unescape(field: &[u8], scratch: &mut Vec<u8>) -> Span {
+    let start = scratch.len();
+    let mut rest = field;
+    while let Some(quote) = memchr(b'"', rest) {
+        scratch.extend_from_slice(&rest[..=quote]);
+        rest = &rest[quote + 2..];
+    }
+    scratch.extend_from_slice(rest);
+    Span::in_scratch(start, scratch.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every row of `bytes`: its raw length, its fields, whether it is well quoted.
+    fn rows(bytes: &[u8]) -> Vec<(usize, Vec<Vec<u8>>, bool)> {
+        let (mut row, mut rows, mut at) = (RowFields::default(), Vec::new(), 0);
+        while at < bytes.len() {
+            let mut scratch = Vec::new();
+            let end = row.split(bytes, at, usize::MAX, &mut scratch);
+            let spans = Bytes { block: bytes, scratch: &scratch };
+            let fields = row.fields.iter().map(|&field| spans.get(field).to_vec()).collect();
+            rows.push((end - at, fields, row.well_quoted));
+            at = end;
+        }
+        rows
+    }
+
+    /// The raw lengths of the rows of `bytes`, which arrive in pieces of this size.
+    fn scanned(bytes: &[u8], piece: usize) -> Vec<usize> {
+        let (mut scanner, mut lengths) = (RowScanner::default(), Vec::new());
+        let (mut row, mut at, mut arrived) = (0, 0, 0);
+        while at < bytes.len() {
+            let is_last = arrived == bytes.len();
+            let Scanned { bytes: consumed, row_ended } = scanner.scan_row(&bytes[at..arrived], is_last);
+            at += consumed;
+            if row_ended {
+                lengths.push(at - row);
+                row = at;
+            } else {
+                arrived = bytes.len().min(arrived + piece);
+            }
+        }
+        lengths.extend((row < at).then_some(at - row));
+        lengths
+    }
+
+    #[test]
+    fn fields_are_unquoted_as_rfc_4180_says() {
+        let bytes = b"a,\"b \"\"q\"\", c\"\r\n\"multi\nline\",x\ny,z";
+        let row = |len, fields: [&[u8]; 2]| (len, fields.map(<[u8]>::to_vec).to_vec(), true);
+        assert_eq!(
+            rows(bytes),
+            [row(16, [b"a", b"b \"q\", c"]), row(15, [b"multi\nline", b"x"]), row(3, [b"y", b"z"])]
+        );
+    }
+
+    #[test]
+    fn a_misplaced_quote_spoils_its_own_row_only() {
+        for row in ["a,b\"c\n", "\"a\"b,c\n", "a,\"b\" \n", "a,\"\"\"\n", "\"a,b\n\"x,y\n"] {
+            assert!(!rows(row.as_bytes())[0].2, "{row}");
+        }
+        for row in ["\"\",b\n", "a,\"b \"\"c\"\"\"\r\n", "\"a\nb\",\n", "a,\"b\""] {
+            assert!(rows(row.as_bytes())[0].2, "{row}");
+        }
+        let good = |bytes: &[u8]| rows(bytes).iter().map(|(.., good)| *good).collect::<Vec<_>>();
+        assert_eq!(good(b"a,b\"c\nd,e\n"), [false, true]);
+    }
+
+    #[test]
+    fn fields_beyond_those_kept_are_counted() {
+        let mut row = RowFields::default();
+        row.split(b"first,second,,\n", 0, 1, &mut Vec::new());
+        assert_eq!((row.fields.len(), row.width), (1, 4));
+    }
+
+    proptest! {
+        #[test]
+        fn the_scanner_finds_the_rows_that_are_split(bytes in "[a,\"\r\n]{0,40}", piece in 1_usize..9) {
+            let bytes = bytes.as_bytes();
+            let lengths: Vec<usize> = rows(bytes).iter().map(|(len, ..)| *len).collect();
+            prop_assert_eq!(scanned(bytes, piece), lengths);
+        }
+
+        #[test]
+        fn well_quoted_rows_are_those_of_the_csv_crate(rows in prop::collection::vec(prop::collection::vec("[a ,\"\n]{0,6}", 1..5), 1..6)) {
+            let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+            rows.iter().for_each(|row| writer.write_record(row).unwrap());
+            let bytes = writer.into_inner().unwrap();
+            let split: Vec<_> = self::rows(&bytes).into_iter().map(|(_, fields, good)| (fields, good)).collect();
+            let expected: Vec<_> = rows
+                .iter()
+                .map(|row| (row.iter().map(|field| field.as_bytes().to_vec()).collect::<Vec<_>>(), true))
+                .collect();
+            prop_assert_eq!(split, expected);
+        }
+
+        #[test]
+        fn skipping_unquoted_bytes_ends_in_the_state_of_scanning_them(bytes in "[a,\r\n]{0,20}", is_last: bool) {
+            let bytes = bytes.as_bytes();
+            let (mut scanning, mut at, mut row_end) = (RowScanner::default(), 0, None);
+            loop {
+                let scanned = scanning.scan_row(&bytes[at..], is_last);
+                at += scanned.bytes;
+                if !scanned.row_ended {
+                    break;
+                }
+                row_end = Some(at);
+            }
+            let mut skipping = RowScanner::default();
+            prop_assert_eq!(skipping.skip_unquoted(bytes, is_last), Some((at, row_end)));
+            prop_assert_eq!(skipping, scanning);
+        }
+    }
+}

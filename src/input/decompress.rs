@@ -1,0 +1,272 @@
+//! Decompresses gzip and zstd on the fly. Nothing outside this file knows whether an input was compressed.
+//!
+//! Archives of several members are read to their end. A compressed live pipe is answered as a plain one is, as far as its
+//! writer flushes.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flate2::bufread::GzDecoder;
+
+use super::format::{Compression, Peek, compression};
+use super::source::{ByteSource, PeekedSource, ReadMode};
+
+/// The largest window of a zstd archive, as a power of two: 128 MiB, the limit of `zstd` itself by default. `zstd --long` and
+/// its highest levels need that much; the usual levels need at most 8 MiB.
+const MAX_WINDOW_LOG: u32 = 27;
+
+/// How many compressed bytes are read at once.
+const COMPRESSED_BYTES: usize = 256 << 10;
+
+/// `source` as it is, or decompressed when it begins like an archive.
+///
+/// # Errors
+/// When its first bytes cannot be read, or there is no memory for a decompressor.
+pub(super) fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
+    let source = PeekedSource::peek(source, |head| compression(head) == Peek::TooShort)?;
+    let Peek::Known(Some(compression)) = compression(source.head()) else { return Ok(Box::new(source)) };
+    let waits = Arc::new(AtomicBool::new(true));
+    let reader = BlockingReader { source, waits: Arc::clone(&waits) };
+    let compressed = BufReader::with_capacity(COMPRESSED_BYTES, reader);
+    Ok(match compression {
+        Compression::Gzip => Box::new(Decompressor { decoder: GzipMembers::new(compressed), waits, format: "gzip" }),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
+            Box::new(Decompressor { decoder, waits, format: "zstd" })
+        }
+    })
+}
+
+/// Lets a decoder, which does not know of read modes, read from a source in the mode of the moment.
+struct BlockingReader {
+    source: PeekedSource,
+    waits: Arc<AtomicBool>,
+}
+
+impl Read for BlockingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let waits = self.waits.load(Ordering::Relaxed);
+        self.source.read(buffer, if waits { ReadMode::Wait } else { ReadMode::NoWait })
+    }
+}
+
+/// A decoder as a source. Both decoders can be asked again after their own source had nothing.
+struct Decompressor<D> {
+    decoder: D,
+    waits: Arc<AtomicBool>,
+    format: &'static str,
+}
+
+impl<D: Read + Send> ByteSource for Decompressor<D> {
+    fn read(&mut self, buffer: &mut [u8], mode: ReadMode) -> io::Result<usize> {
+        self.waits.store(mode == ReadMode::Wait, Ordering::Relaxed);
+        self.decoder.read(buffer).map_err(|error| {
+            let reason = match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return error,
+                io::ErrorKind::UnexpectedEof => {
+                    format!("the {} data ends early (bytes are counted decompressed; was it cut short?)", self.format)
+                }
+                _ if error.to_string().contains("too much memory") => {
+                    "the zstd data needs a window of more than 128 MiB; decompress it first (zstd -d --long=31)".into()
+                }
+                _ => format!("the {} data is damaged (bytes are counted decompressed): {error}", self.format),
+            };
+            io::Error::new(error.kind(), reason)
+        })
+    }
+}
+
+/// Decompresses all members of a gzip archive. Can be asked again after its source had nothing.
+///
+/// Tapes and block devices pad an archive with zeros, which `gzip` ignores, and so does this. Anything else after a member
+/// has to be another member.
+struct GzipMembers<R>(GzipState<R>);
+
+enum GzipState<R> {
+    Member(Box<GzDecoder<R>>),
+    Between(R),
+    Padding(R),
+    /// Only while one of the others replaces another.
+    Moving,
+}
+
+impl<R: BufRead> GzipMembers<R> {
+    fn new(compressed: R) -> Self {
+        Self(GzipState::Member(Box::new(GzDecoder::new(compressed))))
+    }
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let first = match &mut self.0 {
+                GzipState::Member(decoder) => match decoder.read(buffer)? {
+                    0 => None,
+                    count => return Ok(count),
+                },
+                GzipState::Between(compressed) => match compressed.fill_buf()?.first() {
+                    None => return Ok(0),
+                    Some(&first) => Some(first),
+                },
+                GzipState::Padding(compressed) => return skip_zeros(compressed),
+                GzipState::Moving => unreachable!("a state is replaced at once"),
+            };
+            self.0 = match (std::mem::replace(&mut self.0, GzipState::Moving), first) {
+                (GzipState::Member(decoder), _) => GzipState::Between(decoder.into_inner()),
+                (GzipState::Between(compressed), Some(0)) => GzipState::Padding(compressed),
+                (GzipState::Between(compressed), _) => GzipState::Member(Box::new(GzDecoder::new(compressed))),
+                (state, _) => state,
+            };
+        }
+    }
+}
+
+fn skip_zeros(compressed: &mut impl BufRead) -> io::Result<usize> {
+    loop {
+        let zeros = compressed.fill_buf()?;
+        let len = zeros.len();
+        if len == 0 {
+            return Ok(0);
+        }
+        if zeros.iter().any(|&byte| byte != 0) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "there is something after the zeros at its end"));
+        }
+        compressed.consume(len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        zstd::stream::encode_all(bytes, 1).unwrap()
+    }
+
+    fn read_all(compressed: Vec<u8>) -> Result<Vec<u8>, String> {
+        let mut source = decompressed(Box::new(Cursor::new(compressed))).unwrap();
+        let (mut all, mut buffer) = (Vec::new(), [0; 7]);
+        loop {
+            match source.read(&mut buffer, ReadMode::Wait).map_err(|error| error.to_string())? {
+                0 => return Ok(all),
+                count => all.extend(&buffer[..count]),
+            }
+        }
+    }
+
+    #[test]
+    fn plain_input_is_not_changed() {
+        for bytes in [&b""[..], b"\x1f", b"\x28\xb5\x2f", b"\x28\xb5 and more", b"plain", b"P", b"P*M", b"P*Mx"] {
+            assert_eq!(read_all(bytes.to_vec()).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn all_members_of_an_archive_are_read() {
+        assert_eq!(read_all([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(), b"one two");
+        assert_eq!(read_all([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(), b"one two");
+    }
+
+    #[test]
+    fn a_skippable_frame_begins_an_archive() {
+        let skipped = b"\x50\x2a\x4d\x18\x02\0\0\0xx".to_vec();
+        assert_eq!(read_all([skipped, zstd(b"text")].concat()).unwrap(), b"text");
+    }
+
+    #[test]
+    fn an_archive_cut_at_any_byte_is_an_error() {
+        for whole in [gzip(b"some text, some text"), zstd(b"some text, some text")] {
+            for len in 4..whole.len() {
+                let message = read_all(whole[..len].to_vec()).unwrap_err();
+                assert!(message.contains("data ends early"), "{len}: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_after_an_archive_are_ignored() {
+        let zeros = vec![0; 2 * COMPRESSED_BYTES];
+        assert_eq!(read_all([gzip(b"one "), gzip(b"two"), zeros.clone()].concat()).unwrap(), b"one two");
+        for rest in [&b"\0more"[..], b"more", &gzip(b"two")] {
+            let padded = if rest == b"more" { Vec::new() } else { zeros.clone() };
+            let message = read_all([&gzip(b"one"), &padded, rest].concat()).unwrap_err();
+            assert!(message.starts_with("the gzip data "), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_archive_is_an_error() {
+        let mut damaged = gzip(b"some text, some text");
+        let checksum = damaged.len() - 6;
+        damaged[checksum] ^= 1;
+        assert!(read_all(damaged).unwrap_err().starts_with("the gzip data is damaged"));
+    }
+
+    /// A pipe that has only what was pushed.
+    struct Live(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl ByteSource for Live {
+        fn read(&mut self, buffer: &mut [u8], mode: ReadMode) -> io::Result<usize> {
+            let mut waiting = self.0.lock().unwrap();
+            let count = waiting.len().min(buffer.len());
+            if count == 0 {
+                assert_eq!(mode, ReadMode::NoWait, "this test must not wait");
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            buffer[..count].copy_from_slice(&waiting[..count]);
+            waiting.drain(..count);
+            Ok(count)
+        }
+    }
+
+    /// The output of a compressor once `text` was written to it and flushed.
+    fn flushed<E: Write>(compressor: &mut E, text: &[u8], out: fn(&mut E) -> &mut Vec<u8>) -> Vec<u8> {
+        compressor.write_all(text).unwrap();
+        compressor.flush().unwrap();
+        std::mem::take(out(compressor))
+    }
+
+    #[test]
+    fn a_compressed_pipe_yields_what_its_writer_flushed() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        let [first, second] = [b"one", b"two"].map(|text| flushed(&mut gzip, text, GzEncoder::get_mut));
+        let gzip = (first, second, gzip.finish().unwrap());
+        let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        let [first, second] =
+            [b"one", b"two"].map(|text| flushed(&mut zstd, text, zstd::stream::write::Encoder::get_mut));
+        let zstd = (first, second, zstd.finish().unwrap());
+        for (first, second, end) in [gzip, zstd] {
+            let pipe = Arc::new(std::sync::Mutex::new(first));
+            let mut source = decompressed(Box::new(Live(Arc::clone(&pipe)))).unwrap();
+            let mut read = || {
+                let mut buffer = [0; 64];
+                let readn = source.read(&mut buffer, ReadMode::NoWait);
+                readn.map(|count| buffer[..count].to_vec()).map_err(|error| error.kind())
+            };
+            assert_eq!(read().unwrap(), b"one");
+            assert_eq!(read().unwrap_err(), io::ErrorKind::WouldBlock);
+            pipe.lock().unwrap().extend(second);
+            assert_eq!(read().unwrap(), b"two");
+            assert_eq!(read().unwrap_err(), io::ErrorKind::WouldBlock);
+            pipe.lock().unwrap().extend(end);
+            // The end of the archive is not yet the end of the pipe.
+            assert_eq!(read().unwrap_err(), io::ErrorKind::WouldBlock);
+        }
+    }
+}

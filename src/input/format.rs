@@ -1,0 +1,192 @@
+//! What the first bytes of an input say about it, and how records of each format are delimited.
+
+use std::io;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+
+use super::csv::Header;
+use super::source::{ByteSource, PeekedSource};
+use crate::record::field::trim;
+
+/// What the user says about the format of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum InputFormat {
+    /// Detect text or frames from the first byte: text does not begin with 0x00, a frame below 16 MiB does
+    #[default]
+    Auto,
+    /// One record a line
+    Text,
+    /// Each record after its length, 4 bytes, big-endian
+    Framed,
+    /// CSV with a header row. A list has the columns email, fb_user, insta_user and gender; conversions have promo,
+    /// conversion and email, and where, items and total_cost as far as rows need them. Columns may be in any order, other
+    /// columns are ignored
+    Csv,
+}
+
+/// How the records of an input are delimited and split into fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// One record a line, fields separated by commas. The last line feed may be missing.
+    Text,
+    /// A 4-byte big-endian length, then that many bytes, which are as a line of text.
+    Framed,
+    /// Rows of a table with this header.
+    Csv(Arc<Header>),
+}
+
+impl Format {
+    /// Whether records are frames, which are numbered as such, and not lines.
+    pub const fn is_framed(&self) -> bool {
+        matches!(self, Self::Framed)
+    }
+}
+
+/// The bytes of a frame's header: the length of the payload, big-endian.
+pub(super) const FRAME_HEADER_BYTES: usize = 4;
+
+/// May precede text and is no part of it.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a record of text or CSV is skipped: a line that contains only white space.
+#[inline]
+pub fn is_blank(record: &[u8]) -> bool {
+    trim(record).is_empty()
+}
+
+/// A frame in a block of whole frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Where the payload begins.
+    pub payload: usize,
+    /// Where the frame ends.
+    pub end: usize,
+}
+
+/// The frame that begins at `start` in `bytes`, which are whole frames.
+#[inline]
+pub fn frame_at(bytes: &[u8], start: usize) -> Frame {
+    let length = announced_length(&bytes[start..]).expect("a block contains whole frames");
+    let payload = start + FRAME_HEADER_BYTES;
+    Frame { payload, end: payload + length }
+}
+
+/// The payload length that the header at the beginning of `bytes` announces, if the header is complete.
+#[inline]
+pub(super) fn announced_length(bytes: &[u8]) -> Option<usize> {
+    bytes.first_chunk::<FRAME_HEADER_BYTES>().map(|header| u32::from_be_bytes(*header) as usize)
+}
+
+/// Appends a frame to `out`: the length of what `payload` appends, then that.
+pub fn push_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
+    payload(out);
+    let length = out.len() - start - FRAME_HEADER_BYTES;
+    let length = u32::try_from(length).expect("a record is at most 1 GiB long, and so is its answer");
+    out[start..start + FRAME_HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
+}
+
+/// The length at the beginning of `frame`, if it is a piece of text instead.
+pub fn text_as_length(frame: &[u8]) -> Option<&[u8]> {
+    let length = frame.get(..FRAME_HEADER_BYTES)?;
+    length.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n')).then_some(length)
+}
+
+/// How an input is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    Gzip,
+    Zstd,
+}
+
+/// What the first bytes of an input say about something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peek<T> {
+    Known(T),
+    /// More bytes are needed.
+    TooShort,
+}
+
+/// How an input that begins with `head` is compressed, by its magic number.
+pub(super) const fn compression(head: &[u8]) -> Peek<Option<Compression>> {
+    match head {
+        [0x1f, 0x8b, ..] => Peek::Known(Some(Compression::Gzip)),
+        // A frame, or a skippable one, with which parallel compressors begin.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Peek::Known(Some(Compression::Zstd)),
+        [] | [0x1f | 0x28 | 0x50..=0x5f] | [0x28, 0xb5] | [0x50..=0x5f, 0x2a] => Peek::TooShort,
+        [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a, 0x4d] => Peek::TooShort,
+        _ => Peek::Known(None),
+    }
+}
+
+/// Whether an input that begins like this is decompressed.
+pub fn looks_compressed(head: &[u8]) -> bool {
+    matches!(compression(head), Peek::Known(Some(_)))
+}
+
+/// Whether an input is UTF-16: a mark, and a first character of the Latin alphabet.
+const fn is_utf16(head: &[u8]) -> Peek<bool> {
+    match head {
+        [0xff, 0xfe, _, 0, ..] | [0xfe, 0xff, 0, ..] => Peek::Known(true),
+        [] | [0xff | 0xfe] | [0xff, 0xfe] | [0xff, 0xfe, _] | [0xfe, 0xff] => Peek::TooShort,
+        _ => Peek::Known(false),
+    }
+}
+
+/// `source` as it is, unless it is UTF-16 text. Each character of such text takes two bytes, so that every record would be
+/// bad for a reason that says nothing.
+///
+/// # Errors
+/// When it is UTF-16, or its first bytes cannot be read.
+pub(super) fn refuse_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
+    let source = PeekedSource::peek(source, |head| is_utf16(head) == Peek::TooShort)?;
+    if is_utf16(source.head()) == Peek::Known(true) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "this is UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)",
+        ));
+    }
+    Ok(Box::new(source))
+}
+
+/// Whether text that begins like this would be read as something else, or lose its beginning: it looks like an archive,
+/// UTF-16, a byte-order mark, or the length of a frame. A byte-order mark before it helps.
+pub fn is_ambiguous_as_text(text: &[u8]) -> bool {
+    looks_compressed(text)
+        || is_utf16(text) == Peek::Known(true)
+        || text.starts_with(BYTE_ORDER_MARK)
+        || text.starts_with(b"\0")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn frames_may_contain_line_feeds_and_nothing() {
+        let bytes = b"\0\0\0\x03a\nb\0\0\0\0";
+        assert_eq!(frame_at(bytes, 0), Frame { payload: 4, end: 7 });
+        assert_eq!(frame_at(bytes, 7), Frame { payload: 11, end: 11 });
+        let mut out = Vec::new();
+        push_frame(&mut out, |out| out.extend_from_slice(b"a\nb"));
+        push_frame(&mut out, |_| ());
+        assert_eq!(out, bytes);
+    }
+
+    #[test]
+    fn only_utf_16_is_refused() {
+        let refused = |bytes: &'static [u8]| refuse_utf16(Box::new(Cursor::new(bytes))).is_err();
+        for utf_16 in [&b"\xff\xfea\0@\0"[..], b"\xfe\xff\0a\0@", b"\xff\xfe\n\0"] {
+            assert!(refused(utf_16), "{utf_16:?}");
+        }
+        for other in
+            [&b""[..], b"\xff", b"\xff\xfe", b"\xff\xfea", b"\xff\xfeab", b"\xfe\xffa", b"a@x", b"\xef\xbb\xbfa"]
+        {
+            assert!(!refused(other), "{other:?}");
+        }
+    }
+}

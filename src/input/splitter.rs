@@ -1,0 +1,344 @@
+//! Splits a part of a block into records, their fields, and decodes them: what a thread does with its slice.
+//!
+//! Fields are found in one pass over the bytes. Only a CSV part that contains a quote or a lone carriage return is split
+//! row by row. A field that must be unescaped goes to the scratch buffer, everything else stays in the block.
+
+use std::ops::{ControlFlow, Range};
+
+use memchr::{memchr, memchr_iter};
+use wide::u8x16;
+
+use super::block::Block;
+use super::csv::{Header, RowFields, lines_of};
+use super::format::{Format, frame_at};
+use crate::record::field::TextFields;
+use crate::record::{Bytes, DecodedRecord, Decoder, RecordError, Span};
+
+/// Where a record is in its block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Where the record begins, without a frame's header.
+    pub start: usize,
+    /// Where it ends, without line feed.
+    pub end: usize,
+    /// The record verbatim, with line feed or header.
+    pub raw: Range<usize>,
+    /// How many lines of the input it has; a frame counts as one.
+    pub lines: u32,
+}
+
+/// Splits parts of blocks. Its buffers are recycled from part to part.
+#[derive(Debug, Default)]
+pub struct RecordSplitter {
+    separators: Vec<u32>,
+    row: RowFields,
+    /// The fields that had to be unescaped.
+    scratch: Vec<u8>,
+}
+
+/// What a record was decoded to.
+pub type Decoded<'a> = Result<DecodedRecord, RecordError<'a>>;
+
+/// Receives the records of a part, in order.
+pub trait RecordVisitor {
+    /// Receives a record, the bytes that its spans point into, and what it was decoded to. Breaks to end the visit.
+    fn visit(&mut self, record: RawRecord, bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()>;
+}
+
+impl RecordSplitter {
+    /// The unescaped fields of the part that was split last.
+    pub fn scratch(&self) -> &[u8] {
+        &self.scratch
+    }
+
+    /// Decodes the records in `range` of `block`, which begins and ends at record boundaries, until the visitor breaks.
+    pub fn decode(
+        &mut self,
+        block: &Block,
+        range: Range<usize>,
+        decoder: &Decoder,
+        visitor: &mut impl RecordVisitor,
+    ) -> ControlFlow<()> {
+        self.scratch.clear();
+        let (bytes, start) = (&block.bytes()[..range.end], range.start);
+        match &block.format {
+            Format::Text => self.lines(bytes, start, |record, commas| {
+                let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
+                visitor.visit(record, fields.bytes(), decoder.decode_text(&fields))
+            }),
+            Format::Framed => self.frames(bytes, start, |record, commas| {
+                let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
+                visitor.visit(record, fields.bytes(), decoder.decode_text(&fields))
+            }),
+            Format::Csv(header) if is_unquoted(&bytes[start..]) => self.lines(bytes, start, |record, commas| {
+                let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
+                let decoded = decoder.check_length(record.end - record.start).and_then(|()| {
+                    let field = |index| fields.get(index).expect("an index below the header's width");
+                    decoder.decode_columns(fields.bytes(), &header.columns(fields.count(), field)?)
+                });
+                visitor.visit(record, fields.bytes(), decoded)
+            }),
+            Format::Csv(header) => self.rows(bytes, start, header, decoder, visitor),
+        }
+    }
+
+    /// Visits lines, each with the positions of its commas.
+    #[inline(always)]
+    fn lines<F>(&mut self, bytes: &[u8], mut start: usize, mut visit: F) -> ControlFlow<()>
+    where
+        F: FnMut(RawRecord, &[u32]) -> ControlFlow<()>,
+    {
+        let separators = find_separators(bytes, start..bytes.len(), b'\n', &mut self.separators);
+        let mut next = 0;
+        while start < bytes.len() {
+            let first = next;
+            while separators.get(next).is_some_and(|&at| bytes[at as usize] == b',') {
+                next += 1;
+            }
+            // The last line may lack its line feed.
+            let end = separators.get(next).map_or(bytes.len(), |&line_feed| line_feed as usize);
+            let raw = start..bytes.len().min(end + 1);
+            start = raw.end;
+            visit(RawRecord { start: raw.start, end, raw, lines: 1 }, &separators[first..next])?;
+            next += 1;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Visits the payloads of frames, each with the positions of its commas.
+    #[inline(always)]
+    fn frames<F>(&mut self, bytes: &[u8], mut start: usize, mut visit: F) -> ControlFlow<()>
+    where
+        F: FnMut(RawRecord, &[u32]) -> ControlFlow<()>,
+    {
+        let separators = find_separators(bytes, start..bytes.len(), b',', &mut self.separators);
+        let mut next = 0;
+        while start < bytes.len() {
+            let frame = frame_at(bytes, start);
+            // What looks like a comma in the header is part of the length.
+            while separators.get(next).is_some_and(|&at| (at as usize) < frame.payload) {
+                next += 1;
+            }
+            let first = next;
+            while separators.get(next).is_some_and(|&at| (at as usize) < frame.end) {
+                next += 1;
+            }
+            let record = RawRecord { start: frame.payload, end: frame.end, raw: start..frame.end, lines: 1 };
+            start = frame.end;
+            visit(record, &separators[first..next])?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Decodes rows that may be quoted.
+    fn rows(
+        &mut self,
+        bytes: &[u8],
+        mut start: usize,
+        header: &Header,
+        decoder: &Decoder,
+        visitor: &mut impl RecordVisitor,
+    ) -> ControlFlow<()> {
+        let Self { row, scratch, .. } = self;
+        while start < bytes.len() {
+            let raw = start..row.split(bytes, start, header.kept_fields, scratch);
+            let end = raw.end - usize::from(bytes[raw.clone()].ends_with(b"\n"));
+            let fields = Bytes { block: bytes, scratch };
+            let decoded = decoder.check_length(end - start).and_then(|()| {
+                if !row.well_quoted {
+                    return Err(RecordError::Misquoted);
+                }
+                let field = |index: usize| -> Span { fields.trim(row.fields[index]) };
+                decoder.decode_columns(fields, &header.columns(row.width, field)?)
+            });
+            let lines = lines_of(&bytes[raw.clone()]) as u32;
+            start = raw.end;
+            visitor.visit(RawRecord { start: raw.start, end, raw, lines }, fields, decoded)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether every row of `bytes` is a line without quotes.
+fn is_unquoted(bytes: &[u8]) -> bool {
+    memchr(b'"', bytes).is_none() && memchr_iter(b'\r', bytes).all(|at| bytes.get(at + 1) == Some(&b'\n'))
+}
+
+/// Bytes that are tested together: the bits of a mask.
+const CHUNK: usize = 64;
+const LANES: usize = 16;
+
+/// The positions in `bytes` of the commas and of every byte `second` in `range`, ascending. `buffer` is recycled.
+pub(super) fn find_separators<'a>(
+    bytes: &[u8],
+    range: Range<usize>,
+    second: u8,
+    buffer: &'a mut Vec<u32>,
+) -> &'a [u32] {
+    let run = &bytes[range.clone()];
+    let second = u8x16::splat(second);
+    let mut count = 0;
+    let (chunks, rest) = run.as_chunks::<CHUNK>();
+    let mut at = range.start;
+    for chunk in chunks {
+        push_positions(at, mask_of(chunk, second), buffer, &mut count);
+        at += CHUNK;
+    }
+    let mut padded = [0; CHUNK];
+    padded[..rest.len()].copy_from_slice(rest);
+    push_positions(at, mask_of(&padded, second), buffer, &mut count);
+    &buffer[..count]
+}
+
+/// Writes the positions of the bits of `mask`, which begins at `at`, after the first `count` of `buffer`.
+#[inline(always)]
+fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut usize) {
+    if buffer.len() < *count + CHUNK {
+        buffer.resize((*count + CHUNK).next_power_of_two(), 0);
+    }
+    let free: &mut [u32; CHUNK] = buffer[*count..].first_chunk_mut().expect("there is room for every bit of a mask");
+    let bits = mask.count_ones() as usize;
+    for position in free.iter_mut().take(bits) {
+        *position = at as u32 + mask.trailing_zeros();
+        mask &= mask - 1;
+    }
+    *count += bits;
+}
+
+/// A bit for every byte of the chunk: whether it is a separator.
+#[inline(always)]
+fn mask_of(chunk: &[u8; CHUNK], second: u8x16) -> u64 {
+    let comma = u8x16::splat(b',');
+    let lanes = chunk.as_chunks::<LANES>().0.iter().enumerate();
+    lanes.fold(0, |mask, (number, lane)| {
+        let lane = u8x16::from(*lane);
+        let found = lane.simd_eq(comma) | lane.simd_eq(second);
+        mask | (u64::from(found.to_bitmask()) << (number * LANES))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Content, InputLabel, push_frame};
+    use crate::record::SourceKind;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    /// The length and the lines of each record, and the customer.
+    struct Customers(Vec<(usize, u32, Result<String, String>)>);
+
+    impl RecordVisitor for Customers {
+        fn visit(&mut self, record: RawRecord, bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()> {
+            let customer = decoded.map(|record| format!("{:?}", record.customer(bytes).unwrap()));
+            self.0.push((record.raw.len(), record.lines, customer.map_err(|error| error.to_string())));
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// The raw records of `bytes` from `start` on, each with the fields of its payload.
+    fn records(format: Format, bytes: Vec<u8>, start: usize) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
+        let mut records = Vec::new();
+        let mut splitter = RecordSplitter::default();
+        let add = |bytes: &[u8], record: RawRecord, commas: &[u32]| {
+            let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
+            let field = |index| fields.bytes().get(fields.get(index).unwrap()).to_vec();
+            records.push((bytes[record.raw].to_vec(), (0..fields.count()).map(field).collect()));
+            ControlFlow::Continue(())
+        };
+        let mut add = add;
+        let _ = match format {
+            Format::Text => splitter.lines(&bytes, start, |record, commas| add(&bytes, record, commas)),
+            _ => splitter.frames(&bytes, start, |record, commas| add(&bytes, record, commas)),
+        };
+        records
+    }
+
+    fn fields(payload: &str) -> Vec<Vec<u8>> {
+        payload.split(',').map(|field| field.trim().as_bytes().to_vec()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn lines_and_fields_are_those_of_a_plain_split(
+            lines in prop::collection::vec("[a ,]{0,90}", 0..8), is_closed: bool, skipped in 0..3_usize,
+        ) {
+            let mut text = lines.join("\n");
+            text.extend(is_closed.then_some('\n'));
+            let start = lines.iter().take(skipped).map(|line| line.len() + 1).sum::<usize>().min(text.len());
+            let expected: Vec<_> = text[start..]
+                .split_inclusive('\n')
+                .map(|raw| (raw.as_bytes().to_vec(), fields(raw.strip_suffix('\n').unwrap_or(raw))))
+                .collect();
+            prop_assert_eq!(records(Format::Text, text.into_bytes(), start), expected);
+        }
+
+        #[test]
+        fn frames_and_fields_are_those_of_a_plain_split(
+            payloads in prop::collection::vec("[a ,]{0,90}", 0..8), skipped in 0..3_usize,
+        ) {
+            let frame = |payload: &String| {
+                let mut frame = Vec::new();
+                push_frame(&mut frame, |out| out.extend_from_slice(payload.as_bytes()));
+                frame
+            };
+            let bytes: Vec<u8> = payloads.iter().flat_map(frame).collect();
+            let start = payloads.iter().take(skipped).map(|payload| payload.len() + 4).sum();
+            let expected: Vec<_> = payloads.iter().skip(skipped).map(|payload| (frame(payload), fields(payload))).collect();
+            prop_assert_eq!(records(Format::Framed, bytes, start), expected);
+        }
+    }
+
+    #[test]
+    fn a_comma_in_the_length_of_a_frame_separates_nothing() {
+        let mut bytes = Vec::new();
+        push_frame(&mut bytes, |out| out.extend_from_slice(&[b'x'; b',' as usize]));
+        assert_eq!(records(Format::Framed, bytes, 0)[0].1.len(), 1);
+    }
+
+    #[test]
+    fn rows_decode_alike_with_and_without_quotes() {
+        let input = Arc::new(InputLabel { index: 0, name: "in".into(), source: SourceKind::Loyalty });
+        let header = Header::parse(b"x,gender,email,fb_user,insta_user\n", &input, 0).unwrap();
+        let decoded = |bytes: &[u8]| {
+            let block = Block {
+                input: Arc::clone(&input),
+                offset: 0,
+                format: Format::Csv(Arc::new(Header::parse(&header.raw, &input, 0).unwrap())),
+                content: Content::Records,
+                buffer: bytes.to_vec(),
+                len: bytes.len(),
+                cuts: Vec::new(),
+            };
+            let mut customers = Customers(Vec::new());
+            let decoder = Decoder { source: SourceKind::Loyalty, max_record_bytes: 100 };
+            let ended = RecordSplitter::default().decode(&block, 0..bytes.len(), &decoder, &mut customers);
+            assert!(ended.is_continue());
+            customers.0
+        };
+        let unquoted = decoded(b"1, F ,a@x,fb,in\r\n2,M,b@x\n");
+        let quoted = decoded(b"1,\" F \",a@x,fb,\"in\"\r\n2,M,b@x\n");
+        assert_eq!(unquoted[0].2, quoted[0].2);
+        assert_eq!(unquoted[1], quoted[1]);
+        let escaped = decoded(b"1,F,a@x,\"the \"\"Wombat\"\"\nof Bern\",in\n");
+        assert_eq!((escaped[0].0, escaped[0].1), (36, 2));
+        assert!(escaped[0].2.as_ref().unwrap().contains("fb_user"), "{escaped:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_separator_is_found_and_nothing_else(
+            bytes in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), any::<u8>()], 0..300),
+            ends in (0_usize..300, 0_usize..300),
+        ) {
+            let (start, end) = (ends.0.min(ends.1).min(bytes.len()), ends.0.max(ends.1).min(bytes.len()));
+            let mut buffer = vec![7; 5];
+            for second in [b'\n', b','] {
+                let found = find_separators(&bytes, start..end, second, &mut buffer);
+                let expected: Vec<u32> =
+                    (start..end).filter(|&at| [b',', second].contains(&bytes[at])).map(|at| at as u32).collect();
+                prop_assert_eq!(found, &expected[..]);
+            }
+        }
+    }
+}

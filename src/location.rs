@@ -1,0 +1,114 @@
+//! Where a record is, as a person or an editor counts: input, line or frame, and byte.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+/// Where one record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The input, as messages call it.
+    pub input: Arc<str>,
+    /// Which of its records.
+    pub record: RecordNumber,
+    /// Where the record begins in the input, counted from 0: at the first byte of the line, or of the frame's header. Known
+    /// only while the record is being read.
+    pub byte: Option<u64>,
+}
+
+/// Which record of its input a record is, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordNumber {
+    /// The line on which it begins. Blank lines and the header of a table count.
+    Line(u64),
+    /// The frame.
+    Frame(u64),
+}
+
+/// `conversions.txt:17`, or `stdin: record 17 at byte 1042` for frames.
+impl fmt::Display for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input, record, byte } = self;
+        match (record, byte) {
+            (RecordNumber::Line(line), _) => write!(out, "{input}:{line}"),
+            (RecordNumber::Frame(frame), Some(byte)) => write!(out, "{input}: record {frame} at byte {byte}"),
+            (RecordNumber::Frame(frame), None) => write!(out, "{input}: record {frame}"),
+        }
+    }
+}
+
+/// The keys `file`, `line` or `frame`, and `byte` where it is known.
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut keys = serializer.serialize_map(None)?;
+        keys.serialize_entry("file", &*self.input)?;
+        match self.record {
+            RecordNumber::Line(line) => keys.serialize_entry("line", &line)?,
+            RecordNumber::Frame(frame) => keys.serialize_entry("frame", &frame)?,
+        }
+        if let Some(byte) = self.byte {
+            keys.serialize_entry("byte", &byte)?;
+        }
+        keys.end()
+    }
+}
+
+/// Finds the location of a record by its number, which counts the lines and frames of the whole run from 0.
+#[derive(Debug, Default)]
+pub struct LineIndex {
+    /// The inputs that had something to read.
+    inputs: Vec<IndexedInput>,
+}
+
+#[derive(Debug)]
+struct IndexedInput {
+    name: Arc<str>,
+    is_framed: bool,
+    /// How many lines and frames the inputs before it have.
+    before: u64,
+}
+
+impl LineIndex {
+    /// Adds the next input, which begins after `before` lines and frames.
+    pub fn push(&mut self, name: Arc<str>, is_framed: bool, before: u64) {
+        self.inputs.push(IndexedInput { name, is_framed, before });
+    }
+
+    /// Where the record with this number is.
+    ///
+    /// # Panics
+    /// When no input has such a record.
+    pub fn location(&self, number: u64) -> Location {
+        let after = self.inputs.partition_point(|input| input.before <= number);
+        let IndexedInput { name, is_framed, before } = &self.inputs[..after].last().expect("every record has an input");
+        let record = number - before + 1;
+        let record = if *is_framed { RecordNumber::Frame(record) } else { RecordNumber::Line(record) };
+        Location { input: Arc::clone(name), record, byte: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_leads_to_input_and_line() {
+        let mut index = LineIndex::default();
+        index.push("empty.txt".into(), false, 0);
+        index.push("a.txt".into(), false, 0);
+        index.push("b.frames".into(), true, 2);
+        let location = |number| index.location(number).to_string();
+        assert_eq!([0, 1, 2, 3].map(location), ["a.txt:1", "a.txt:2", "b.frames: record 1", "b.frames: record 2"]);
+    }
+
+    #[test]
+    fn a_location_is_shown_as_editors_expect() {
+        let location = Location { input: "stdin".into(), record: RecordNumber::Frame(17), byte: Some(1042) };
+        assert_eq!(location.to_string(), "stdin: record 17 at byte 1042");
+        assert_eq!(serde_json::to_string(&location).unwrap(), r#"{"file":"stdin","frame":17,"byte":1042}"#);
+        let location = Location { record: RecordNumber::Line(17), ..location };
+        assert_eq!(location.to_string(), "stdin:17");
+    }
+}

@@ -1,0 +1,198 @@
+//! Renders decisions as text, frames, JSON lines or CSV.
+//!
+//! The encoder appends to a buffer and keeps no state, so that several threads encode parts of the input at once.
+
+use std::borrow::Cow;
+
+use clap::ValueEnum;
+use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
+use serde::Serialize;
+
+use crate::campaign::{Decision, Event};
+use crate::escape::json_line;
+use crate::input::push_frame;
+use crate::record::{Action, CONVERSION_COLUMNS, Conversion, Items};
+
+/// The format of the decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OutputFormat {
+    /// The line `Send additional promo code to: EMAIL, True`
+    #[default]
+    Text,
+    /// The same line after its length in 4 bytes, big-endian, as a Wallaroo receiver reads it
+    Framed,
+    /// One JSON object a line, with every field of the conversion
+    Jsonl,
+    /// CSV with a header row, with every field of the conversion
+    Csv,
+}
+
+/// Renders decisions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DecisionEncoder {
+    /// The format.
+    pub format: OutputFormat,
+    /// Write only the conversions that get a code.
+    pub send_only: bool,
+}
+
+const TEXT_PREFIX: &[u8] = b"Send additional promo code to: ";
+
+impl DecisionEncoder {
+    /// Whether a decision is written with more of its conversion than the email.
+    pub const fn needs_fields(&self) -> bool {
+        matches!(self.format, OutputFormat::Jsonl | OutputFormat::Csv)
+    }
+
+    /// What is written before the first decision.
+    pub fn header(&self) -> Vec<u8> {
+        let mut header = Vec::new();
+        if self.format == OutputFormat::Csv {
+            write_csv_header(&mut header);
+        }
+        header
+    }
+
+    /// Appends the decisions on `conversions` to `out`, in their order.
+    ///
+    /// # Panics
+    /// When one of them is not a conversion.
+    #[inline]
+    pub fn encode<'a>(&self, conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
+        let conversions = conversions.filter(|(_, decision)| decision.send || !self.send_only);
+        match self.format {
+            // `for_each` compiles to one loop, where `for` calls the filters of the iterator for every event.
+            OutputFormat::Text => conversions.for_each(|(event, decision)| {
+                push_text(&event, decision, out);
+                out.push(b'\n');
+            }),
+            OutputFormat::Framed => conversions.for_each(|(event, decision)| {
+                push_frame(out, |out| push_text(&event, decision, out));
+            }),
+            OutputFormat::Jsonl => write_json_lines(conversions, out),
+            OutputFormat::Csv => write_csv_rows(conversions, out),
+        }
+    }
+}
+
+#[inline]
+fn push_text(event: &Event<'_>, decision: Decision, out: &mut Vec<u8>) {
+    out.extend_from_slice(TEXT_PREFIX);
+    out.extend_from_slice(event.email);
+    out.extend_from_slice(if decision.send { b", True" } else { b", False" });
+}
+
+/// The columns after those of the conversion itself.
+const DECISION_COLUMNS: [&str; 2] = ["send", "enrolled"];
+
+const IN_MEMORY: &str = "writing to memory does not fail, and all rows have the same number of fields";
+
+/// Appends the header row of the CSV output.
+fn write_csv_header(out: &mut Vec<u8>) {
+    let mut writer = csv_writer(out);
+    writer.write_record(CONVERSION_COLUMNS.iter().chain(&DECISION_COLUMNS)).expect(IN_MEMORY);
+    writer.flush().expect(IN_MEMORY);
+}
+
+/// Appends a CSV row for each conversion. Bytes that are not UTF-8 are written as they are.
+fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
+    let mut writer = csv_writer(out);
+    let (mut row, mut items) = (ByteRecord::new(), Vec::new());
+    for (event, decision) in conversions {
+        let conversion = event.conversion().expect("only conversions that were decoded are encoded");
+        fill_csv_row(&conversion, decision, &mut items, &mut row);
+        writer.write_byte_record(&row).expect(IN_MEMORY);
+    }
+    writer.flush().expect(IN_MEMORY);
+}
+
+fn csv_writer(out: &mut Vec<u8>) -> Writer<&mut Vec<u8>> {
+    WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out)
+}
+
+/// Fills `row` with the columns by which conversions are read from CSV, and the decision. Fields that the type of
+/// conversion does not have are empty. `list` is scratch space.
+fn fill_csv_row(conversion: &Conversion<'_>, decision: Decision, list: &mut Vec<u8>, row: &mut ByteRecord) {
+    list.clear();
+    let (channel, total_cost): (&[u8], &[u8]) = match conversion.action {
+        Action::Click { channel } => (channel, b""),
+        Action::Basket { items } => {
+            push_items(items, list);
+            (b"", b"")
+        }
+        Action::Purchase { items, total_cost } => {
+            push_items(items, list);
+            (b"", total_cost.as_bytes())
+        }
+    };
+    row.clear();
+    row.push_field(conversion.promo);
+    row.push_field(conversion.kind().name().as_bytes());
+    row.push_field(conversion.email);
+    row.push_field(channel);
+    row.push_field(list);
+    row.push_field(total_cost);
+    row.push_field(bool_text(decision.send));
+    row.push_field(bool_text(decision.enrolled));
+}
+
+const fn bool_text(value: bool) -> &'static [u8] {
+    if value { b"true" } else { b"false" }
+}
+
+/// Appends `[6;14]`, as items are read.
+fn push_items(items: Items<'_>, list: &mut Vec<u8>) {
+    list.push(b'[');
+    for (index, id) in items.iter().enumerate() {
+        if index > 0 {
+            list.push(b';');
+        }
+        list.extend_from_slice(id);
+    }
+    list.push(b']');
+}
+
+/// A JSON line. All have the same keys; what a type of conversion does not have is `null`. The total cost is a string, so that
+/// no reader rounds it to a binary float. JSON is UTF-8: other bytes become U+FFFD, the replacement character.
+#[derive(Serialize)]
+struct DecisionLine<'a> {
+    promo: Cow<'a, str>,
+    conversion: &'static str,
+    email: Cow<'a, str>,
+    #[serde(rename = "where")]
+    channel: Option<Cow<'a, str>>,
+    items: Option<Vec<Cow<'a, str>>>,
+    total_cost: Option<Cow<'a, str>>,
+    send: bool,
+    enrolled: bool,
+}
+
+impl<'a> DecisionLine<'a> {
+    fn new(conversion: &Conversion<'a>, decision: Decision) -> Self {
+        let (channel, items, total_cost) = match conversion.action {
+            Action::Click { channel } => (Some(channel), None, None),
+            Action::Basket { items } => (None, Some(items), None),
+            Action::Purchase { items, total_cost } => (None, Some(items), Some(total_cost.as_bytes())),
+        };
+        let ids = |items: Items<'a>| items.iter().map(String::from_utf8_lossy).collect();
+        Self {
+            promo: String::from_utf8_lossy(conversion.promo),
+            conversion: conversion.kind().name(),
+            email: String::from_utf8_lossy(conversion.email),
+            channel: channel.map(String::from_utf8_lossy),
+            items: items.map(ids),
+            total_cost: total_cost.map(String::from_utf8_lossy),
+            send: decision.send,
+            enrolled: decision.enrolled,
+        }
+    }
+}
+
+/// Appends a JSON line for each conversion.
+fn write_json_lines<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
+    for (event, decision) in conversions {
+        let conversion = event.conversion().expect("only conversions that were decoded are encoded");
+        let line = DecisionLine::new(&conversion, decision);
+        json_line(&line, &mut *out).expect("writing strings to memory does not fail");
+    }
+}

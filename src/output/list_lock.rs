@@ -1,0 +1,184 @@
+//! Locks: one run at a time may replace a list, or write to a folder of rejects.
+//!
+//! A run reads a list and replaces it much later. Two such runs side by side would each undo the other's work, so a run
+//! locks the list before it reads anything. The lock is on the file itself and ends with the process. Before the list is
+//! replaced, its stamp shows whether a program that takes no lock, such as an editor, has changed it. On a file system
+//! without locks, only this check remains.
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+/// Another run has locked the list.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("another run is saving to this list; wait for it to finish")]
+pub struct ListLocked;
+
+/// Another run has locked the folder.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("another run is writing to this folder; wait for it to finish")]
+pub struct FolderLocked;
+
+/// A list that only this run may replace.
+#[derive(Debug)]
+pub(super) struct ListLock {
+    path: PathBuf,
+    /// The file as it was when it was locked, and the handle that holds the lock. `None` if there was no file.
+    locked: Option<(FileStamp, File)>,
+}
+
+/// Differs after a file was replaced or written to.
+#[derive(Debug, PartialEq, Eq)]
+struct FileStamp {
+    inode: Inode,
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+#[cfg(unix)]
+type Inode = (u64, u64);
+#[cfg(not(unix))]
+type Inode = ();
+
+/// How often to retry when the file is replaced between opening and locking it.
+const MAX_TRIES: usize = 100;
+
+impl ListLock {
+    /// Locks the file at `path`, or remembers that there is none. Returns `None` where there is nothing to lock: a file
+    /// that is not regular is never replaced, and one that cannot be opened is reported when it is opened for writing.
+    pub(super) fn acquire(path: &Path) -> Result<Option<Self>, ListLocked> {
+        for _ in 0..MAX_TRIES {
+            match fs::metadata(path) {
+                Ok(metadata) if metadata.is_file() => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Some(Self { path: path.to_owned(), locked: None }));
+                }
+                Ok(_) | Err(_) => return Ok(None),
+            }
+            let file = match OpenOptions::new().read(true).write(true).open(path) {
+                Ok(file) => file,
+                // It was removed just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => return Ok(None),
+            };
+            if let Some(lock) = Self::of_open_file(path, file)? {
+                return Ok(Some(lock));
+            }
+        }
+        Err(ListLocked)
+    }
+
+    /// Locks a file that was opened at `path`. Returns `None` when `path` is another file by now.
+    fn of_open_file(path: &Path, file: File) -> Result<Option<Self>, ListLocked> {
+        if !try_lock(&file) {
+            return Err(ListLocked);
+        }
+        // The last holder of the lock may have replaced the file; a lock on the old one protects nothing.
+        let (Ok(locked), Ok(current)) = (file.metadata(), fs::metadata(path)) else { return Ok(None) };
+        let is_current = inode(&locked) == inode(&current);
+        Ok(is_current.then(|| Self { path: path.to_owned(), locked: Some((FileStamp::of(&current), file)) }))
+    }
+
+    /// Whether there was no file when the lock was acquired.
+    pub(super) const fn is_of_new_file(&self) -> bool {
+        self.locked.is_none()
+    }
+
+    /// Whether the file is the one that was locked, with the same content as far as its metadata shows.
+    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
+        let current = match fs::metadata(&self.path) {
+            Ok(metadata) => Some(FileStamp::of(&metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(current.as_ref() == self.locked.as_ref().map(|(stamp, _)| stamp))
+    }
+}
+
+/// Locks `folder` until the returned handle is dropped. Returns `None` where folders cannot be opened.
+pub(super) fn lock_folder(folder: &Path) -> Result<Option<File>, FolderLocked> {
+    let Ok(handle) = File::open(folder) else { return Ok(None) };
+    if try_lock(&handle) { Ok(Some(handle)) } else { Err(FolderLocked) }
+}
+
+/// Locks a file until it is closed. Returns false when another process has locked it, true also where the file system
+/// has no locks.
+fn try_lock(file: &File) -> bool {
+    // On Windows, a lock blocks every other handle from reading the file, including those of this run.
+    cfg!(not(unix)) || !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+impl FileStamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self { inode: inode(metadata), len: metadata.len(), modified: metadata.modified().ok() }
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> Inode {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn inode(_metadata: &Metadata) -> Inode {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_or_rewritten_list_is_detected() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["list", "other"].map(|name| folder.path().join(name));
+        let lock = ListLock::acquire(&path).unwrap().unwrap();
+        assert!(lock.is_unchanged().unwrap());
+        fs::write(&path, "old").unwrap();
+        assert!(!lock.is_unchanged().unwrap(), "there was no file");
+        let lock = ListLock::acquire(&path).unwrap().unwrap();
+        assert!(lock.is_unchanged().unwrap());
+        fs::write(&other, "old").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(!lock.is_unchanged().unwrap(), "it is another file");
+        let lock = ListLock::acquire(&path).unwrap().unwrap();
+        fs::write(&path, "longer").unwrap();
+        assert!(!lock.is_unchanged().unwrap(), "it was written to");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_list_replaced_before_it_was_locked_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["list", "other"].map(|name| folder.path().join(name));
+        let open = || OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        fs::write(&path, "old").unwrap();
+        let file = open();
+        fs::write(&other, "new").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(ListLock::of_open_file(&path, file).unwrap().is_none());
+        let file = open();
+        fs::remove_file(&path).unwrap();
+        assert!(ListLock::of_open_file(&path, file).unwrap().is_none());
+        fs::write(&path, "newest").unwrap();
+        assert!(ListLock::of_open_file(&path, open()).unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_dropped_lock_can_be_acquired_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        fs::write(&path, "old").unwrap();
+        let first = ListLock::acquire(&path).unwrap();
+        assert_eq!(ListLock::acquire(&path).unwrap_err(), ListLocked);
+        drop(first);
+        ListLock::acquire(&path).unwrap().unwrap();
+        let first = lock_folder(folder.path()).unwrap();
+        assert_eq!(lock_folder(folder.path()).unwrap_err(), FolderLocked);
+        drop(first);
+        lock_folder(folder.path()).unwrap().unwrap();
+    }
+}

@@ -1,0 +1,365 @@
+//! Staged files: written beside their final path, renamed into place when the run is done.
+//!
+//! Invariant: a path holds its old content or the whole new content, also after a crash of the machine. File data is
+//! fsynced before any rename, and the folder of each rename before the next rename that relies on it.
+//! A path that is not a regular file (a device, a FIFO) is written directly and never replaced.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+
+use super::list_lock::{FolderLocked, ListLock, ListLocked, lock_folder};
+use super::staged_file::{CommitOrder, StagedFile, follow_links, parent, sync, sync_folder};
+use crate::escape;
+use crate::system::os_error;
+
+/// A file or folder could not be opened for writing.
+#[derive(Debug, Error)]
+pub enum StageError {
+    /// Two outputs have the same path.
+    #[error("another output has the same name; give each its own file")]
+    NamedTwice,
+    /// The run was interrupted, or its files were committed.
+    #[error("the run has ended")]
+    Closed,
+    /// Another run writes rejects to the same folder.
+    #[error(transparent)]
+    FolderLocked(#[from] FolderLocked),
+    /// An I/O error.
+    #[error("{}", os_error(.0))]
+    Io(io::Error),
+}
+
+// Without thiserror's `#[from]`, which would make the error its own source and print it twice.
+impl From<io::Error> for StageError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The files of a run could not be committed.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// The list is not the file that was locked. No file was replaced.
+    #[error("{}: the list changed during this run; nothing was replaced, run again", escape::path(.path))]
+    ListChanged {
+        /// The list.
+        path: PathBuf,
+    },
+    /// There was no list, and one appeared while the other files were renamed.
+    #[error("{}: another program created the list during this run; it was not replaced, run again", escape::path(.path))]
+    ListCreated {
+        /// The list.
+        path: PathBuf,
+    },
+    /// The run was interrupted and its files were discarded.
+    #[error("the run was interrupted; nothing was replaced, run again")]
+    Discarded,
+    /// An I/O error. Files with a later [`CommitOrder`] were not replaced.
+    #[error("{}: cannot {action}: {}", escape::path(.path), os_error(.cause))]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What failed.
+        action: &'static str,
+        /// The error.
+        cause: io::Error,
+    },
+}
+
+/// The files that one run writes. Dropping it discards what was not committed.
+#[derive(Debug, Default)]
+pub struct Staging(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    phase: Phase,
+    staged: Vec<StagedFile>,
+    remove_on_commit: Vec<PathBuf>,
+    created_folders: Vec<PathBuf>,
+    list_lock: Option<ListLock>,
+    folder_locks: Vec<File>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Open,
+    Discarded,
+    Committed,
+}
+
+impl Staging {
+    /// Opens `path` for writing: a temporary file beside it until [`Self::commit`], or `path` itself when it is not a
+    /// regular file.
+    ///
+    /// # Errors
+    /// When the folder or the existing file is not writable, `path` was opened before, or the run has ended.
+    pub fn create(&self, path: &Path, order: CommitOrder) -> Result<Arc<File>, StageError> {
+        let existing = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory).into()),
+            Ok(metadata) if !metadata.is_file() => return Ok(Arc::new(OpenOptions::new().write(true).open(path)?)),
+            Ok(metadata) => {
+                // A rename would replace a read-only file as well; opening it does not.
+                OpenOptions::new().write(true).open(path)?;
+                Some(metadata)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        let target = follow_links(path)?;
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(StageError::Closed);
+        }
+        if state.staged.iter().any(|staged| staged.target == target) {
+            return Err(StageError::NamedTwice);
+        }
+        let staged = StagedFile::create(target, existing.as_ref(), order)?;
+        let file = Arc::clone(&staged.file);
+        state.staged.push(staged);
+        Ok(file)
+    }
+
+    /// Locks the list at `path` until the staging is dropped, so that no other run can replace it.
+    pub fn lock_list(&self, path: &Path) -> Result<(), ListLocked> {
+        self.lock().list_lock = ListLock::acquire(path)?;
+        Ok(())
+    }
+
+    /// Creates a folder unless it exists, locks it, and returns its canonical path. [`Self::discard`] removes a created
+    /// folder.
+    ///
+    /// # Errors
+    /// When it cannot be created, another run has locked it, or the run has ended.
+    pub fn create_folder(&self, path: &Path) -> Result<PathBuf, StageError> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(StageError::Closed);
+        }
+        let is_new = match fs::create_dir(path) {
+            Ok(()) => true,
+            Err(_) if path.is_dir() => false,
+            Err(error) => return Err(error.into()),
+        };
+        let path = path.canonicalize()?;
+        if is_new {
+            state.created_folders.push(path.clone());
+        }
+        state.folder_locks.extend(lock_folder(&path)?);
+        Ok(path)
+    }
+
+    /// Has [`Self::commit`] remove the file at this canonical path unless a staged file replaces it.
+    pub fn remove_on_commit(&self, path: PathBuf) {
+        self.lock().remove_on_commit.push(path);
+    }
+
+    /// Whether there are no staged files.
+    pub fn is_empty(&self) -> bool {
+        self.lock().staged.is_empty()
+    }
+
+    /// Fsyncs all staged files, checks that the list did not change, and renames the files into place in their order.
+    ///
+    /// # Errors
+    /// When one of these steps fails or the run was interrupted. Files that were not renamed by then are discarded.
+    pub fn commit(&self) -> Result<(), CommitError> {
+        self.sync_files().inspect_err(|_| {
+            self.discard();
+        })?;
+        let mut state = self.lock();
+        if state.phase == Phase::Discarded {
+            return Err(CommitError::Discarded);
+        }
+        state.phase = Phase::Committed;
+        state.commit().inspect_err(|_| state.remove_uncommitted())
+    }
+
+    /// Removes everything that was staged, and lets nothing be staged from now on. Locks are kept until the drop, since
+    /// the thread that uses the files may still be running. Returns false when the files were already committed.
+    pub fn discard(&self) -> bool {
+        self.lock().discard()
+    }
+
+    /// Fsyncs without holding the lock, so that an interrupt need not wait for the disk.
+    fn sync_files(&self) -> Result<(), CommitError> {
+        let files: Vec<_> =
+            self.lock().staged.iter().map(|staged| (staged.target.clone(), Arc::clone(&staged.file))).collect();
+        for (path, file) in files {
+            sync(&file).map_err(|cause| CommitError::Io { path, action: "write", cause })?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no thread panics while it holds the lock")
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // This also runs while a panic unwinds: clean up even if the lock is poisoned.
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).discard();
+    }
+}
+
+impl State {
+    fn commit(&mut self) -> Result<(), CommitError> {
+        let list = self.staged.iter().find(|staged| staged.order == CommitOrder::List);
+        if let (Some(lock), Some(list)) = (&self.list_lock, list) {
+            let path = list.target.clone();
+            match lock.is_unchanged() {
+                Ok(true) => {}
+                Ok(false) => return Err(CommitError::ListChanged { path }),
+                Err(cause) => return Err(CommitError::Io { path, action: "read", cause }),
+            }
+        }
+        let mut staged = std::mem::take(&mut self.staged);
+        staged.sort_by_key(|staged| staged.order);
+        for path in std::mem::take(&mut self.remove_on_commit) {
+            if !staged.iter().any(|staged| staged.target == path) {
+                remove_file(path)?;
+            }
+        }
+        let parents = self.created_folders.iter().map(|folder| parent(folder).to_owned());
+        let mut unsynced: BTreeSet<PathBuf> = parents.collect();
+        let mut order = CommitOrder::Rejects;
+        for staged in staged {
+            if staged.order != order {
+                sync_folders(&mut unsynced)?;
+                order = staged.order;
+            }
+            unsynced.insert(parent(&staged.target).to_owned());
+            let must_be_new =
+                order == CommitOrder::List && self.list_lock.as_ref().is_some_and(ListLock::is_of_new_file);
+            let path = staged.target.clone();
+            staged.rename(must_be_new).map_err(|cause| match cause.kind() {
+                io::ErrorKind::AlreadyExists if must_be_new => CommitError::ListCreated { path },
+                _ => CommitError::Io { path, action: "rename into place", cause },
+            })?;
+        }
+        sync_folders(&mut unsynced)
+    }
+
+    fn discard(&mut self) -> bool {
+        if self.phase == Phase::Committed {
+            return false;
+        }
+        self.phase = Phase::Discarded;
+        self.remove_uncommitted();
+        true
+    }
+
+    fn remove_uncommitted(&mut self) {
+        self.staged.clear();
+        for folder in std::mem::take(&mut self.created_folders) {
+            // Fails when the folder is not empty, and then it must stay.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Removes a file, which may be gone already.
+fn remove_file(path: PathBuf) -> Result<(), CommitError> {
+    match fs::remove_file(&path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(CommitError::Io { path, action: "remove", cause }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Waits until the names in these folders are on the disk.
+fn sync_folders(folders: &mut BTreeSet<PathBuf>) -> Result<(), CommitError> {
+    for path in std::mem::take(folders) {
+        sync_folder(&path).map_err(|cause| CommitError::Io { path, action: "sync", cause })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_only_on_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (staging, path) = (Staging::default(), folder.path().join("out"));
+        staging.create(&path, CommitOrder::Output).unwrap().write_all(b"new").unwrap();
+        assert!(!path.exists());
+        staging.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["out"]);
+        assert!(!staging.discard(), "committed files stay");
+        assert_eq!(names(folder.path()), ["out"]);
+    }
+
+    #[test]
+    fn discard_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (staging, path) = (Staging::default(), folder.path().join("out"));
+        fs::write(&path, "old").unwrap();
+        staging.create(&path, CommitOrder::Output).unwrap().write_all(b"new").unwrap();
+        staging.create_folder(&folder.path().join("rejects")).unwrap();
+        assert!(staging.discard());
+        assert!(matches!(staging.create(&path, CommitOrder::Output), Err(StageError::Closed)));
+        assert!(matches!(staging.commit(), Err(CommitError::Discarded)));
+        assert_eq!(names(folder.path()), ["out"]);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_list_that_changed_stops_the_commit_of_all_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let [list, out] = ["list", "out"].map(|name| folder.path().join(name));
+        let staging = Staging::default();
+        staging.lock_list(&list).unwrap();
+        staging.create(&list, CommitOrder::List).unwrap();
+        staging.create(&out, CommitOrder::Output).unwrap();
+        staging.create_folder(&folder.path().join("rejects")).unwrap();
+        fs::write(&list, "other").unwrap();
+        assert!(matches!(staging.commit(), Err(CommitError::ListChanged { .. })));
+        assert_eq!(names(folder.path()), ["list"]);
+        assert_eq!(fs::read(&list).unwrap(), b"other");
+    }
+
+    #[test]
+    fn two_outputs_cannot_have_the_same_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let staging = Staging::default();
+        staging.create(&folder.path().join("out"), CommitOrder::Output).unwrap();
+        let error = staging.create(&folder.path().join("./out"), CommitOrder::List).unwrap_err();
+        assert!(matches!(error, StageError::NamedTwice));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_existing_file_keeps_its_permissions_and_a_link_stays() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (staging, path) = (Staging::default(), folder.path().join("out"));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("out", folder.path().join("link")).unwrap();
+        symlink("fresh", folder.path().join("dangling")).unwrap();
+        staging.create(&folder.path().join("link"), CommitOrder::Output).unwrap().write_all(b"new").unwrap();
+        staging.create(&folder.path().join("dangling"), CommitOrder::List).unwrap().write_all(b"list").unwrap();
+        staging.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(folder.path().join("fresh")).unwrap(), b"list");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(names(folder.path()), ["dangling", "fresh", "link", "out"]);
+    }
+}

@@ -1,0 +1,224 @@
+//! Exact sums of total costs: decimal numbers as integers, never a binary float.
+//!
+//! The digits before and after the point are summed separately, each in 128 bits. A cost has at most 18 digits on either
+//! side, so 2^64 purchases cannot overflow a sum. A cost with more digits is not an [`Amount`] and is counted separately.
+
+use std::ops::AddAssign;
+
+use crate::record::TotalCost;
+
+/// How many digits an amount has before its point at most, without leading zeros.
+pub const WHOLE_DIGITS: usize = 18;
+
+/// How many digits an amount has after its point at most, without trailing zeros.
+pub const FRACTION_DIGITS: usize = 18;
+
+/// One, in the unit of fractions: 10^-18.
+const ONE: u128 = 10_u128.pow(FRACTION_DIGITS as u32);
+
+/// A total cost that can be summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    whole: i64,
+    /// In units of 10^-18, with the sign of the amount.
+    fraction: i64,
+    /// How many digits were written after the point.
+    decimals: u8,
+}
+
+impl Amount {
+    /// The amount of a total cost. `None` when it has too many digits.
+    pub fn of(cost: TotalCost<'_>) -> Option<Self> {
+        let (sign, digits) = match cost.as_bytes() {
+            [b'-', digits @ ..] => (-1, digits),
+            [b'+', digits @ ..] => (1, digits),
+            digits => (1, digits),
+        };
+        let mut parts = digits.splitn(2, |&byte| byte == b'.');
+        let whole = parts.next().expect("a split has at least one part");
+        let fraction = parts.next().unwrap_or(b"");
+        let (whole, significant) = (without_leading_zeros(whole), without_trailing_zeros(fraction));
+        if whole.len() > WHOLE_DIGITS || significant.len() > FRACTION_DIGITS {
+            return None;
+        }
+        let scale = 10_i64.pow((FRACTION_DIGITS - significant.len()) as u32);
+        let decimals = fraction.len().min(FRACTION_DIGITS) as u8;
+        Some(Self { whole: sign * number(whole), fraction: sign * number(significant) * scale, decimals })
+    }
+
+    /// How many digits were written after the point, 18 at most.
+    pub const fn decimals(self) -> u8 {
+        self.decimals
+    }
+}
+
+fn without_leading_zeros(mut digits: &[u8]) -> &[u8] {
+    while let [b'0', rest @ ..] = digits {
+        digits = rest;
+    }
+    digits
+}
+
+fn without_trailing_zeros(mut digits: &[u8]) -> &[u8] {
+    while let [rest @ .., b'0'] = digits {
+        digits = rest;
+    }
+    digits
+}
+
+/// The number of at most 18 decimal digits.
+fn number(digits: &[u8]) -> i64 {
+    digits.iter().fold(0, |number, &digit| number * 10 + i64::from(digit - b'0'))
+}
+
+/// A sum of amounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sum {
+    whole: i128,
+    /// In units of 10^-18; it may be more than one.
+    fraction: i128,
+}
+
+impl AddAssign<Amount> for Sum {
+    fn add_assign(&mut self, amount: Amount) {
+        self.whole += i128::from(amount.whole);
+        self.fraction += i128::from(amount.fraction);
+    }
+}
+
+add_fields!(Sum { whole, fraction });
+
+/// A decimal number without a sign, its fraction in units of 10^-18 and below one.
+#[derive(Clone, Copy)]
+struct Magnitude {
+    whole: u128,
+    fraction: u128,
+}
+
+impl Sum {
+    /// The sum with this many digits after the point, which is exact if no amount has more.
+    pub fn decimal(self, decimals: u8) -> String {
+        let (negative, magnitude) = self.magnitude();
+        magnitude.decimal(negative, decimals)
+    }
+
+    /// The mean of `count` amounts, rounded half away from zero to this many digits after the point. `None` when `count`
+    /// is 0.
+    pub fn mean(self, count: u64, decimals: u8) -> Option<String> {
+        let count = u128::from(count);
+        let (negative, Magnitude { whole, fraction }) = self.magnitude();
+        // The rest is below the count, which is below 2^64, so this cannot overflow.
+        let rest = whole.checked_rem(count)? * ONE + fraction;
+        let (quotient, remainder) = (rest / count, rest % count);
+        let unit = 10_u128.pow(FRACTION_DIGITS.saturating_sub(usize::from(decimals)) as u32);
+        let beyond = quotient % unit;
+        let up = if unit == 1 { 2 * remainder >= count } else { 2 * beyond >= unit };
+        let rounded = quotient - beyond + if up { unit } else { 0 };
+        let mean = Magnitude { whole: whole / count + rounded / ONE, fraction: rounded % ONE };
+        Some(mean.decimal(negative, decimals))
+    }
+
+    /// A key that sorts sums by value.
+    pub const fn sort_key(self) -> (i128, i128) {
+        let one = ONE as i128;
+        (self.whole + self.fraction.div_euclid(one), self.fraction.rem_euclid(one))
+    }
+
+    /// Whether the sum is below zero, and its distance from zero.
+    fn magnitude(self) -> (bool, Magnitude) {
+        let one = ONE as i128;
+        let (whole, fraction) = self.sort_key();
+        let negative = whole < 0;
+        let (whole, fraction) = match (negative, fraction) {
+            (false, _) | (true, 0) => (whole, fraction),
+            (true, _) => (whole + 1, one - fraction),
+        };
+        (negative, Magnitude { whole: whole.unsigned_abs(), fraction: fraction.unsigned_abs() })
+    }
+}
+
+impl Magnitude {
+    fn decimal(self, negative: bool, decimals: u8) -> String {
+        let decimals = usize::from(decimals).min(FRACTION_DIGITS);
+        let mut fraction = format!("{:0FRACTION_DIGITS$}", self.fraction);
+        fraction.truncate(decimals);
+        let sign = if negative && (self.whole > 0 || fraction.bytes().any(|digit| digit != b'0')) { "-" } else { "" };
+        let point = if decimals > 0 { "." } else { "" };
+        format!("{sign}{}{point}{fraction}", self.whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn amount(text: &str) -> Option<Amount> {
+        Amount::of(TotalCost::parse(text.as_bytes()).unwrap())
+    }
+
+    fn sum(texts: &[&str]) -> Sum {
+        let mut sum = Sum::default();
+        texts.iter().for_each(|text| sum += amount(text).unwrap());
+        sum
+    }
+
+    #[test]
+    fn sums_of_decimals_are_exact() {
+        assert_eq!(sum(&["0.1"; 10]).decimal(2), "1.00");
+        assert_eq!(sum(&["18.64", "+3.5", "-0.01", "007"]).decimal(2), "29.13");
+        assert_eq!(sum(&[]).decimal(0), "0");
+    }
+
+    #[test]
+    fn negative_sums_have_a_sign_and_zero_has_none() {
+        assert_eq!(sum(&["-0.25", "0.2"]).decimal(2), "-0.05");
+        assert_eq!(sum(&["-3.00", "1.25"]).decimal(2), "-1.75");
+        assert_eq!(sum(&["-3", "3"]).decimal(2), "0.00");
+        assert_eq!(sum(&["-0.0"]).decimal(1), "0.0");
+    }
+
+    #[test]
+    fn an_amount_has_at_most_18_digits_on_either_side() {
+        let most = "999999999999999999.999999999999999999";
+        assert_eq!(sum(&[most, most]).decimal(18), "1999999999999999999.999999999999999998");
+        assert_eq!(sum(&["000000000000000000000001.50000000000000000000000"]).decimal(2), "1.50");
+        assert_eq!(amount("1234567890123456789"), None);
+        assert_eq!(amount("0.1234567890123456789"), None);
+        assert_eq!(amount("1.2500000000000000000000").unwrap().decimals(), 18);
+    }
+
+    #[test]
+    fn the_largest_possible_sum_does_not_overflow() {
+        let mut sum = Sum { whole: 0, fraction: 0 };
+        let most = amount("-999999999999999999.999999999999999999").unwrap();
+        // The sum of 2^64 of them.
+        sum.whole = i128::from(most.whole) << 64;
+        sum.fraction = i128::from(most.fraction) << 64;
+        assert_eq!(sum.mean(u64::MAX, 2).unwrap(), "-1000000000000000000.05");
+    }
+
+    #[test]
+    fn a_mean_is_rounded_half_away_from_zero() {
+        assert_eq!(sum(&["0.01", "0.02"]).mean(2, 2).unwrap(), "0.02");
+        assert_eq!(sum(&["-0.01", "-0.02"]).mean(2, 2).unwrap(), "-0.02");
+        assert_eq!(sum(&["1", "0", "0"]).mean(3, 2).unwrap(), "0.33");
+        assert_eq!(sum(&["2", "0", "0"]).mean(3, 18).unwrap(), "0.666666666666666667");
+        assert_eq!(sum(&["1.99", "2.00"]).mean(2, 0).unwrap(), "2");
+        assert_eq!(sum(&["-0.001"]).mean(1, 2).unwrap(), "0.00");
+        assert_eq!(sum(&[]).mean(0, 2), None);
+    }
+
+    proptest! {
+        #[test]
+        fn sums_equal_those_of_integer_cents(cents in prop::collection::vec(-1_000_000_i64..1_000_000, 0..50)) {
+            let text = |cents: i64| {
+                format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100)
+            };
+            let texts: Vec<String> = cents.iter().map(|&cents| text(cents)).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            prop_assert_eq!(sum(&texts).decimal(2), text(cents.iter().sum()));
+        }
+    }
+}

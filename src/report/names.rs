@@ -1,0 +1,184 @@
+//! Counts by name, for a limited number of names.
+//!
+//! Promos, channels, items and genders are whatever the data contains, which may be millions of names. When there are
+//! more than [`MAX_NAMES`], which of them came first would depend on the partitions, so none is reported.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{AddAssign, Index, IndexMut};
+
+use foldhash::fast::RandomState;
+
+use crate::escape::display_name;
+
+/// How many names a table has at most.
+pub const MAX_NAMES: usize = 10_000;
+
+/// How long a name may be, in bytes. Longer names are counted together.
+pub const MAX_NAME_BYTES: usize = 200;
+
+/// The key of all longer names. It is too long to be the key of a name.
+const TOO_LONG: &[u8] = &[0; MAX_NAME_BYTES + 1];
+
+/// The number of a name in its partition, in order of first appearance.
+pub type NameId = u32;
+
+/// What a row of a table is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    /// A name, byte for byte.
+    Bytes(Box<[u8]>),
+    /// All names that are longer than [`MAX_NAME_BYTES`].
+    TooLong,
+}
+
+impl Name {
+    fn of_key(key: Box<[u8]>) -> Self {
+        if key.len() > MAX_NAME_BYTES { Self::TooLong } else { Self::Bytes(key) }
+    }
+
+    /// The name for a person, escaped.
+    pub fn display(&self) -> String {
+        match self {
+            Self::Bytes(name) => display_name(name),
+            Self::TooLong => format!("(longer than {MAX_NAME_BYTES} bytes)"),
+        }
+    }
+}
+
+/// Names with a `T` for each, in one partition.
+#[derive(Debug)]
+pub struct NameTable<T> {
+    ids: HashMap<Box<[u8]>, NameId, RandomState>,
+    /// The ids of names that were looked up lately, by [`slot`]. Most look-ups end here, without a hash.
+    recent: [NameId; SLOTS],
+    /// By id.
+    names: Vec<Box<[u8]>>,
+    /// By id.
+    counts: Vec<T>,
+    /// Once there are too many names, counts are of no use; [`Self::finish`] drops them.
+    too_many: bool,
+}
+
+impl<T> Default for NameTable<T> {
+    fn default() -> Self {
+        Self { ids: HashMap::default(), recent: [0; SLOTS], names: Vec::new(), counts: Vec::new(), too_many: false }
+    }
+}
+
+impl<T: Default> NameTable<T> {
+    /// The id of `name`. Names beyond the limit get that of another name.
+    #[inline]
+    pub fn id(&mut self, name: &[u8]) -> NameId {
+        let key = if name.len() > MAX_NAME_BYTES { TOO_LONG } else { name };
+        let slot = slot(key);
+        let recent = self.recent[slot];
+        if self.names.get(recent as usize).is_some_and(|name| **name == *key) {
+            return recent;
+        }
+        let id = self.ids.get(key).copied().unwrap_or_else(|| self.add(key));
+        self.recent[slot] = id;
+        id
+    }
+
+    #[cold]
+    fn add(&mut self, key: &[u8]) -> NameId {
+        if self.counts.len() == MAX_NAMES {
+            self.too_many = true;
+            return 0;
+        }
+        let id = self.counts.len() as NameId;
+        self.ids.insert(key.into(), id);
+        self.names.push(key.into());
+        self.counts.push(T::default());
+        id
+    }
+
+    /// The names by their ids. `None` when there were too many.
+    pub fn names(&self) -> Option<Vec<Name>> {
+        (!self.too_many).then(|| self.names.iter().cloned().map(Name::of_key).collect())
+    }
+
+    /// The names and their counts. `None` when there were too many.
+    pub fn finish(self) -> Option<Vec<(Name, T)>> {
+        Some(self.names()?.into_iter().zip(self.counts).collect())
+    }
+}
+
+impl<T> Index<NameId> for NameTable<T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, id: NameId) -> &T {
+        &self.counts[id as usize]
+    }
+}
+
+impl<T> IndexMut<NameId> for NameTable<T> {
+    #[inline]
+    fn index_mut(&mut self, id: NameId) -> &mut T {
+        &mut self.counts[id as usize]
+    }
+}
+
+/// How many names [`NameTable::recent`] has room for.
+const SLOTS: usize = 64;
+
+/// A number that differs between most names of a campaign and costs next to nothing.
+#[inline]
+fn slot(key: &[u8]) -> usize {
+    let byte = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or(0));
+    (byte(key.first()) ^ byte(key.last()) << 2 ^ key.len() << 4) % SLOTS
+}
+
+/// The counts of all partitions by name. `None` when one partition had too many names, or all of them have together.
+pub fn merge<K: Ord, T: AddAssign + Default>(
+    partitions: impl IntoIterator<Item = Option<Vec<(K, T)>>>,
+) -> Option<BTreeMap<K, T>> {
+    let mut all = BTreeMap::new();
+    for partition in partitions {
+        for (name, counts) in partition? {
+            *all.entry(name).or_default() += counts;
+        }
+    }
+    (all.len() <= MAX_NAMES).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(names: impl IntoIterator<Item = String>) -> Option<Vec<(Name, u64)>> {
+        let mut table = NameTable::default();
+        for name in names {
+            let id = table.id(name.as_bytes());
+            table[id] += 1;
+        }
+        table.finish()
+    }
+
+    #[test]
+    fn counts_of_partitions_add_up_by_name() {
+        let names = ["a", "b", "a", "c", "a"].map(str::to_owned);
+        let merged = merge([count(names[..2].to_vec()), count(names[2..].to_vec())]);
+        assert_eq!(merged, merge([count(names), count([])]));
+        assert_eq!(merged.unwrap()[&Name::Bytes((*b"a").into())], 3);
+    }
+
+    #[test]
+    fn long_names_are_counted_together() {
+        let long = |letter: &str| letter.repeat(MAX_NAME_BYTES + 1);
+        let counts = count([long("x"), long("y"), long("\0"), "\0".repeat(MAX_NAME_BYTES)]).unwrap();
+        assert_eq!(counts[0], (Name::TooLong, 3));
+        assert_eq!(counts.len(), 2);
+    }
+
+    #[test]
+    fn too_many_names_in_one_or_all_partitions_are_dropped() {
+        let name = |number: usize| number.to_string();
+        assert!(count((0..MAX_NAMES).map(name)).is_some());
+        assert!(count((0..=MAX_NAMES).map(name)).is_none());
+        assert!(count((0..MAX_NAMES).map(name).chain(["x".repeat(1_000)])).is_none());
+        let halves = [(0..MAX_NAMES / 2), (MAX_NAMES / 2..MAX_NAMES + 1)];
+        assert!(merge(halves.map(|numbers| count(numbers.map(name)))).is_none());
+    }
+}

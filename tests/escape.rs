@@ -1,0 +1,52 @@
+//! Untrusted bytes from names and paths are escaped in every output that a terminal shows.
+
+mod common;
+
+use common::{RUN, Scratch};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+const CLICK: &str = "P\u{202e}\u{9b}31m, ClickConversion, kim@example.com, Web\u{200b}\u{e0041}\n";
+
+fn scratch() -> Scratch {
+    let scratch = Scratch::small_campaign();
+    scratch.write("conversions.txt", CLICK);
+    scratch
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_cannot_reverse_an_error_message() {
+    let message = r"adseg: \u{202e}txt.evil\n: ";
+    let args = ["run", "--loyalty", "loyalty.txt", "--conversions", "\u{202e}txt.evil\n"];
+    scratch().adseg("").args(args).assert().code(1).stderr(contains(message));
+}
+
+#[test]
+fn json_lines_of_run_escape_misleading_characters() {
+    let json = r#"{"promo":"P\u202e\u009b31m","#.to_owned();
+    let channel = r#""where":"Web\u200b\udb40\udc41""#;
+    scratch()
+        .adseg(&format!("{RUN} --output-format jsonl"))
+        .assert()
+        .success()
+        .stdout(contains(json).and(contains(channel)));
+}
+
+#[test]
+fn every_subcommand_escapes_misleading_characters() {
+    let scratch = scratch();
+    let inputs = "--loyalty loyalty.txt --conversions conversions.txt";
+    for command in
+        ["check", "check --format jsonl", "explain kim@example.com", "explain kim@example.com --format jsonl"]
+            .into_iter()
+            .chain(["report", "report --format json", "report --format csv", "report --html -  -o report.txt"])
+    {
+        let output = scratch.adseg(&format!("{command} {inputs}")).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(
+            !text.is_empty() && !text.contains(['\u{202e}', '\u{9b}', '\u{200b}', '\u{e0041}']),
+            "{command}: {text:?}"
+        );
+    }
+}
