@@ -60,7 +60,7 @@ mod system;
 
 // What integration tests and benches use of the library beside the program.
 pub use analysis::{CountCampaign, Decide, EntryKind, Explain, Histories, saved_list};
-pub use engine::{Counts, DecisionOutput, Failure, Observer, Settings, replay};
+pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay};
 pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReaderSettings};
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, OutputFormat, Rejection, write_saved_list};

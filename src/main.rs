@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
 
-use adseg::cli::{Cli, Failed, execute, print_error, print_usage_error};
+use adseg::cli::{Cli, CommandFailure, execute, print_error, print_usage_error};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -20,8 +20,10 @@ fn main() -> ExitCode {
         Ok(exit_code) => exit_code,
         // Whoever read the output has gone away, which is no reason to complain. Files that were still to be committed are
         // not there, and a script must not take the run for done.
-        Err(Failed { error, files_discarded }) if is_closed_pipe(&error) => ExitCode::from(u8::from(files_discarded)),
-        Err(Failed { error, .. }) => print_error(&error),
+        Err(CommandFailure { error, files_discarded }) if is_closed_pipe(&error) => {
+            ExitCode::from(u8::from(files_discarded))
+        }
+        Err(CommandFailure { error, .. }) => print_error(&error),
     }
 }
 

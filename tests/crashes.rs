@@ -111,7 +111,7 @@ fn killed_run_leaves_old_or_new_files_complete() {
         let count = campaign.assert_complete();
         assert!(!status.success() || count == OUTPUTS.len());
         runs_by_new_files[count] += 1;
-        // What is left does not disturb the next run, which gives the same answers for the same list.
+        // What is left does not disturb the next run, which gives the same decisions for the same list.
         let list = fs::read(scratch.file("loyalty.txt")).unwrap();
         scratch.adseg(WRITE_ALL).assert().success();
         if Some(&list) == old["loyalty.txt"].as_ref() {

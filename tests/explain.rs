@@ -66,7 +66,7 @@ proptest! {
 
     #[test]
     fn histories_agree_with_the_model(inputs in inputs(), settings in settings()) {
-        let (mut answers, mut members) = (Vec::new(), Vec::new());
+        let (mut decisions, mut members) = (Vec::new(), Vec::new());
         for history in explain(&inputs, &settings, &WATCHED, &EMAILS) {
             let email = history.email;
             prop_assert!(history.entries.is_sorted_by_key(|entry| entry.number));
@@ -79,16 +79,16 @@ proptest! {
                     None => prop_assert_eq!(fields[0], email),
                     Some((kind, send)) => {
                         prop_assert_eq!(&fields[1..3], &[kind.as_str(), email]);
-                        let answer = if *send { "True" } else { "False" };
-                        answers.push((entry.number, format!("Send additional promo code to: {email}, {answer}\n")));
+                        let decision = if *send { "True" } else { "False" };
+                        decisions.push((entry.number, format!("Send additional promo code to: {email}, {decision}\n")));
                     }
                 }
             }
         }
-        answers.sort();
+        decisions.sort();
         let expected = run(&inputs, 1 << 20, u64::MAX);
-        let answers: String = answers.into_iter().map(|(_, answer)| answer).collect();
-        prop_assert_eq!(answers, text(expected.output));
+        let decisions: String = decisions.into_iter().map(|(_, decision)| decision).collect();
+        prop_assert_eq!(decisions, text(expected.output));
         let saved = text(expected.saved);
         let mut saved: Vec<_> = saved.lines().map(|row| row.split(',').next().unwrap()).collect();
         members.sort_unstable();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::live::LiveRun;
-use common::{CommandOutput, RUN, RUN_STDIN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, assert_same, frame, text};
+use common::{CommandOutput, RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, assert_same, frame, text};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -40,7 +40,7 @@ fn truncated_archive_is_never_accepted_as_complete() {
     for whole in [gzip(SMALL_CONVERSIONS.as_bytes()), zstd(SMALL_CONVERSIONS.as_bytes())] {
         // Nothing distinguishes an archive of length 0 from an empty file.
         assert_rejects_truncated(&whole, 1..whole.len(), "");
-        assert_eq!(Scratch::small_campaign().run_with(RUN_STDIN, whole).stdout, SMALL_ANSWERS);
+        assert_eq!(Scratch::small_campaign().run_with(RUN_STDIN, whole).stdout, SMALL_DECISIONS);
     }
 }
 
@@ -81,7 +81,7 @@ fn half_a_million_consecutive_bad_records_are_kept() {
     let bad = (0..500_000).map(|number| format!("nonsense {number}\n")).collect::<String>();
     let args = format!("{RUN_STDIN} --on-error skip --rejects rejects");
     let output = scratch.run_with(&args, format!("{bad}{SMALL_CONVERSIONS}"));
-    assert_eq!(output.stdout, SMALL_ANSWERS);
+    assert_eq!(output.stdout, SMALL_DECISIONS);
     assert!(output.stderr.ends_with("adseg: 500000 bad records kept in rejects, the first 5 printed above\n"));
     assert_same(scratch.read("rejects/conversions.txt"), bad, "kept rejects");
     assert!(scratch.read("rejects/errors.jsonl").lines().last().unwrap().contains("\"line\":500000,"));
@@ -92,14 +92,14 @@ fn empty_file_for_either_source_is_valid() {
     let scratch = Scratch::small_campaign();
     scratch.write("empty.txt", "");
     scratch.write("empty2.txt", "");
-    let without_members = SMALL_ANSWERS.replace("True", "False");
-    for (loyalty, conversions, answers) in [
+    let without_members = SMALL_DECISIONS.replace("True", "False");
+    for (loyalty, conversions, decisions) in [
         ("/dev/null", "conversions.txt", &*without_members),
         ("loyalty.txt", "empty.txt", ""),
         ("empty.txt", "empty2.txt", ""),
     ] {
         let args = format!("run --loyalty {loyalty} --conversions {conversions} --save-loyalty saved.txt");
-        scratch.adseg(&args).assert().success().stdout(answers.to_owned()).stderr("");
+        scratch.adseg(&args).assert().success().stdout(decisions.to_owned()).stderr("");
         let saved = if loyalty == "loyalty.txt" { scratch.read("loyalty.txt") } else { String::new() };
         assert_eq!(scratch.read("saved.txt"), saved);
     }
@@ -135,7 +135,7 @@ fn unreadable_or_unwritable_file_is_named() {
     set_mode("read-only", 0o755);
 }
 
-/// More conversions than a run reads before its first answers are read.
+/// More conversions than a run reads before its first decisions are read.
 fn large_campaign() -> (Scratch, usize) {
     let scratch = Scratch::small_campaign();
     let conversions = SMALL_CONVERSIONS.repeat(250_000);
@@ -143,7 +143,7 @@ fn large_campaign() -> (Scratch, usize) {
     (scratch, conversions.len())
 }
 
-/// Starts a run and makes a change after its first answer.
+/// Starts a run and makes a change after its first decision.
 fn run_with_change(scratch: &Scratch, args: &str, change: impl FnOnce()) -> CommandOutput {
     let mut run = LiveRun::start(scratch, args);
     let first = run.read_line();
@@ -162,7 +162,7 @@ fn file_truncated_while_it_is_read_is_an_error() {
     assert_eq!(code, Some(1), "{stderr}");
     let message = format!("the file had {len} bytes when it was opened and was then cut to 100");
     assert!(stderr.contains(&message), "{stderr}");
-    assert!(SMALL_ANSWERS.repeat(250_000).starts_with(&stdout));
+    assert!(SMALL_DECISIONS.repeat(250_000).starts_with(&stdout));
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
 }
 
@@ -172,7 +172,7 @@ fn deleted_file_is_read_to_the_end() {
     let delete = || fs::remove_file(scratch.file("conversions.txt")).unwrap();
     let CommandOutput { code, stdout, stderr } = run_with_change(&scratch, RUN, delete);
     assert_eq!((code, &*stderr), (Some(0), ""));
-    assert_same(stdout, SMALL_ANSWERS.repeat(250_000), "answers");
+    assert_same(stdout, SMALL_DECISIONS.repeat(250_000), "decisions");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn full_disk_leaves_the_old_files() {
 fn gzip_file_padded_with_zeros_is_complete() {
     let scratch = Scratch::small_campaign();
     let padded = [gzip(SMALL_CONVERSIONS.as_bytes()), vec![0; 10_000]].concat();
-    assert_eq!(scratch.run_with(RUN_STDIN, padded.clone()).stdout, SMALL_ANSWERS);
+    assert_eq!(scratch.run_with(RUN_STDIN, padded.clone()).stdout, SMALL_DECISIONS);
     let output = scratch.run_with(RUN_STDIN, [&padded, &b"more"[..]].concat());
     assert_eq!(output.code, Some(1));
     assert!(output.stderr.contains("something after the zeros"), "{}", output.stderr);

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{CommandOutput, RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, SMALL_LIST, Scratch, frame};
+use common::{CommandOutput, RUN, SMALL_CONVERSIONS, SMALL_DECISIONS, SMALL_LIST, Scratch, frame};
 use predicates::str::{contains, starts_with};
 
 const BAD: &str = "nonsense\n";
@@ -37,7 +37,7 @@ fn failed_run_leaves_no_rejects() {
 fn fixed_rejects_can_be_replayed() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}Hoodie, ClikConversion, kim@example.com, Web"));
-    scratch.adseg(SKIP).assert().success().stdout(SMALL_ANSWERS);
+    scratch.adseg(SKIP).assert().success().stdout(SMALL_DECISIONS);
     let rejects = scratch.read("rejects/conversions.txt");
     assert_eq!(rejects, "Hoodie, ClikConversion, kim@example.com, Web\n");
     scratch.write("rejects/conversions.txt", rejects.replace("Clik", "Click"));
@@ -188,7 +188,7 @@ fn saved_list_is_the_input_of_the_next_run() {
     let list = format!("{SMALL_LIST}lee@example.com, , , \n");
     assert_eq!(scratch.read("loyalty.txt"), list);
     scratch.write("conversions.txt", SMALL_CONVERSIONS);
-    scratch.adseg(&save).assert().success().stdout(SMALL_ANSWERS.replace("False", "True"));
+    scratch.adseg(&save).assert().success().stdout(SMALL_DECISIONS.replace("False", "True"));
     assert_eq!(scratch.read("loyalty.txt"), list, "a list without new members stays the same");
 }
 
@@ -288,12 +288,12 @@ mod on_linux {
     fn stdout_is_recognized_under_any_name() {
         let scratch = Scratch::small_campaign();
         for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {
-            scratch.adseg(&format!("{RUN} -o {name}")).assert().success().stdout(SMALL_ANSWERS);
+            scratch.adseg(&format!("{RUN} -o {name}")).assert().success().stdout(SMALL_DECISIONS);
         }
         let redirected = scratch.write("out.txt", "");
         let file = fs::OpenOptions::new().append(true).open(redirected).unwrap();
         assert!(scratch.piped(&format!("{RUN} -o /dev/stdout")).stdout(file).status().unwrap().success());
-        assert_eq!(scratch.read("out.txt"), SMALL_ANSWERS);
+        assert_eq!(scratch.read("out.txt"), SMALL_DECISIONS);
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod on_linux {
         let scratch = Scratch::small_campaign();
         for (args, descriptor, log) in [
             ("-o codes.txt --save-loyalty /dev/stdout", 1, &*format!("header\n{SMALL_LIST}footer\n")),
-            ("-o /dev/stderr", 2, &*format!("header\n{SMALL_ANSWERS}footer\n")),
+            ("-o /dev/stderr", 2, &*format!("header\n{SMALL_DECISIONS}footer\n")),
             ("-o /dev/fd/3", 3, "header\nfooter\n"),
         ] {
             let (header, footer) = (format!("echo header >&{descriptor}"), format!("echo footer >&{descriptor}"));
@@ -317,7 +317,7 @@ mod on_linux {
         scratch.write("conversions.txt", format!("{SMALL_CONVERSIONS}{BAD}"));
         let args = format!("{SKIP} -o codes.txt --summary --progress always");
         assert!(scratch.piped(&args).stderr(full_disk()).status().unwrap().success());
-        assert_eq!(scratch.read("codes.txt"), SMALL_ANSWERS);
+        assert_eq!(scratch.read("codes.txt"), SMALL_DECISIONS);
         assert_eq!(scratch.piped(RUN).stderr(full_disk()).status().unwrap().code(), Some(1));
     }
 
@@ -326,7 +326,7 @@ mod on_linux {
         let scratch = Scratch::small_campaign();
         assert!(Command::new("mkfifo").arg(scratch.file("fifo")).status().unwrap().success());
         let mut run = scratch.piped(&format!("{RUN} -o fifo")).spawn().unwrap();
-        assert_eq!(scratch.read("fifo"), SMALL_ANSWERS);
+        assert_eq!(scratch.read("fifo"), SMALL_DECISIONS);
         assert!(run.wait().unwrap().success());
         assert!(!fs::metadata(scratch.file("fifo")).unwrap().is_file());
     }

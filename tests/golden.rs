@@ -222,11 +222,11 @@ fn explain_agrees_with_run_on_every_fixture() {
             assert_eq!((explain.status, text(explain.stderr)), (run.status, text(run.stderr)), "{}", case.name);
             continue;
         }
-        let answers: Vec<(&[u8], bool)> = run.stdout.split(|&byte| byte == b'\n').filter_map(answer).collect();
+        let written: Vec<(&[u8], bool)> = run.stdout.split(|&byte| byte == b'\n').filter_map(decision).collect();
         let members = fs::read(scratch.file("members.saved")).unwrap();
         let members: Vec<&[u8]> = members.split(|&byte| byte == b'\n').filter(|row| !row.is_empty()).collect();
         let listed = members.iter().filter_map(|row| row.split(|&byte| byte == b',').next());
-        let emails: Vec<&[u8]> = answers.iter().map(|(email, _)| *email).chain(listed).collect();
+        let emails: Vec<&[u8]> = written.iter().map(|(email, _)| *email).chain(listed).collect();
         scratch.write("explained.emails", [b"\n", emails.join(&b'\n').as_slice()].concat());
 
         let explain = text(output("explain --emails explained.emails --format jsonl").stdout);
@@ -239,20 +239,20 @@ fn explain_agrees_with_run_on_every_fixture() {
         let mut decisions: Vec<&Value> = explain.iter().filter(|line| line["conversion"].is_string()).collect();
         decisions.sort_by_key(|line| input_order(line));
         let decisions: Vec<_> = decisions.iter().map(|line| (line["email"].clone(), line["send"].clone())).collect();
-        let expected: Vec<_> = answers
+        let expected: Vec<_> = written
             .iter()
             .map(|(email, send)| (Value::from(String::from_utf8_lossy(email)), Value::from(*send)))
             .collect();
         assert_eq!(decisions, expected, "{}", case.name);
         let members_since = explain.iter().filter(|line| line["member_since"].is_object()).count();
         assert_eq!(members_since, members.len(), "{}", case.name);
-        explained += answers.len();
+        explained += written.len();
     }
     assert!(explained > 100, "the fixtures are missing");
 }
 
-/// The email and the answer in a line that `run` wrote.
-fn answer(line: &[u8]) -> Option<(&[u8], bool)> {
+/// The email and the decision in a line that `run` wrote.
+fn decision(line: &[u8]) -> Option<(&[u8], bool)> {
     let line = line.strip_prefix(b"Send additional promo code to: ")?;
     line.strip_suffix(b", True")
         .map(|email| (email, true))

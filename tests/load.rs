@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Child;
 use std::thread;
 
-use common::{RUN, RUN_STDIN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, runs, text};
+use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, runs, text};
 
 /// What a run has used so far.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ impl Usage {
     }
 }
 
-/// Sends these conversions several times; returns the usage after the last answer.
+/// Sends these conversions several times; returns the usage after the last decision.
 fn usage_of_run(args: &str, conversions: &str, times: usize) -> Usage {
     let scratch = Scratch::small_campaign();
     let mut run = scratch.piped(&format!("{RUN_STDIN} {args}")).spawn().unwrap();
@@ -86,7 +86,7 @@ fn time_is_linear_for_one_customer_and_for_new_customers() {
 fn maximum_partition_count_is_cheap_and_changes_nothing() {
     usage_of_run("--partitions 10000 --threads 2", &SMALL_CONVERSIONS.repeat(20_000), 2).assert_peak_below(128);
     let scratch = Scratch::small_campaign();
-    scratch.adseg(&format!("{RUN} --partitions 10000")).assert().success().stdout(SMALL_ANSWERS);
+    scratch.adseg(&format!("{RUN} --partitions 10000")).assert().success().stdout(SMALL_DECISIONS);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn thousand_files_need_few_open_files() {
     names.iter().for_each(|name| drop(scratch.write(name, SMALL_CONVERSIONS)));
     let script = format!("ulimit -n 32; adseg run --loyalty loyalty.txt --conversions {}", names.join(" "));
     let output = scratch.sh(&script).output().unwrap();
-    common::assert_same(output.stdout, SMALL_ANSWERS.repeat(1_000), &text(output.stderr));
+    common::assert_same(output.stdout, SMALL_DECISIONS.repeat(1_000), &text(output.stderr));
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn records_at_the_limit_need_little_memory() {
     let record = format!("{head}{}\n", "w".repeat(limit - head.len()));
     let mut file = File::create(scratch.file("conversions.txt")).unwrap();
     (0..50).for_each(|_| file.write_all(record.as_bytes()).unwrap());
-    let answers = "Send additional promo code to: kim@example.com, True\n".repeat(50);
-    scratch.adseg(RUN).assert().success().stdout(answers);
+    let decisions = "Send additional promo code to: kim@example.com, True\n".repeat(50);
+    scratch.adseg(RUN).assert().success().stdout(decisions);
     usage_of_run("", &record, 30).assert_peak_below(64);
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::live::LiveRun;
-use common::{RUN, RUN_STDIN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch};
+use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 
@@ -97,7 +97,7 @@ fn progress_is_shown_on_request_or_on_a_terminal() {
             thread::sleep(Duration::from_millis(400));
         }
         run.close_stdin();
-        assert_eq!(run.read_to_end(), SMALL_ANSWERS.repeat(4));
+        assert_eq!(run.read_to_end(), SMALL_DECISIONS.repeat(4));
         let (_, stderr) = run.wait();
         assert_eq!(stderr.contains("9 records"), is_shown, "{progress}: {stderr}");
         assert_eq!(stderr.is_empty(), !is_shown, "{progress}: {stderr}");

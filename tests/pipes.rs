@@ -9,48 +9,48 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use common::live::LiveRun;
-use common::{RUN, RUN_STDIN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, frame};
+use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, frame};
 
-fn answer(email: &str, send: &str) -> String {
+fn decision(email: &str, send: &str) -> String {
     format!("Send additional promo code to: {email}, {send}\n")
 }
 
 #[test]
-fn line_on_a_pipe_is_answered_before_the_next_arrives() {
+fn line_on_a_pipe_is_decided_before_the_next_arrives() {
     let scratch = Scratch::small_campaign();
     let mut run = LiveRun::start(&scratch, RUN_STDIN);
     for (kind, send) in [("Click", "False"), ("Purchase", "False"), ("Click", "True"), ("Basket", "False")] {
         run.send(format!("P, {kind}Conversion, new@example.com, [6], 9.45\n"));
-        assert_eq!(run.read_line(), answer("new@example.com", send));
+        assert_eq!(run.read_line(), decision("new@example.com", send));
     }
     // Half a line is not answered until its other half arrives.
     run.send("P, ClickConversion, kim@exam");
     run.send("ple.com, w\nP, Click");
-    assert_eq!(run.read_line(), answer("kim@example.com", "True"));
+    assert_eq!(run.read_line(), decision("kim@example.com", "True"));
     run.send("Conversion, new@example.com, w");
     assert_eq!(run.finish(), (Some(0), String::new()));
 }
 
 #[test]
-fn frame_on_a_pipe_is_answered_before_the_next_arrives() {
+fn frame_on_a_pipe_is_decided_before_the_next_arrives() {
     let scratch = Scratch::small_campaign();
     let mut run = LiveRun::start(&scratch, "run --loyalty - --conversions -");
     run.send(frame("P, ClickConversion, new@example.com, w"));
-    assert_eq!(run.read_line(), answer("new@example.com", "False"));
+    assert_eq!(run.read_line(), decision("new@example.com", "False"));
     run.send(frame("new@example.com, , , F"));
     run.send(frame("P, ClickConversion, new@example.com, w"));
-    assert_eq!(run.read_line(), answer("new@example.com", "True"));
+    assert_eq!(run.read_line(), decision("new@example.com", "True"));
     assert_eq!(run.finish(), (Some(0), String::new()));
 }
 
 #[test]
-fn single_byte_writes_get_the_same_answers() {
+fn single_byte_writes_get_the_same_decisions() {
     let scratch = Scratch::small_campaign();
     let mut run = LiveRun::start(&scratch, RUN_STDIN);
     for byte in SMALL_CONVERSIONS.bytes() {
         run.send([byte]);
     }
-    assert_eq!(run.read_line() + &run.read_line(), SMALL_ANSWERS);
+    assert_eq!(run.read_line() + &run.read_line(), SMALL_DECISIONS);
     assert_eq!(run.finish().0, Some(0));
 }
 
@@ -59,13 +59,13 @@ fn bad_record_stops_the_run_while_the_pipe_is_open() {
     let scratch = Scratch::small_campaign();
     let mut run = LiveRun::start(&scratch, RUN_STDIN);
     run.send(format!("{SMALL_CONVERSIONS}nonsense\nP, ClickConversion, kim@example.com, w\n"));
-    assert_eq!(run.read_to_end(), SMALL_ANSWERS, "the answers before the bad record and none after it");
+    assert_eq!(run.read_to_end(), SMALL_DECISIONS, "the decisions before the bad record and none after it");
     let (code, stderr) = run.wait();
     assert_eq!(code, Some(1));
     assert!(stderr.starts_with("adseg: stdin:3: expected a conversion"), "{stderr}");
 }
 
-/// A campaign with more answers than a pipe can buffer.
+/// A campaign with more decisions than a pipe can buffer.
 fn large_campaign() -> Scratch {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", SMALL_CONVERSIONS.repeat(100_000));
@@ -153,11 +153,11 @@ fn signal_ignored_at_start_stays_ignored() {
     let scratch = Scratch::small_campaign();
     let mut run = LiveRun::spawn(scratch.sh(&format!("trap '' HUP; exec adseg {RUN_STDIN}")));
     run.send("P, ClickConversion, kim@example.com, w\n");
-    assert_eq!(run.read_line(), answer("kim@example.com", "True"));
+    assert_eq!(run.read_line(), decision("kim@example.com", "True"));
     if fs::metadata("/proc/self/status").is_ok() {
         run.signal("-HUP");
         run.send("P, ClickConversion, kim@example.com, w\n");
-        assert_eq!(run.read_line(), answer("kim@example.com", "True"));
+        assert_eq!(run.read_line(), decision("kim@example.com", "True"));
         assert_eq!(run.finish(), (Some(0), String::new()));
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{RUN, SMALL_ANSWERS, SMALL_CONVERSIONS, Scratch, cases, frame};
+use common::{RUN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, cases, frame};
 use predicates::str::{contains, is_empty};
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ fn binary_first_frame_survives_a_round_trip() {
 }
 
 #[test]
-fn binary_first_frame_is_answered_as_a_line() {
+fn binary_first_frame_is_decided_as_a_line() {
     let scratch = Scratch::small_campaign();
     for first in [&b"\xef\xbb\xbf"[..], b"\x28\xb5\x2f\xfd", b"\0", b"\xff\xfea\0", b"\xfe\xff\0"] {
         let event = [first, b", ClickConversion, kim@example.com, Web"].concat();
@@ -65,13 +65,13 @@ fn binary_first_frame_is_answered_as_a_line() {
 }
 
 #[test]
-fn framed_conversions_get_the_same_answers() {
+fn framed_conversions_get_the_same_decisions() {
     let scratch = Scratch::small_campaign();
     scratch.adseg("frame conversions.txt -o conversions.frames").assert().success().stdout("");
     let run = "run --loyalty loyalty.txt --conversions conversions.frames";
-    scratch.adseg(run).assert().success().stdout(SMALL_ANSWERS);
+    scratch.adseg(run).assert().success().stdout(SMALL_DECISIONS);
     let framed = scratch.adseg(&format!("{run} --output-format framed")).output().unwrap().stdout;
-    assert_eq!(reframed("unframe", framed), SMALL_ANSWERS.as_bytes());
+    assert_eq!(reframed("unframe", framed), SMALL_DECISIONS.as_bytes());
     scratch.adseg("unframe conversions.frames").assert().success().stdout(SMALL_CONVERSIONS);
 }
 

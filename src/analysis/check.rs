@@ -15,7 +15,7 @@ pub struct Check;
 
 /// What is legal but suspicious.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Suspicion {
+pub enum WarningKind {
     /// A record with more fields than its kind needs.
     ExtraFields,
     /// An email in quotes, in a format without quoting.
@@ -28,7 +28,7 @@ pub enum Suspicion {
 
 /// How often something was seen, and the number of the first record with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sightings {
+pub struct Occurrences {
     /// How often.
     pub count: u64,
     /// The number of the first line or frame, counted over the whole run.
@@ -44,7 +44,7 @@ const MAX_NAME_BYTES: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// By name.
-    pub by_name: BTreeMap<Vec<u8>, Sightings>,
+    pub by_name: BTreeMap<Vec<u8>, Occurrences>,
     /// How often names were seen that are not counted one by one.
     pub others: u64,
     has_too_many: bool,
@@ -56,13 +56,13 @@ pub struct Findings {
     /// Members by their emails in lower case.
     members: HashMap<Vec<u8>, Spellings>,
     /// Loyalty rows for an email that had one before.
-    pub duplicates: Option<Sightings>,
+    pub duplicates: Option<Occurrences>,
     /// The promos of the conversions.
     pub promos: Names,
     /// The channels of the clicks.
     pub channels: Names,
     /// What is suspicious.
-    pub suspicions: BTreeMap<Suspicion, Sightings>,
+    pub warnings: BTreeMap<WarningKind, Occurrences>,
 }
 
 /// How the list writes an email, apart from case.
@@ -105,7 +105,7 @@ impl Computation for Check {
         true
     }
 
-    fn concerns(&self, _kind: RecordKind) -> bool {
+    fn needs_kind(&self, _kind: RecordKind) -> bool {
         true
     }
 
@@ -125,24 +125,24 @@ fn lower_case(email: &[u8]) -> Cow<'_, [u8]> {
     if email.iter().any(u8::is_ascii_uppercase) { email.to_ascii_lowercase().into() } else { email.into() }
 }
 
-impl Sightings {
+impl Occurrences {
     fn add(&mut self, other: Self) {
         self.count += other.count;
         self.first = self.first.min(other.first);
     }
 }
 
-fn add_sightings(to: &mut Option<Sightings>, seen: Sightings) {
+fn add_occurrences(to: &mut Option<Occurrences>, seen: Occurrences) {
     match to {
-        Some(sightings) => sightings.add(seen),
+        Some(occurrences) => occurrences.add(seen),
         None => *to = Some(seen),
     }
 }
 
 impl Names {
-    fn count(&mut self, name: &[u8], seen: Sightings) {
-        if let Some(sightings) = self.by_name.get_mut(name) {
-            sightings.add(seen);
+    fn count(&mut self, name: &[u8], seen: Occurrences) {
+        if let Some(occurrences) = self.by_name.get_mut(name) {
+            occurrences.add(seen);
         } else if name.len() <= MAX_NAME_BYTES && self.by_name.len() < MAX_NAMES {
             self.by_name.insert(name.to_owned(), seen);
         } else {
@@ -153,7 +153,7 @@ impl Names {
 
     fn merge(&mut self, other: Self) {
         for (name, seen) in other.by_name {
-            self.by_name.entry(name).and_modify(|sightings| sightings.add(seen)).or_insert(seen);
+            self.by_name.entry(name).and_modify(|occurrences| occurrences.add(seen)).or_insert(seen);
         }
         self.others += other.others;
         self.has_too_many |= other.has_too_many;
@@ -162,7 +162,7 @@ impl Names {
     /// When there are too many names, which of them were counted depends on the partitions. Then none is listed.
     fn finish(&mut self) {
         if self.has_too_many || self.by_name.len() > MAX_NAMES {
-            self.others += self.by_name.values().map(|sightings| sightings.count).sum::<u64>();
+            self.others += self.by_name.values().map(|occurrences| occurrences.count).sum::<u64>();
             self.by_name.clear();
         }
     }
@@ -176,10 +176,10 @@ impl Findings {
             all.promos.merge(partition.promos);
             all.channels.merge(partition.channels);
             if let Some(duplicates) = partition.duplicates {
-                add_sightings(&mut all.duplicates, duplicates);
+                add_occurrences(&mut all.duplicates, duplicates);
             }
-            for (suspicion, sightings) in partition.suspicions {
-                all.suspect(suspicion, sightings);
+            for (kind, occurrences) in partition.warnings {
+                all.add_warning(kind, occurrences);
             }
         }
         all.promos.finish();
@@ -188,15 +188,15 @@ impl Findings {
     }
 
     fn count(&mut self, event: &Event<'_>, has_quoting: bool) {
-        let once = Sightings { count: 1, first: event.number };
+        let once = Occurrences { count: 1, first: event.number };
         if event.has_extra_fields() {
-            self.suspect(Suspicion::ExtraFields, once);
+            self.add_warning(WarningKind::ExtraFields, once);
         }
         if !has_quoting && event.email.starts_with(b"\"") {
-            self.suspect(Suspicion::QuotedEmail, once);
+            self.add_warning(WarningKind::QuotedEmail, once);
         }
         if !event.email.contains(&b'@') {
-            self.suspect(Suspicion::NoAtSign, once);
+            self.add_warning(WarningKind::NoAtSign, once);
         }
         match event.conversion() {
             None => self.count_member(event.email, once),
@@ -208,25 +208,25 @@ impl Findings {
                 let lower_case = lower_case(event.email);
                 let known = self.members.get(lower_case.as_ref());
                 if known.is_some_and(|known| !known.contains(event.email, &lower_case)) {
-                    self.suspect(Suspicion::OtherCase, once);
+                    self.add_warning(WarningKind::OtherCase, once);
                 }
             }
         }
     }
 
-    fn count_member(&mut self, email: &[u8], once: Sightings) {
+    fn count_member(&mut self, email: &[u8], once: Occurrences) {
         let lower_case = lower_case(email);
         match self.members.get_mut(lower_case.as_ref()) {
             None => drop(self.members.insert(lower_case.to_vec(), Spellings::of(email, &lower_case))),
-            Some(known) if known.contains(email, &lower_case) => add_sightings(&mut self.duplicates, once),
+            Some(known) if known.contains(email, &lower_case) => add_occurrences(&mut self.duplicates, once),
             Some(known) => {
                 known.add(email, &lower_case);
-                self.suspect(Suspicion::OtherCase, once);
+                self.add_warning(WarningKind::OtherCase, once);
             }
         }
     }
 
-    fn suspect(&mut self, suspicion: Suspicion, seen: Sightings) {
-        self.suspicions.entry(suspicion).and_modify(|sightings| sightings.add(seen)).or_insert(seen);
+    fn add_warning(&mut self, kind: WarningKind, seen: Occurrences) {
+        self.warnings.entry(kind).and_modify(|occurrences| occurrences.add(seen)).or_insert(seen);
     }
 }

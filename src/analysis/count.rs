@@ -31,7 +31,7 @@ impl Computation for CountCampaign {
         true
     }
 
-    fn concerns(&self, _kind: RecordKind) -> bool {
+    fn needs_kind(&self, _kind: RecordKind) -> bool {
         true
     }
 

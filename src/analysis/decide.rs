@@ -42,7 +42,7 @@ impl Computation for Decide {
     }
 
     /// A basket neither reads nor changes the membership.
-    fn concerns(&self, kind: RecordKind) -> bool {
+    fn needs_kind(&self, kind: RecordKind) -> bool {
         kind != RecordKind::Conversion(ConversionKind::Basket)
     }
 

@@ -106,7 +106,7 @@ impl Computation for Explain {
     }
 
     /// A basket decides nothing, but belongs to the history.
-    fn concerns(&self, _kind: RecordKind) -> bool {
+    fn needs_kind(&self, _kind: RecordKind) -> bool {
         true
     }
 
@@ -123,7 +123,7 @@ impl Computation for Explain {
 impl ExplainState {
     fn push(&mut self, event: &Event<'_>, step: Step) {
         let kind = match event.kind {
-            RecordKind::Customer => EntryKind::LoyaltyRow,
+            RecordKind::LoyaltyRow => EntryKind::LoyaltyRow,
             RecordKind::Conversion(kind) => {
                 let conversion = event.conversion().expect("the event is a conversion");
                 EntryKind::Conversion(ConversionEntry::new(&conversion, kind, step.decision))
@@ -133,7 +133,7 @@ impl ExplainState {
             Some(history) => history,
             None => self.histories.entry(event.email.to_owned()).or_default(),
         };
-        let joins = !step.was_member && (event.kind == RecordKind::Customer || step.decision.enrolled);
+        let joins = !step.was_member && (event.kind == RecordKind::LoyaltyRow || step.decision.enrolled);
         if joins {
             history.member_since = Some(event.number);
         }

@@ -14,7 +14,7 @@ mod decide;
 mod explain;
 mod order;
 
-pub use check::{Check, Findings, Names, Sightings, Suspicion};
+pub use check::{Check, Findings, Names, Occurrences, WarningKind};
 pub use count::CountCampaign;
 pub use decide::{Decide, DecideState, saved_list};
 pub use explain::{ConversionEntry, Entry, EntryKind, Explain, Histories, History};

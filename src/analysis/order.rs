@@ -76,7 +76,7 @@ impl Computation for OrderCheck {
         false
     }
 
-    fn concerns(&self, kind: RecordKind) -> bool {
+    fn needs_kind(&self, kind: RecordKind) -> bool {
         kind != RecordKind::Conversion(ConversionKind::Basket)
     }
 

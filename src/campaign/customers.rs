@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use super::email_index::{CustomerNumber, EmailHash, EmailHasher, EmailIndex};
 use super::{Decision, transition};
-use crate::record::{Bytes, Conversion, Customer, DecodedRecord, FieldSpans, RecordKind, Span};
+use crate::record::{Bytes, Conversion, DecodedRecord, FieldSpans, LoyaltyRow, RecordKind, Span};
 
 /// Which customers a table contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl CustomerTable {
         let was_member = *membership != Membership::None;
         let transition = transition(was_member, record);
         if transition.is_member && !was_member {
-            let is_listed = record == RecordKind::Customer;
+            let is_listed = record == RecordKind::LoyaltyRow;
             *membership = if is_listed { Membership::Listed } else { Membership::Enrolled };
         }
         Step { customer: Some(customer), was_member, decision: transition.decision }
@@ -150,8 +150,8 @@ impl<'a> Event<'a> {
 
     /// The loyalty row that the event is; `None` for a conversion.
     #[inline]
-    pub fn customer(&self) -> Option<Customer<'a>> {
-        self.record().customer(self.bytes)
+    pub fn loyalty_row(&self) -> Option<LoyaltyRow<'a>> {
+        self.record().loyalty_row(self.bytes)
     }
 
     /// The conversion that the event is; `None` for a loyalty row.
@@ -176,7 +176,7 @@ impl<'a> Event<'a> {
 mod tests {
     use super::*;
     use crate::record::ConversionKind::{Click, Purchase};
-    use RecordKind::{Conversion, Customer};
+    use RecordKind::{Conversion, LoyaltyRow};
 
     fn apply(table: &mut CustomerTable, hasher: &EmailHasher, email: &str, record: RecordKind) -> (bool, bool) {
         let Step { decision, .. } = table.apply(hasher.hash(email.as_bytes()), email.as_bytes(), record);
@@ -193,7 +193,7 @@ mod tests {
             assert_eq!(apply(&mut table, hasher, "a@x", Conversion(Purchase)), (false, false));
             assert_eq!(apply(&mut table, hasher, "a@x", Conversion(Click)), (true, false));
             assert_eq!(apply(&mut table, hasher, "A@x", Conversion(Click)), (false, false), "compared byte for byte");
-            assert_eq!(apply(&mut table, hasher, "b@x", Customer), (false, false));
+            assert_eq!(apply(&mut table, hasher, "b@x", LoyaltyRow), (false, false));
             assert_eq!(apply(&mut table, hasher, "b@x", Conversion(Click)), (true, false));
             assert_eq!(table.len(), if tracked == Tracked::Members { 2 } else { 3 });
         }
@@ -204,8 +204,8 @@ mod tests {
         let hasher = EmailHasher::default();
         let mut table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
         apply(&mut table, &hasher, "a@x", Conversion(Purchase));
-        apply(&mut table, &hasher, "a@x", Customer);
-        apply(&mut table, &hasher, "b@x", Customer);
+        apply(&mut table, &hasher, "a@x", LoyaltyRow);
+        apply(&mut table, &hasher, "b@x", LoyaltyRow);
         apply(&mut table, &hasher, "c@x", Conversion(Click));
         assert_eq!(
             [0, 1, 2].map(|number| table.membership(number)),

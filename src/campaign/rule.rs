@@ -63,7 +63,7 @@ mod tests {
     fn a_loyalty_row_makes_a_member_and_decides_nothing() {
         for was_member in [true, false] {
             let expected = Transition { decision: Decision::default(), is_member: true };
-            assert_eq!(transition(was_member, RecordKind::Customer), expected);
+            assert_eq!(transition(was_member, RecordKind::LoyaltyRow), expected);
         }
     }
 }

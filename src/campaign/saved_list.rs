@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use super::{CustomerTable, Event, Step};
 use crate::record::field::trim;
-use crate::record::{Customer, RecordKind};
+use crate::record::{LoyaltyRow, RecordKind};
 
 /// The fields that follow the email, for every member of one partition, by customer number.
 ///
@@ -47,9 +47,9 @@ impl SavedRows {
     pub fn apply(&mut self, event: &Event<'_>, step: Step) {
         let start = self.text.len();
         match (event.kind, step.customer) {
-            (RecordKind::Customer, Some(number)) => {
-                let customer = event.customer().expect("the event is a loyalty row");
-                write_fields(&customer, &mut self.text);
+            (RecordKind::LoyaltyRow, Some(number)) => {
+                let row = event.loyalty_row().expect("the event is a loyalty row");
+                write_fields(&row, &mut self.text);
                 if step.was_member {
                     self.replace(number, start);
                 } else {
@@ -135,9 +135,9 @@ fn merged<'a>(
 }
 
 /// Writes `, Facebook user, Instagram user, gender` and any further fields of the row.
-fn write_fields(customer: &Customer<'_>, text: &mut Vec<u8>) {
-    let extra = customer.extra.into_iter().flat_map(|extra| extra.split(|&byte| byte == b','));
-    for field in [customer.fb_user, customer.insta_user, customer.gender].into_iter().chain(extra) {
+fn write_fields(row: &LoyaltyRow<'_>, text: &mut Vec<u8>) {
+    let extra = row.extra.into_iter().flat_map(|extra| extra.split(|&byte| byte == b','));
+    for field in [row.fb_user, row.insta_user, row.gender].into_iter().chain(extra) {
         text.extend_from_slice(b", ");
         text.extend_from_slice(trim(&without_separators(field)));
     }
@@ -191,7 +191,7 @@ mod tests {
         }
 
         fn row(&mut self, fields: [&str; 5]) {
-            self.apply(RecordKind::Customer, fields);
+            self.apply(RecordKind::LoyaltyRow, fields);
         }
 
         fn purchase(&mut self, email: &str) {

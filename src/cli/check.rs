@@ -13,12 +13,12 @@ use serde::Serialize;
 use super::args::{InputArgs, MessageArgs, ReportFormat, SpeedArgs, count};
 use super::inputs::Inputs;
 use super::outputs::Output;
-use super::replay::with_speed;
+use super::replay::apply_speed;
 use super::session::Progress;
 use super::session::Session;
 use super::{EXIT_CODES, FAILED};
-use crate::analysis::{Check, Findings, Names, Sightings, Suspicion};
-use crate::engine::{Counts, Failure, Observer, Outcome, Settings, replay};
+use crate::analysis::{Check, Findings, Names, Occurrences, WarningKind};
+use crate::engine::{Counts, Observer, Outcome, ReplayError, Settings, replay};
 use crate::escape::{self, Quoted};
 use crate::input::{InputError, ReaderSettings};
 use crate::location::LineIndex;
@@ -87,7 +87,7 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
         continues_after_damage: true,
         ..ReaderSettings::default()
     };
-    let settings = with_speed(Settings { reader, max_rejects: u64::MAX, ..Settings::default() }, &args.speed);
+    let settings = apply_speed(Settings { reader, max_rejects: u64::MAX, ..Settings::default() }, &args.speed);
     let mut report = Report {
         out: BufWriter::new(output.writer()),
         format: args.format,
@@ -98,7 +98,7 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = inputs.into_inputs(&session.progress);
     let outcome = match replay(&Check, &settings, inputs, None, &mut report) {
         Ok(outcome) => outcome,
-        Err(Failure::Observer(error)) => return Err(output.cannot_write(error)),
+        Err(ReplayError::Observer(error)) => return Err(output.cannot_write(error)),
         Err(failure) => return Err(failure.into()),
     };
     let is_clean = report.finish(outcome).map_err(|error| output.cannot_write(error))?;
@@ -209,28 +209,26 @@ impl fmt::Display for Warning {
 }
 
 fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
-    let warning = |what: String, sightings: &Sightings| {
-        let first = line_index.location(sightings.first).to_string();
-        Warning { what, count: sightings.count, first }
+    let warning = |what: String, occurrences: &Occurrences| {
+        let first = line_index.location(occurrences.first).to_string();
+        Warning { what, count: occurrences.count, first }
     };
-    let suspicions = findings.suspicions.iter().map(|(suspicion, sightings)| {
+    let warnings = findings.warnings.iter().map(|(suspicion, occurrences)| {
         let what = match suspicion {
-            Suspicion::ExtraFields => "the record has more fields than it needs",
-            Suspicion::QuotedEmail => "the email is in quotes, which this format does not have (is it CSV?)",
-            Suspicion::NoAtSign => "the email has no @",
-            Suspicion::OtherCase => "the email differs from a member's only by case, so it is another customer",
+            WarningKind::ExtraFields => "the record has more fields than it needs",
+            WarningKind::QuotedEmail => "the email is in quotes, which this format does not have (is it CSV?)",
+            WarningKind::NoAtSign => "the email has no @",
+            WarningKind::OtherCase => "the email differs from a member's only by case, so it is another customer",
         };
-        warning(what.to_owned(), sightings)
+        warning(what.to_owned(), occurrences)
     });
-    let mut warnings: Vec<Warning> = suspicions.collect();
-    let once: Vec<_> = findings.channels.by_name.iter().filter(|(_, sightings)| sightings.count == 1).collect();
-    warnings.extend(
-        once.iter().take(LISTED_CHANNELS).map(|(channel, sightings)| {
-            warning(format!("the channel {} occurs only here", Quoted(channel)), sightings)
-        }),
-    );
-    if let Some((_, sightings)) = once.get(LISTED_CHANNELS) {
-        let more = Sightings { count: (once.len() - LISTED_CHANNELS) as u64, first: sightings.first };
+    let mut warnings: Vec<Warning> = warnings.collect();
+    let once: Vec<_> = findings.channels.by_name.iter().filter(|(_, occurrences)| occurrences.count == 1).collect();
+    warnings.extend(once.iter().take(LISTED_CHANNELS).map(|(channel, occurrences)| {
+        warning(format!("the channel {} occurs only here", Quoted(channel)), occurrences)
+    }));
+    if let Some((_, occurrences)) = once.get(LISTED_CHANNELS) {
+        let more = Occurrences { count: (once.len() - LISTED_CHANNELS) as u64, first: occurrences.first };
         warnings.push(warning("another channel occurs only once".to_owned(), &more));
     }
     warnings
@@ -268,7 +266,7 @@ impl CheckSummary {
     fn new(counts: &Counts, findings: &Findings, damaged_inputs: u64, warnings: &[Warning]) -> Self {
         Self {
             records: counts.records,
-            loyalty_rows: counts.customers,
+            loyalty_rows: counts.loyalty_rows,
             duplicate_loyalty_rows: findings.duplicates.map_or(0, |duplicates| duplicates.count),
             clicks: counts.clicks,
             baskets: counts.baskets,
@@ -287,7 +285,7 @@ impl CheckSummary {
 
 /// The names, the most frequent first.
 fn by_count(names: &Names) -> Vec<NameCount> {
-    let count = |(name, seen): (&Vec<u8>, &Sightings)| NameCount {
+    let count = |(name, seen): (&Vec<u8>, &Occurrences)| NameCount {
         name: String::from_utf8_lossy(name).into_owned(),
         count: seen.count,
     };

@@ -88,7 +88,7 @@ pub fn unframe(args: &FrameArgs, session: &Session) -> anyhow::Result<ExitCode> 
 
 fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Result<ExitCode> {
     let stdin = [PathBuf::from("-")];
-    let inputs = Inputs::of_one_source(if args.files.is_empty() { &stdin } else { &args.files }, from)?;
+    let inputs = Inputs::single_source(if args.files.is_empty() { &stdin } else { &args.files }, from)?;
     let output = Output::open(args.output.as_deref().unwrap_or(Path::new("-")), &inputs, session, CommitOrder::Output)?;
     let max_record_bytes = args.max_record_bytes.get();
     let settings = ReaderSettings { max_record_bytes, ..ReaderSettings::default() };

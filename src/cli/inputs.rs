@@ -62,7 +62,7 @@ impl Inputs {
     }
 
     /// Inputs that all contain the same.
-    pub fn of_one_source(paths: &[PathBuf], format: InputFormat) -> anyhow::Result<Self> {
+    pub fn single_source(paths: &[PathBuf], format: InputFormat) -> anyhow::Result<Self> {
         if count_stdin(paths) > 1 {
             return usage_error(STDIN_TWICE);
         }

@@ -33,7 +33,7 @@ use thiserror::Error;
 use crate::escape;
 use crate::system::os_error;
 
-pub use session::Failed;
+pub use session::CommandFailure;
 
 const ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
                      loyalty list";
@@ -126,7 +126,7 @@ const INTERRUPTED: u8 = 130;
 ///
 /// # Panics
 /// When a thread does, which is a bug. No file was changed then.
-pub fn execute(cli: Cli) -> Result<ExitCode, Failed> {
+pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
     session::run(move |session| match &cli.command {
         Command::Run(args) => run::run(args, session),
         Command::Check(args) => check::check(args, session),

@@ -158,7 +158,7 @@ impl OrderReport<'_> {
         }
         let codes = self.codes();
         let get = if codes == 1 { "gets" } else { "get" };
-        let clicks = depend(self.total());
+        let clicks = clicks_depend(self.total());
         writeln!(
             out,
             "{clicks} on the order of the conversions files; in the order given, {codes} of them {get} a code"
@@ -180,7 +180,7 @@ impl OrderReport<'_> {
         let listed = if every_pair { &pairs[..] } else { &pairs[..LISTED_PAIRS.min(pairs.len())] };
         for ((clicked_in, bought_in), clicks) in listed {
             let (clicked_in, bought_in) = (self.name(*clicked_in), self.name(*bought_in));
-            writeln!(out, "in {clicked_in}, {} on purchases in {bought_in}", depend(*clicks))?;
+            writeln!(out, "in {clicked_in}, {} on purchases in {bought_in}", clicks_depend(*clicks))?;
         }
         match pairs.len() - listed.len() {
             0 => Ok(()),
@@ -231,7 +231,7 @@ impl OrderReport<'_> {
 }
 
 /// `1 click depends`, `2 clicks depend`.
-fn depend(clicks: u64) -> String {
+fn clicks_depend(clicks: u64) -> String {
     if clicks == 1 { "1 click depends".to_owned() } else { format!("{clicks} clicks depend") }
 }
 

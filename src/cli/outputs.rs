@@ -45,7 +45,7 @@ impl Output {
         }
         match session.staging.create(path, order) {
             Ok(file) => Ok(Self { name, file, is_stdout: false }),
-            Err(StageError::NamedTwice) => usage_error(format!("{name} is named for two outputs")),
+            Err(StageError::DuplicatePath) => usage_error(format!("{name} is named for two outputs")),
             Err(error) => Err(anyhow!("{name}: cannot write: {error}")),
         }
     }

@@ -10,7 +10,7 @@ use super::outputs::Output;
 use super::session::Progress;
 use super::session::Session;
 use super::usage_error;
-use crate::engine::{Computation, Counts, Failure, Observer, Outcome, Settings, replay};
+use crate::engine::{Computation, Counts, Observer, Outcome, ReplayError, Settings, replay};
 use crate::input::{InputError, ReaderSettings};
 use crate::output::{Rejection, Rejects};
 
@@ -27,11 +27,11 @@ pub fn settings(inputs: &InputArgs, bad_records: &BadRecordArgs, speed: &SpeedAr
         }
     };
     let reader = ReaderSettings { max_record_bytes: inputs.max_record_bytes.get(), ..ReaderSettings::default() };
-    Ok(with_speed(Settings { reader, max_rejects, ..Settings::default() }, speed))
+    Ok(apply_speed(Settings { reader, max_rejects, ..Settings::default() }, speed))
 }
 
 /// The settings with the numbers of partitions and threads that the user asks for.
-pub fn with_speed(settings: Settings, args: &SpeedArgs) -> Settings {
+pub fn apply_speed(settings: Settings, args: &SpeedArgs) -> Settings {
     Settings { partitions: args.partitions, threads: args.threads.unwrap_or(settings.threads), ..settings }
 }
 
@@ -49,13 +49,13 @@ pub fn analyze<C: Computation>(
     let mut observer = RejectObserver::new(session, messages, None);
     let inputs = inputs.into_inputs(&session.progress);
     replay(computation, &settings, inputs, None, &mut observer)
-        .map_err(|failure| failed(failure, bad_records.on_error, settings.max_rejects))
+        .map_err(|failure| replay_error(failure, bad_records.on_error, settings.max_rejects))
 }
 
 /// Why a replay did not reach the end, and which option had to do with it.
-pub fn failed(failure: Failure, on_error: OnError, allowed: u64) -> anyhow::Error {
+pub fn replay_error(failure: ReplayError, on_error: OnError, allowed: u64) -> anyhow::Error {
     match failure {
-        Failure::BadRecord { .. } if on_error == OnError::Skip => {
+        ReplayError::BadRecord { .. } if on_error == OnError::Skip => {
             anyhow!("{failure}; that is one more bad record than --max-rejects {allowed} allows")
         }
         failure => failure.into(),
@@ -65,7 +65,7 @@ pub fn failed(failure: Failure, on_error: OnError, allowed: u64) -> anyhow::Erro
 /// Prints how many bad records a report leaves out.
 pub fn print_skipped(session: &Session, args: &MessageArgs, rejects: u64) {
     if rejects > 0 {
-        session.progress.print(&format!("adseg: {} skipped{}", bad_records(rejects), printed_above(args, rejects)));
+        session.progress.print(&format!("adseg: {} skipped{}", bad_records(rejects), printed_note(args, rejects)));
     }
 }
 
@@ -75,7 +75,7 @@ pub fn bad_records(count: u64) -> String {
 }
 
 /// Says that only the first bad records were printed, if so.
-pub fn printed_above(args: &MessageArgs, rejects: u64) -> String {
+pub fn printed_note(args: &MessageArgs, rejects: u64) -> String {
     if args.quiet || rejects <= PRINTED_REJECTS {
         String::new()
     } else {

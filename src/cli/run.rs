@@ -14,14 +14,14 @@ use serde::Serialize;
 use super::args::{BadRecordArgs, InputArgs, MessageArgs, OnError, SpeedArgs};
 use super::inputs::{FileId, Inputs, is_dash};
 use super::outputs::{Output, standard_stream};
-use super::replay::{RejectObserver, bad_records, failed, printed_above, settings};
+use super::replay::{RejectObserver, bad_records, printed_note, replay_error, settings};
 use super::session::Session;
 use super::{EXIT_CODES, usage_error};
 use crate::analysis::{Decide, DecideState, saved_list};
-use crate::engine::{Counts, DecisionOutput, Failure, Outcome, replay};
+use crate::engine::{Counts, DecisionOutput, Outcome, ReplayError, replay};
 use crate::escape;
 use crate::output::{
-    CommitOrder, DecisionEncoder, OutputFormat, Rejects, earlier_rejects, may_hold_rejects, write_saved_list,
+    CommitOrder, DecisionEncoder, OutputFormat, Rejects, can_contain_rejects, earlier_rejects, write_saved_list,
 };
 
 pub(super) const LONG_ABOUT: &str = "\
@@ -144,8 +144,8 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = inputs.into_inputs(&session.progress);
     let outcome =
         replay(&computation, &settings, inputs, Some(output), &mut observer).map_err(|failure| match failure {
-            Failure::Output(error) => decisions.cannot_write(error),
-            failure => failed(failure, args.bad_records.on_error, settings.max_rejects),
+            ReplayError::Output(error) => decisions.cannot_write(error),
+            failure => replay_error(failure, args.bad_records.on_error, settings.max_rejects),
         })?;
     if let Some(rejects) = observer.rejects {
         rejects.finish()?;
@@ -234,7 +234,7 @@ fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
         return usage_error(format!("{input} is an input and would be replaced by new rejects; name another folder"));
     }
-    if !may_hold_rejects(folder).with_context(|| format!("{name}: cannot write rejects"))? {
+    if !can_contain_rejects(folder).with_context(|| format!("{name}: cannot write rejects"))? {
         return usage_error(format!(
             "{name} contains files that are not rejects of an earlier run; name a new or empty folder"
         ));
@@ -259,7 +259,7 @@ fn check_outside_rejects(args: &RunArgs) -> anyhow::Result<()> {
 /// Prints how many records were bad, and the summary if it is wanted.
 fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
     if summary.rejects > 0 {
-        let (count, above) = (bad_records(summary.rejects), printed_above(&args.messages, summary.rejects));
+        let (count, above) = (bad_records(summary.rejects), printed_note(&args.messages, summary.rejects));
         let message = match &args.rejects {
             Some(folder) => format!("adseg: {count} kept in {}{above}", escape::path(folder)),
             None => format!("adseg: {count} skipped{above} (--rejects DIR keeps them)"),
@@ -313,12 +313,12 @@ impl Summary {
     /// The summary of a run that took `time`.
     pub fn new(outcome: &Outcome<DecideState>, time: Duration) -> Self {
         let Outcome { states, counts, .. } = outcome;
-        let Counts { bytes, records, blanks, rejects, customers, clicks, baskets, purchases } = *counts;
+        let Counts { bytes, records, blanks, rejects, loyalty_rows, clicks, baskets, purchases } = *counts;
         let seconds = time.as_secs_f64();
         Self {
             records,
             decisions: counts.conversions(),
-            loyalty_rows: customers,
+            loyalty_rows,
             rejects,
             blanks,
             clicks,

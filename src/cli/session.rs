@@ -32,7 +32,7 @@ pub struct Session {
 
 /// Why a command did not reach its end.
 #[derive(Debug)]
-pub struct Failed {
+pub struct CommandFailure {
     /// What went wrong.
     pub error: anyhow::Error,
     /// Whether it had files to write, which are discarded.
@@ -76,14 +76,16 @@ enum Event {
 ///
 /// # Panics
 /// When the work does.
-pub fn run(work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static) -> Result<ExitCode, Failed> {
+pub fn run(
+    work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static,
+) -> Result<ExitCode, CommandFailure> {
     let session = Session::default();
     let result = wait_for(&session, work);
     session.progress.finish();
     result.map_err(|error| {
         let files_discarded = !session.staging.is_empty();
         session.staging.discard();
-        Failed { error, files_discarded }
+        CommandFailure { error, files_discarded }
     })
 }
 

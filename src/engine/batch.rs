@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::partition::Computation;
-use super::slice::{Decoding, Slice};
+use super::slice::{DecodeContext, Slice};
 use crate::campaign::Decision;
 use crate::input::Block;
 use crate::output::DecisionEncoder;
@@ -60,16 +60,16 @@ impl Batch {
     pub fn decode<'a, C: Computation>(
         &'a mut self,
         count: usize,
-        with: &'a Decoding<'_, C>,
+        context: &'a DecodeContext<'_, C>,
     ) -> impl Iterator<Item = Task<'a>> {
         let (block, buffers) = (&self.block, &mut self.buffers);
         let ranges = block.slices(count);
         buffers.used = ranges.len();
         while buffers.slices.len() < ranges.len() {
-            buffers.slices.push(Slice::new(with.partitioner.partitions()));
+            buffers.slices.push(Slice::new(context.partitioner.partitions()));
         }
         buffers.slices.iter_mut().zip(ranges).map(move |(slice, range)| {
-            let task: Task<'_> = Box::new(move || slice.decode(block, range, with));
+            let task: Task<'_> = Box::new(move || slice.decode(block, range, context));
             task
         })
     }

@@ -73,7 +73,7 @@ pub struct Counts {
     /// Bad records.
     pub rejects: u64,
     /// Loyalty rows.
-    pub customers: u64,
+    pub loyalty_rows: u64,
     /// Clicks.
     pub clicks: u64,
     /// Baskets.
@@ -92,7 +92,7 @@ impl Counts {
     #[inline]
     const fn count(&mut self, kind: RecordKind) {
         match kind {
-            RecordKind::Customer => self.customers += 1,
+            RecordKind::LoyaltyRow => self.loyalty_rows += 1,
             RecordKind::Conversion(ConversionKind::Click) => self.clicks += 1,
             RecordKind::Conversion(ConversionKind::Basket) => self.baskets += 1,
             RecordKind::Conversion(ConversionKind::Purchase) => self.purchases += 1,
@@ -106,7 +106,7 @@ impl AddAssign for Counts {
         self.records += other.records;
         self.blanks += other.blanks;
         self.rejects += other.rejects;
-        self.customers += other.customers;
+        self.loyalty_rows += other.loyalty_rows;
         self.clicks += other.clicks;
         self.baskets += other.baskets;
         self.purchases += other.purchases;
@@ -139,7 +139,7 @@ pub trait Observer: Send {
 
 /// Why a replay did not reach the end.
 #[derive(Debug, Error)]
-pub enum Failure {
+pub enum ReplayError {
     /// A record was bad, and no more may be rejected.
     #[error("{location}: {reason}")]
     BadRecord {

@@ -28,7 +28,7 @@ pub trait Computation: Sync {
     fn needs_fields(&self) -> bool;
 
     /// Whether events of this kind have to reach their partition.
-    fn concerns(&self, kind: RecordKind) -> bool;
+    fn needs_kind(&self, kind: RecordKind) -> bool;
 
     /// The hash that decides which partition an email belongs to. Emails that have to meet in one partition have the same.
     #[inline]

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use super::batch::{Batch, BatchBuffers, run_tasks};
 use super::partition::{Computation, Partitioner};
 use super::sequencer::Sequencer;
-use super::slice::Decoding;
-use super::{Counts, Failure, Observer, Settings};
+use super::slice::DecodeContext;
+use super::{Counts, Observer, ReplayError, Settings};
 use crate::input::{Block, Blocks, Content, Input, InputError};
 use crate::location::LineIndex;
 use crate::output::{DecisionEncoder, Writer};
@@ -47,19 +47,19 @@ pub fn replay<C: Computation>(
     inputs: Vec<Input>,
     output: Option<DecisionOutput>,
     observer: &mut dyn Observer,
-) -> Result<Outcome<C::State>, Failure> {
+) -> Result<Outcome<C::State>, ReplayError> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads.get().min(useful_threads(settings)))
         .build()
-        .map_err(|error| Failure::Threads(io::Error::other(error)))?;
-    let blocks = Blocks::read(inputs, settings.reader).map_err(Failure::Threads)?;
+        .map_err(|error| ReplayError::Threads(io::Error::other(error)))?;
+    let blocks = Blocks::read(inputs, settings.reader).map_err(ReplayError::Threads)?;
     let (encoder, out) = output.map(|output| (output.encoder, output.out)).unzip();
     let out = out.unwrap_or_else(|| Box::new(io::sink()));
-    let mut writer = Writer::start(out, max_slices(settings)).map_err(Failure::Threads)?;
+    let mut writer = Writer::start(out, max_slices(settings)).map_err(ReplayError::Threads)?;
     let replayed = pool.install(|| Pipeline::new(computation, encoder, settings, &mut writer, observer).run(blocks));
     match (replayed, writer.finish()) {
         // What could not be written precedes whatever else went wrong.
-        (Ok(_) | Err(_), Err(error)) => Err(Failure::Output(error)),
+        (Ok(_) | Err(_), Err(error)) => Err(ReplayError::Output(error)),
         (replayed, Ok(())) => replayed,
     }
 }
@@ -115,19 +115,19 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         }
     }
 
-    fn run(mut self, mut blocks: Blocks) -> Result<Outcome<C::State>, Failure> {
+    fn run(mut self, mut blocks: Blocks) -> Result<Outcome<C::State>, ReplayError> {
         let header = self.encoder.map_or(Vec::new(), |encoder| encoder.header());
         if !header.is_empty() {
-            self.writer.write(header).map_err(Failure::Output)?;
+            self.writer.write(header).map_err(ReplayError::Output)?;
         }
         while let Some(block) = self.next_block(&mut blocks)? {
             let failure = match block {
                 Ok(block) => self.block(block, &blocks)?,
                 Err(damage) if self.settings.reader.continues_after_damage => {
-                    self.sequencer.damaged(&damage).map_err(Failure::Observer)?;
+                    self.sequencer.damaged(&damage).map_err(ReplayError::Observer)?;
                     None
                 }
-                Err(damage) => Some(Failure::Input(damage)),
+                Err(damage) => Some(ReplayError::Input(damage)),
             };
             if let Some(failure) = failure {
                 self.drain(&blocks)?;
@@ -140,7 +140,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     }
 
     /// The next block. While there is none, the batches in progress go on: no decision waits for the next event.
-    fn next_block(&mut self, blocks: &mut Blocks) -> Result<Option<Result<Block, InputError>>, Failure> {
+    fn next_block(&mut self, blocks: &mut Blocks) -> Result<Option<Result<Block, InputError>>, ReplayError> {
         while self.is_in_progress() {
             match blocks.try_next() {
                 Some(block) => return Ok(Some(block)),
@@ -155,7 +155,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     }
 
     /// Takes the batches in progress through all steps.
-    fn drain(&mut self, blocks: &Blocks) -> Result<(), Failure> {
+    fn drain(&mut self, blocks: &Blocks) -> Result<(), ReplayError> {
         while self.is_in_progress() {
             self.step(None, blocks)?;
         }
@@ -163,16 +163,18 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     }
 
     /// Begins a block. When a bad record in it is one too many, everything from that record on is dropped.
-    fn block(&mut self, block: Block, blocks: &Blocks) -> Result<Option<Failure>, Failure> {
+    fn block(&mut self, block: Block, blocks: &Blocks) -> Result<Option<ReplayError>, ReplayError> {
         self.sequencer.begin(&block);
         let failure = match block.content {
             Content::Records => {
                 self.step(Some(block), blocks)?;
                 self.finish_slices()?
             }
-            Content::OversizedStart { last } => self.sequencer.oversized(&block, last).map_err(Failure::Observer)?,
+            Content::OversizedStart { last } => {
+                self.sequencer.oversized(&block, last).map_err(ReplayError::Observer)?
+            }
             Content::OversizedRest { last } => {
-                self.sequencer.oversized_rest(&block, last).map_err(Failure::Observer)?;
+                self.sequencer.oversized_rest(&block, last).map_err(ReplayError::Observer)?;
                 None
             }
         };
@@ -181,7 +183,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     }
 
     /// Takes every batch one step on, in parallel: `next` is decoded, and what was encoded is written.
-    fn step(&mut self, next: Option<Block>, blocks: &Blocks) -> Result<(), Failure> {
+    fn step(&mut self, next: Option<Block>, blocks: &Blocks) -> Result<(), ReplayError> {
         let new_buffers = || BatchBuffers::new(self.partitioner.partitions());
         let mut next = next.map(|block| Batch::new(block, self.spare.pop().unwrap_or_else(new_buffers)));
         let (mut applied, mut encoded) = (self.decoded.take(), self.applied.take());
@@ -192,7 +194,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             let (block, _) = batch.block_and_slices();
             let slices = block.bytes().len().div_ceil(self.settings.reader.slice_bytes.max(1));
             let keeps_fields = computation.needs_fields() || self.encoder.is_some_and(|encoder| encoder.needs_fields());
-            decoding = Decoding {
+            decoding = DecodeContext {
                 decoder: self.sequencer.decoder(block),
                 partitioner: &self.partitioner,
                 computation,
@@ -214,13 +216,13 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     }
 
     /// Numbers the records of the decoded batch and rejects the bad ones.
-    fn finish_slices(&mut self) -> Result<Option<Failure>, Failure> {
+    fn finish_slices(&mut self) -> Result<Option<ReplayError>, ReplayError> {
         let batch = self.decoded.as_mut().expect("a block was just decoded");
         let (block, slices) = batch.block_and_slices();
         let mut failure = None;
         for slice in slices {
             match failure {
-                None => failure = self.sequencer.finish_slice(block, slice).map_err(Failure::Observer)?,
+                None => failure = self.sequencer.finish_slice(block, slice).map_err(ReplayError::Observer)?,
                 Some(_) => slice.clear(),
             }
         }
@@ -228,11 +230,11 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     }
 
     /// Writes what was encoded.
-    fn write(&mut self, mut batch: Batch, blocks: &Blocks) -> Result<(), Failure> {
+    fn write(&mut self, mut batch: Batch, blocks: &Blocks) -> Result<(), ReplayError> {
         let (_, slices) = batch.block_and_slices();
         for slice in slices {
             if !slice.output.is_empty() {
-                slice.output = self.writer.write(std::mem::take(&mut slice.output)).map_err(Failure::Output)?;
+                slice.output = self.writer.write(std::mem::take(&mut slice.output)).map_err(ReplayError::Output)?;
             }
         }
         let (block, buffers) = batch.into_parts();

@@ -10,22 +10,22 @@ use std::sync::Arc;
 use memchr::memchr_iter;
 
 use super::slice::Slice;
-use super::{Counts, Failure, Observer, Settings};
+use super::{Counts, Observer, ReplayError, Settings};
 use crate::input::{Block, Decoded, Format, InputError, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
 use crate::location::{LineIndex, Location, RecordNumber};
 use crate::output::Rejection;
 use crate::record::{Bytes, Decoder, RecordError};
 
 /// Finds again why a slice rejected a record, and rejects it.
-struct Rejecter<'r, 'a> {
+struct RejectVisitor<'r, 'a> {
     sequencer: &'r mut Sequencer<'a>,
     block: &'r Block,
     location: Location,
     raw: Range<usize>,
-    rejected: io::Result<Option<Failure>>,
+    rejected: io::Result<Option<ReplayError>>,
 }
 
-impl RecordVisitor for Rejecter<'_, '_> {
+impl RecordVisitor for RejectVisitor<'_, '_> {
     fn visit(&mut self, _record: RawRecord, _bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()> {
         let reason = decoded.expect_err("a record that the slice rejected is bad");
         let raw = &self.block.bytes()[self.raw.clone()];
@@ -81,69 +81,69 @@ impl<'a> Sequencer<'a> {
         self.lines_in_input = 0;
         self.line_index.push(Arc::clone(&block.input.name), block.format.is_framed(), self.lines);
         if let Format::Csv(header) = &block.format {
-            self.pass_lines(header.lines);
+            self.count_lines(header.lines);
         }
     }
 
-    const fn pass_lines(&mut self, lines: u64) {
+    const fn count_lines(&mut self, lines: u64) {
         self.lines_in_input += lines;
         self.lines += lines;
     }
 
     /// Numbers the records of a decoded slice and rejects the bad ones. When one of them is one too many, it is returned, and
     /// everything in the slice from it on is removed.
-    pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> io::Result<Option<Failure>> {
+    pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> io::Result<Option<ReplayError>> {
         slice.first_line = self.lines;
         let (decoder, mut splitter) = (self.decoder(block), RecordSplitter::default());
-        let mut one_too_many = None;
+        let mut limit_exceeded = None;
         for (index, reject) in slice.rejects.iter().enumerate() {
             let location = self.location(block, reject.line, reject.raw.start);
             let raw = reject.raw.clone();
-            let mut rejecter = Rejecter { sequencer: self, block, location, raw: raw.clone(), rejected: Ok(None) };
-            let visited = splitter.decode(block, raw, &decoder, &mut rejecter);
+            let mut visitor = RejectVisitor { sequencer: self, block, location, raw: raw.clone(), rejected: Ok(None) };
+            let visited = splitter.decode(block, raw, &decoder, &mut visitor);
             assert!(visited.is_break(), "a slice rejects one record at a time");
-            if let Some(failure) = rejecter.rejected? {
-                one_too_many = Some((index, failure));
+            if let Some(failure) = visitor.rejected? {
+                limit_exceeded = Some((index, failure));
                 break;
             }
         }
-        if let Some((index, failure)) = one_too_many {
+        if let Some((index, failure)) = limit_exceeded {
             slice.truncate(index);
             return Ok(Some(failure));
         }
-        self.pass_lines(u64::from(slice.lines));
+        self.count_lines(u64::from(slice.lines));
         self.counts += Counts { rejects: 0, ..slice.counts };
         Ok(None)
     }
 
     /// Rejects a record that is too long, of which `block` is the first piece, unless it is one too many.
-    pub fn oversized(&mut self, block: &Block, last: bool) -> io::Result<Option<Failure>> {
+    pub fn oversized(&mut self, block: &Block, last: bool) -> io::Result<Option<ReplayError>> {
         let location = self.location(block, 0, 0);
         let too_long = RecordError::TooLong { limit: self.max_record_bytes };
         let text = text_as_length(block.bytes()).filter(|_| block.format.is_framed());
-        let reason = text.map_or(too_long, |length| RecordError::TextForAFrame { length });
+        let reason = text.map_or(too_long, |length| RecordError::TextAsFrameLength { length });
         let failure = self.reject(block, location, reason, block.bytes())?;
         self.counts.records += 1;
-        self.pass_piece(block, last);
+        self.count_piece(block, last);
         Ok(failure)
     }
 
     /// Rejects the next piece of such a record.
     pub fn oversized_rest(&mut self, block: &Block, last: bool) -> io::Result<()> {
-        self.pass_piece(block, last);
+        self.count_piece(block, last);
         self.observer.rejected_more(block.bytes())
     }
 
     /// Counts the bytes and lines of a piece. A frame and a line count when they are complete; a row may have several lines,
     /// and one more than line feeds if a carriage return ends it.
-    fn pass_piece(&mut self, block: &Block, last: bool) {
+    fn count_piece(&mut self, block: &Block, last: bool) {
         let piece = block.bytes();
         self.counts.bytes += piece.len() as u64;
         let lines = match block.format {
             Format::Text | Format::Framed => u64::from(last),
             Format::Csv(_) => memchr_iter(b'\n', piece).count() as u64 + u64::from(last && !piece.ends_with(b"\n")),
         };
-        self.pass_lines(lines);
+        self.count_lines(lines);
     }
 
     /// Reports that an input is damaged.
@@ -169,9 +169,9 @@ impl<'a> Sequencer<'a> {
         location: Location,
         reason: RecordError<'_>,
         raw: &[u8],
-    ) -> io::Result<Option<Failure>> {
+    ) -> io::Result<Option<ReplayError>> {
         if self.allowed_rejects() == 0 {
-            return Ok(Some(Failure::BadRecord { location, reason: reason.to_string() }));
+            return Ok(Some(ReplayError::BadRecord { location, reason: reason.to_string() }));
         }
         self.counts.rejects += 1;
         let (source, format) = (block.input.source, &block.format);

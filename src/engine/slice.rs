@@ -60,7 +60,7 @@ pub(super) struct Reject {
 }
 
 /// What a slice is decoded with.
-pub(super) struct Decoding<'a, C> {
+pub(super) struct DecodeContext<'a, C> {
     pub decoder: Decoder,
     pub partitioner: &'a Partitioner,
     pub computation: &'a C,
@@ -72,7 +72,7 @@ pub(super) struct Decoding<'a, C> {
 /// Fills a slice.
 struct SliceVisitor<'a, 'w, C> {
     slice: &'a mut Slice,
-    with: &'a Decoding<'w, C>,
+    context: &'a DecodeContext<'w, C>,
     is_framed: bool,
 }
 
@@ -80,16 +80,16 @@ impl<C: Computation> RecordVisitor for SliceVisitor<'_, '_, C> {
     // Inlined into the loop of each format, as the decoder is: what was decoded never goes through memory.
     #[inline(always)]
     fn visit(&mut self, record: RawRecord, bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()> {
-        let Self { slice, with, is_framed } = self;
+        let Self { slice, context, is_framed } = self;
         match decoded {
-            Ok(decoded) => slice.push(&decoded, bytes.get(decoded.email), with),
+            Ok(decoded) => slice.push(&decoded, bytes.get(decoded.email), context),
             // The content of a record that is too long is not looked at, be it blank or not.
             Err(error) if !*is_framed && !error.is_too_long() && is_blank(&bytes.block[record.start..record.end]) => {
                 slice.counts.blanks += 1;
             }
             Err(_) => {
                 slice.reject(&record);
-                if slice.counts.rejects > with.allowed_rejects {
+                if slice.counts.rejects > context.allowed_rejects {
                     return ControlFlow::Break(());
                 }
             }
@@ -118,13 +118,13 @@ impl Slice {
     }
 
     /// Decodes the records in `range` of `block`.
-    pub fn decode<C: Computation>(&mut self, block: &Block, range: Range<usize>, with: &Decoding<'_, C>) {
+    pub fn decode<C: Computation>(&mut self, block: &Block, range: Range<usize>, context: &DecodeContext<'_, C>) {
         panic_point("decode");
         self.clear();
         let mut splitter = std::mem::take(&mut self.splitter);
         let is_framed = block.format.is_framed();
         // That the slice breaks when there are too many bad records is seen by who counts them.
-        let _ = splitter.decode(block, range, &with.decoder, &mut SliceVisitor { slice: self, with, is_framed });
+        let _ = splitter.decode(block, range, &context.decoder, &mut SliceVisitor { slice: self, context, is_framed });
         self.splitter = splitter;
     }
 
@@ -139,15 +139,15 @@ impl Slice {
     }
 
     #[inline(always)]
-    fn push<C: Computation>(&mut self, decoded: &DecodedRecord, email: &[u8], with: &Decoding<'_, C>) {
+    fn push<C: Computation>(&mut self, decoded: &DecodedRecord, email: &[u8], context: &DecodeContext<'_, C>) {
         self.counts.count(decoded.kind);
-        if with.computation.concerns(decoded.kind) {
-            let hash = with.computation.hash(&with.partitioner.hasher, email);
+        if context.computation.needs_kind(decoded.kind) {
+            let hash = context.computation.hash(&context.partitioner.hasher, email);
             let route = Route { hash, entry: self.entries.len() as u32 };
-            self.routes[with.partitioner.partition(hash)].push(route);
+            self.routes[context.partitioner.partition(hash)].push(route);
         }
         self.entries.push(Entry { kind: decoded.kind, line: self.lines, email: decoded.email });
-        if with.keeps_fields {
+        if context.keeps_fields {
             self.fields.push(decoded.fields);
         }
     }
@@ -198,7 +198,7 @@ impl Slice {
         let bytes = self.bytes(block);
         let conversions = self.entries.iter().zip(&self.decisions).enumerate();
         let decided = conversions
-            .filter(|(_, (entry, _))| entry.kind != RecordKind::Customer)
+            .filter(|(_, (entry, _))| entry.kind != RecordKind::LoyaltyRow)
             .map(|(index, (entry, &decision))| (entry.event(self.fields.get(index), bytes, self.first_line), decision));
         encoder.encode(decided, &mut output);
         self.output = output;

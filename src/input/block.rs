@@ -51,7 +51,7 @@ pub struct Block {
     /// How much of the buffer belongs to the block; a recycled buffer may be longer.
     pub(super) len: usize,
     /// Record boundaries inside the block, ascending, at about equal distances.
-    pub(super) cuts: Vec<usize>,
+    pub(super) boundaries: Vec<usize>,
 }
 
 impl Block {
@@ -70,7 +70,7 @@ impl Block {
         let step = self.len.div_ceil(count.max(1)).max(1);
         let mut slices = Vec::with_capacity(count);
         let mut start = 0;
-        for &end in self.cuts.iter().chain([&self.len]) {
+        for &end in self.boundaries.iter().chain([&self.len]) {
             if end > start && (end - start >= step || end == self.len) {
                 slices.push(start..end);
                 start = end;
@@ -85,83 +85,83 @@ const MIN_BUFFER_BYTES: usize = FRAME_HEADER_BYTES;
 
 /// A buffer that is being filled.
 pub(super) struct LineBuffer {
-    pub buffer: Vec<u8>,
+    pub storage: Vec<u8>,
     pub filled: usize,
     /// Everything before this was scanned for record ends.
     pub scanned: usize,
     /// Everything before this is whole records.
-    pub whole: usize,
-    /// Record boundaries, at distances of at least `cut_distance`.
-    pub cuts: Vec<usize>,
-    cut_distance: usize,
+    pub complete: usize,
+    /// Record boundaries, at distances of at least `min_distance`.
+    pub boundaries: Vec<usize>,
+    min_distance: usize,
 }
 
 impl LineBuffer {
     /// A buffer of at least `block_bytes` that begins with `carry`.
-    pub(super) fn new(mut buffer: Vec<u8>, carry: &[u8], block_bytes: usize, cut_distance: usize) -> Self {
+    pub(super) fn new(mut buffer: Vec<u8>, carry: &[u8], block_bytes: usize, min_distance: usize) -> Self {
         let len = block_bytes.max(MIN_BUFFER_BYTES).max(carry.len() + 1);
         if buffer.len() < len {
             buffer.resize(len, 0);
         }
         buffer[..carry.len()].copy_from_slice(carry);
-        let cut_distance = cut_distance.max(1);
-        Self { buffer, filled: carry.len(), scanned: 0, whole: 0, cuts: Vec::new(), cut_distance }
+        let min_distance = min_distance.max(1);
+        Self { storage: buffer, filled: carry.len(), scanned: 0, complete: 0, boundaries: Vec::new(), min_distance }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.filled]
+        &self.storage[..self.filled]
     }
 
     pub(super) fn unscanned(&self) -> &[u8] {
-        &self.buffer[self.scanned..self.filled]
+        &self.storage[self.scanned..self.filled]
     }
 
     /// What follows the whole records.
     pub(super) fn rest(&self) -> &[u8] {
-        &self.buffer[self.whole..self.filled]
+        &self.storage[self.complete..self.filled]
     }
 
     pub(super) const fn is_full(&self) -> bool {
-        self.filled == self.buffer.len()
+        self.filled == self.storage.len()
     }
 
     /// Makes room for a record of up to `limit` bytes, doubling, so that memory follows the bytes that really came.
     pub(super) fn grow(&mut self, limit: usize) {
-        let doubled = self.buffer.len().saturating_mul(2);
-        let len = doubled.min(limit).max(self.buffer.len() + 1);
-        self.buffer.resize(len, 0);
+        let doubled = self.storage.len().saturating_mul(2);
+        let len = doubled.min(limit).max(self.storage.len() + 1);
+        self.storage.resize(len, 0);
     }
 
     /// Removes the first `len` bytes.
     pub(super) fn remove_start(&mut self, len: usize) {
-        self.buffer.copy_within(len..self.filled, 0);
+        self.storage.copy_within(len..self.filled, 0);
         self.filled -= len;
     }
 
     /// Notes that a record ends at `end`.
     pub(super) fn record_ends(&mut self, end: usize) {
-        self.whole = end;
-        if end >= self.next_cut() {
-            self.cuts.push(end);
+        self.complete = end;
+        if end >= self.next_boundary() {
+            self.boundaries.push(end);
         }
     }
 
     /// Notes that records end at every line end in the unscanned bytes, up to `end`. `line_end` finds the first one.
     pub(super) fn lines_end(&mut self, end: usize, line_end: impl Fn(&[u8]) -> Option<usize>) {
         let from = self.scanned;
-        self.whole = end;
+        self.complete = end;
         loop {
             // The byte before may be the line end that makes it a boundary.
-            let goal = self.next_cut().max(from + 1) - 1;
-            match self.buffer.get(goal..end).and_then(&line_end) {
-                Some(len) if goal + len < end => self.cuts.push(goal + len),
+            let goal = self.next_boundary().max(from + 1) - 1;
+            match self.storage.get(goal..end).and_then(&line_end) {
+                Some(len) if goal + len < end => self.boundaries.push(goal + len),
                 _ => return,
             }
         }
     }
 
-    fn next_cut(&self) -> usize {
-        self.cuts.last().unwrap_or(&0) + self.cut_distance
+    fn next_boundary(&self) -> usize {
+        self.boundaries.last().unwrap_or(&0) + self.min_distance
     }
 }
 
@@ -173,7 +173,7 @@ mod tests {
     fn slices_end_at_cuts_and_cover_the_block() {
         let input = Arc::new(InputLabel { index: 0, name: "in".into(), source: SourceKind::Interleaved });
         let (format, content, buffer) = (Format::Text, Content::Records, vec![b'\n'; 120]);
-        let block = Block { input, offset: 0, format, content, buffer, len: 100, cuts: vec![30, 60, 90] };
+        let block = Block { input, offset: 0, format, content, buffer, len: 100, boundaries: vec![30, 60, 90] };
         assert_eq!(block.slices(1), vec![0..100; 1]);
         assert_eq!(block.slices(2), [0..60, 60..100]);
         assert_eq!(block.slices(3), [0..60, 60..100]);

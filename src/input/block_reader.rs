@@ -54,7 +54,7 @@ enum Oversized {
     /// To the end of the line or row.
     Line,
     /// To the end of the frame that began at `start`.
-    Frame { start: u64, whole: u64, left: u64 },
+    Frame { start: u64, size: u64, remaining: u64 },
 }
 
 /// What follows the whole records in a buffer.
@@ -89,60 +89,61 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The next block, built in `buffer`; `None` at the end of the input, and after an error.
-    pub(super) fn next_block(&mut self, buffer: Vec<u8>) -> NextBlock {
-        let mut fill = LineBuffer::new(buffer, &self.carry, self.settings.block_bytes, self.settings.slice_bytes);
+    pub(super) fn next_block(&mut self, recycled: Vec<u8>) -> NextBlock {
+        let mut buffer = LineBuffer::new(recycled, &self.carry, self.settings.block_bytes, self.settings.slice_bytes);
         self.carry.clear();
-        let format = match self.format.clone().map_or_else(|| self.detect(&mut fill), |format| Ok(Some(format))) {
+        let format = match self.format.clone().map_or_else(|| self.detect(&mut buffer), |format| Ok(Some(format))) {
             Ok(Some(format)) => format,
             // A table without a header row has no rows.
-            Ok(None) => return self.finish(&fill, &Format::Text),
+            Ok(None) => return self.finish(&buffer, &Format::Text),
             Err(error) => {
                 self.end = End::Reported;
                 return Some(Err(error));
             }
         };
         match self.oversized.take() {
-            Some(oversized) => self.next_piece(fill, oversized, &format),
-            None => self.next_records(fill, &format),
+            Some(oversized) => self.next_piece(buffer, oversized, &format),
+            None => self.next_records(buffer, &format),
         }
     }
 
     /// Detects the format from the first bytes, and skips what precedes the first record: a byte-order mark, the header of a
     /// table. `None` when the input ends before the header.
-    fn detect(&mut self, fill: &mut LineBuffer) -> Result<Option<Format>, InputError> {
-        while self.is_reading() && fill.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(fill.bytes()) {
-            self.read(fill, ReadMode::Wait);
+    fn detect(&mut self, buffer: &mut LineBuffer) -> Result<Option<Format>, InputError> {
+        while self.is_reading() && buffer.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(buffer.bytes())
+        {
+            self.read(buffer, ReadMode::Wait);
         }
         let is_framed = match self.requested {
             InputFormat::Framed => true,
-            InputFormat::Auto => fill.bytes().first() == Some(&0),
+            InputFormat::Auto => buffer.bytes().first() == Some(&0),
             InputFormat::Text | InputFormat::Csv => false,
         };
         if is_framed {
             self.format = Some(Format::Framed);
             return Ok(self.format.clone());
         }
-        if fill.bytes().starts_with(BYTE_ORDER_MARK) {
-            fill.remove_start(BYTE_ORDER_MARK.len());
+        if buffer.bytes().starts_with(BYTE_ORDER_MARK) {
+            buffer.remove_start(BYTE_ORDER_MARK.len());
             self.offset = BYTE_ORDER_MARK.len() as u64;
         }
         self.format = match self.requested {
-            InputFormat::Csv => self.read_header(fill)?.map(|header| Format::Csv(Arc::new(header))),
+            InputFormat::Csv => self.read_header(buffer)?.map(|header| Format::Csv(Arc::new(header))),
             InputFormat::Text | InputFormat::Auto | InputFormat::Framed => Some(Format::Text),
         };
         Ok(self.format.clone())
     }
 
     /// Reads and removes the header row, and the blank lines before it.
-    fn read_header(&mut self, fill: &mut LineBuffer) -> Result<Option<Header>, InputError> {
+    fn read_header(&mut self, buffer: &mut LineBuffer) -> Result<Option<Header>, InputError> {
         let mut lines = 0;
         loop {
             let is_last = matches!(self.end, End::Clean);
-            let scanned = self.rows.scan_row(fill.unscanned(), is_last);
-            fill.scanned += scanned.bytes;
-            let is_row = scanned.row_ended || (is_last && fill.filled > 0);
-            let len = if is_row { fill.scanned } else { fill.filled };
-            let raw = &fill.bytes()[..len];
+            let scanned = self.rows.scan_row(buffer.unscanned(), is_last);
+            buffer.scanned += scanned.bytes;
+            let is_row = scanned.row_ended || (is_last && buffer.filled > 0);
+            let len = if is_row { buffer.scanned } else { buffer.filled };
+            let raw = &buffer.bytes()[..len];
             let error =
                 |reason| InputError::Header { at: self.location(RecordNumber::Line(lines + 1), self.offset), reason };
             if raw.strip_suffix(b"\n").unwrap_or(raw).len() > self.settings.max_record_bytes {
@@ -154,8 +155,8 @@ impl<'a> BlockReader<'a> {
                 lines += lines_of(raw);
                 self.offset += len as u64;
                 self.rows = RowScanner::FieldStart;
-                fill.remove_start(len);
-                fill.scanned = 0;
+                buffer.remove_start(len);
+                buffer.scanned = 0;
                 if header.is_some() {
                     return Ok(header);
                 }
@@ -164,10 +165,10 @@ impl<'a> BlockReader<'a> {
             if !self.is_reading() {
                 return Ok(None);
             }
-            if fill.is_full() {
-                fill.grow(self.settings.max_record_bytes + 1);
+            if buffer.is_full() {
+                buffer.grow(self.settings.max_record_bytes + 1);
             }
-            self.read(fill, ReadMode::Wait);
+            self.read(buffer, ReadMode::Wait);
         }
     }
 
@@ -175,11 +176,11 @@ impl<'a> BlockReader<'a> {
         matches!(self.end, End::NotYet)
     }
 
-    /// Reads once into the free part of `fill`. Returns whether there was something to read, or an end.
-    fn read(&mut self, fill: &mut LineBuffer, mode: ReadMode) -> bool {
-        match self.source.read(&mut fill.buffer[fill.filled..], mode) {
+    /// Reads once into the free part of `buffer`. Returns whether there was something to read, or an end.
+    fn read(&mut self, buffer: &mut LineBuffer, mode: ReadMode) -> bool {
+        match self.source.read(&mut buffer.storage[buffer.filled..], mode) {
             Ok(0) => self.end = End::Clean,
-            Ok(count) => fill.filled += count,
+            Ok(count) => buffer.filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && mode == ReadMode::NoWait => return false,
             Err(error) => self.end = End::Failed(error),
@@ -188,200 +189,201 @@ impl<'a> BlockReader<'a> {
     }
 
     /// A block of whole records, or what remains to be said when there are none left.
-    fn next_records(&mut self, mut fill: LineBuffer, format: &Format) -> NextBlock {
+    fn next_records(&mut self, mut buffer: LineBuffer, format: &Format) -> NextBlock {
         loop {
-            let rest = self.scan(&mut fill, format);
-            if fill.whole > 0 {
-                let is_done = rest == Rest::TooLong || fill.is_full() || !self.is_reading();
-                if is_done || !self.read(&mut fill, ReadMode::NoWait) {
-                    let len = fill.whole;
-                    return self.hand_over(fill, len, format, Content::Records);
+            let rest = self.scan(&mut buffer, format);
+            if buffer.complete > 0 {
+                let is_done = rest == Rest::TooLong || buffer.is_full() || !self.is_reading();
+                if is_done || !self.read(&mut buffer, ReadMode::NoWait) {
+                    let len = buffer.complete;
+                    return self.emit(buffer, len, format, Content::Records);
                 }
                 continue;
             }
             match rest {
-                Rest::TooLong => return self.first_piece(fill, format),
-                Rest::Unfinished { .. } if !self.is_reading() => return self.cut_short(fill, format),
+                Rest::TooLong => return self.first_piece(buffer, format),
+                Rest::Unfinished { .. } if !self.is_reading() => return self.truncated(buffer, format),
                 Rest::Unfinished { may_grow_to } => {
-                    if fill.is_full() {
-                        fill.grow(may_grow_to);
+                    if buffer.is_full() {
+                        buffer.grow(may_grow_to);
                     }
-                    self.read(&mut fill, ReadMode::Wait);
+                    self.read(&mut buffer, ReadMode::Wait);
                 }
             }
         }
     }
 
-    /// Moves `fill.whole` to the end of the last whole record, and says what follows it.
-    fn scan(&mut self, fill: &mut LineBuffer, format: &Format) -> Rest {
+    /// Moves `buffer.complete` to the end of the last whole record, and says what follows it.
+    fn scan(&mut self, buffer: &mut LineBuffer, format: &Format) -> Rest {
         match format {
-            Format::Framed => return self.scan_frames(fill),
-            Format::Text => self.scan_lines(fill),
-            Format::Csv(_) => self.scan_rows(fill),
+            Format::Framed => return self.scan_frames(buffer),
+            Format::Text => self.scan_lines(buffer),
+            Format::Csv(_) => self.scan_rows(buffer),
         }
         if matches!(self.end, End::Clean) {
             // The last line needs no line end.
-            fill.whole = fill.filled;
+            buffer.complete = buffer.filled;
         }
         let limit = self.settings.max_record_bytes;
-        if fill.rest().len() > limit { Rest::TooLong } else { Rest::Unfinished { may_grow_to: limit + 1 } }
+        if buffer.rest().len() > limit { Rest::TooLong } else { Rest::Unfinished { may_grow_to: limit + 1 } }
     }
 
-    fn scan_lines(&self, fill: &mut LineBuffer) {
-        if let Some(last) = memrchr(b'\n', fill.unscanned()) {
-            let end = fill.scanned + last + 1;
-            fill.lines_end(end, |bytes| memchr(b'\n', bytes).map(|at| at + 1));
+    fn scan_lines(&self, buffer: &mut LineBuffer) {
+        if let Some(last) = memrchr(b'\n', buffer.unscanned()) {
+            let end = buffer.scanned + last + 1;
+            buffer.lines_end(end, |bytes| memchr(b'\n', bytes).map(|at| at + 1));
         }
-        fill.scanned = fill.filled;
+        buffer.scanned = buffer.filled;
     }
 
-    fn scan_rows(&mut self, fill: &mut LineBuffer) {
+    fn scan_rows(&mut self, buffer: &mut LineBuffer) {
         let is_last = matches!(self.end, End::Clean);
-        if let Some((consumed, row_end)) = self.rows.skip_unquoted(fill.unscanned(), is_last) {
+        if let Some((consumed, row_end)) = self.rows.skip_unquoted(buffer.unscanned(), is_last) {
             if let Some(row_end) = row_end {
                 let line_end = |bytes: &[u8]| memchr2(b'\n', b'\r', bytes).map(|at| at + line_end_len(&bytes[at..]));
-                fill.lines_end(fill.scanned + row_end, line_end);
+                buffer.lines_end(buffer.scanned + row_end, line_end);
             }
-            fill.scanned += consumed;
+            buffer.scanned += consumed;
             return;
         }
         loop {
-            let scanned = self.rows.scan_row(fill.unscanned(), is_last);
-            fill.scanned += scanned.bytes;
+            let scanned = self.rows.scan_row(buffer.unscanned(), is_last);
+            buffer.scanned += scanned.bytes;
             if !scanned.row_ended {
                 return;
             }
-            fill.record_ends(fill.scanned);
+            buffer.record_ends(buffer.scanned);
         }
     }
 
-    fn scan_frames(&mut self, fill: &mut LineBuffer) -> Rest {
-        while let Some(payload) = announced_length(fill.rest()) {
+    fn scan_frames(&mut self, buffer: &mut LineBuffer) -> Rest {
+        while let Some(payload) = announced_length(buffer.rest()) {
             let frame = payload.saturating_add(FRAME_HEADER_BYTES);
-            if fill.rest().len() < frame {
+            if buffer.rest().len() < frame {
                 // One beyond the limit that fits into the buffer is left to the decoder.
-                let fits = payload <= self.settings.max_record_bytes || frame <= fill.buffer.len();
+                let fits = payload <= self.settings.max_record_bytes || frame <= buffer.storage.len();
                 return if fits { Rest::Unfinished { may_grow_to: frame } } else { Rest::TooLong };
             }
-            fill.record_ends(fill.whole + frame);
+            buffer.record_ends(buffer.complete + frame);
             self.frames += 1;
         }
         Rest::Unfinished { may_grow_to: FRAME_HEADER_BYTES }
     }
 
     /// What remains to be said when the input has ended within a record, or after the last one.
-    fn cut_short(&mut self, fill: LineBuffer, format: &Format) -> NextBlock {
-        let announced = announced_length(fill.bytes()).filter(|_| format.is_framed());
+    fn truncated(&mut self, buffer: LineBuffer, format: &Format) -> NextBlock {
+        let announced = announced_length(buffer.bytes()).filter(|_| format.is_framed());
         if matches!(self.end, End::Clean) && announced.is_some_and(|len| len > self.settings.max_record_bytes) {
             // That it is too long comes first, that it is cut short second, whatever the size of the buffer.
-            return self.first_piece(fill, format);
+            return self.first_piece(buffer, format);
         }
-        self.finish(&fill, format)
+        self.finish(&buffer, format)
     }
 
     /// The first piece of a record beyond the limit, with which the buffer begins.
-    fn first_piece(&mut self, fill: LineBuffer, format: &Format) -> NextBlock {
+    fn first_piece(&mut self, buffer: LineBuffer, format: &Format) -> NextBlock {
         let len = match format {
             Format::Text | Format::Csv(_) => {
                 self.oversized = Some(Oversized::Line);
-                fill.scanned
+                buffer.scanned
             }
             Format::Framed => {
                 let payload =
-                    announced_length(fill.bytes()).expect("a frame is oversized by what its header announces");
-                let whole = payload as u64 + FRAME_HEADER_BYTES as u64;
+                    announced_length(buffer.bytes()).expect("a frame is oversized by what its header announces");
+                let size = payload as u64 + FRAME_HEADER_BYTES as u64;
                 self.frames += 1;
-                self.frame_piece(&fill, self.offset, whole, whole)
+                self.frame_piece(&buffer, self.offset, size, size)
             }
         };
         let last = self.oversized.is_none();
-        self.hand_over(fill, len, format, Content::OversizedStart { last })
+        self.emit(buffer, len, format, Content::OversizedStart { last })
     }
 
     /// The next piece of a record beyond the limit.
-    fn next_piece(&mut self, mut fill: LineBuffer, oversized: Oversized, format: &Format) -> NextBlock {
+    fn next_piece(&mut self, mut buffer: LineBuffer, oversized: Oversized, format: &Format) -> NextBlock {
         let len = match oversized {
-            Oversized::Line => self.line_piece(&mut fill, format),
-            Oversized::Frame { start, whole, left } => {
-                while fill.filled == 0 && self.is_reading() {
-                    self.read(&mut fill, ReadMode::Wait);
+            Oversized::Line => self.line_piece(&mut buffer, format),
+            Oversized::Frame { start, size, remaining } => {
+                while buffer.filled == 0 && self.is_reading() {
+                    self.read(&mut buffer, ReadMode::Wait);
                 }
-                self.frame_piece(&fill, start, whole, left)
+                self.frame_piece(&buffer, start, size, remaining)
             }
         };
         if len == 0 {
-            return self.finish(&fill, format);
+            return self.finish(&buffer, format);
         }
         let last = self.oversized.is_none();
-        self.hand_over(fill, len, format, Content::OversizedRest { last })
+        self.emit(buffer, len, format, Content::OversizedRest { last })
     }
 
-    /// How much of `fill` belongs to an oversized line or row; 0 at the end of the input.
-    fn line_piece(&mut self, fill: &mut LineBuffer, format: &Format) -> usize {
+    /// How much of `buffer` belongs to an oversized line or row; 0 at the end of the input.
+    fn line_piece(&mut self, buffer: &mut LineBuffer, format: &Format) -> usize {
         loop {
             let line_end = match format {
                 Format::Csv(_) => {
-                    let scanned = self.rows.scan_row(fill.unscanned(), !self.is_reading());
-                    fill.scanned += scanned.bytes;
+                    let scanned = self.rows.scan_row(buffer.unscanned(), !self.is_reading());
+                    buffer.scanned += scanned.bytes;
                     scanned.row_ended
                 }
                 Format::Text | Format::Framed => {
-                    let line_feed = memchr(b'\n', fill.bytes());
-                    fill.scanned = line_feed.map_or(fill.filled, |at| at + 1);
+                    let line_feed = memchr(b'\n', buffer.bytes());
+                    buffer.scanned = line_feed.map_or(buffer.filled, |at| at + 1);
                     line_feed.is_some()
                 }
             };
             if line_end {
-                return fill.scanned;
+                return buffer.scanned;
             }
-            if fill.scanned > 0 || !self.is_reading() {
+            if buffer.scanned > 0 || !self.is_reading() {
                 self.oversized = Some(Oversized::Line);
-                return fill.scanned;
+                return buffer.scanned;
             }
-            self.read(fill, ReadMode::Wait);
+            self.read(buffer, ReadMode::Wait);
         }
     }
 
-    /// How much of `fill` belongs to an oversized frame of which `left` bytes are left; remembers what is left then.
-    fn frame_piece(&mut self, fill: &LineBuffer, start: u64, whole: u64, left: u64) -> usize {
-        let len = left.min(fill.filled as u64);
-        let left = left - len;
-        self.oversized = (left > 0).then_some(Oversized::Frame { start, whole, left });
+    /// How much of `buffer` belongs to an oversized frame of which `left` bytes are left; remembers what is left then.
+    fn frame_piece(&mut self, buffer: &LineBuffer, start: u64, size: u64, remaining: u64) -> usize {
+        let len = remaining.min(buffer.filled as u64);
+        let remaining = remaining - len;
+        self.oversized = (remaining > 0).then_some(Oversized::Frame { start, size, remaining });
         len as usize
     }
 
-    /// Hands over the first `len` bytes of `fill` and keeps the others for the next block.
-    fn hand_over(&mut self, fill: LineBuffer, len: usize, format: &Format, content: Content) -> NextBlock {
-        self.carry.extend_from_slice(&fill.bytes()[len..]);
+    /// Hands over the first `len` bytes of `buffer` and keeps the others for the next block.
+    fn emit(&mut self, buffer: LineBuffer, len: usize, format: &Format, content: Content) -> NextBlock {
+        self.carry.extend_from_slice(&buffer.bytes()[len..]);
         if content == Content::Records || self.oversized.is_none() {
             // The next block begins with a record, whose beginning is scanned again.
             self.rows = RowScanner::FieldStart;
         }
         let offset = self.offset;
         self.offset += len as u64;
-        let LineBuffer { buffer, mut cuts, .. } = fill;
-        cuts.retain(|&cut| cut < len);
-        Some(Ok(Block { input: Arc::clone(&self.input), offset, format: format.clone(), content, buffer, len, cuts }))
+        let LineBuffer { storage, mut boundaries, .. } = buffer;
+        boundaries.retain(|&boundary| boundary < len);
+        let (input, format) = (Arc::clone(&self.input), format.clone());
+        Some(Ok(Block { input, offset, format, content, buffer: storage, len, boundaries }))
     }
 
     /// What remains to be said when no whole record is left: nothing, or how the input is damaged.
-    fn finish(&mut self, fill: &LineBuffer, format: &Format) -> NextBlock {
-        let read = self.offset + fill.filled as u64;
+    fn finish(&mut self, buffer: &LineBuffer, format: &Format) -> NextBlock {
+        let read = self.offset + buffer.filled as u64;
         match std::mem::replace(&mut self.end, End::Reported) {
             End::Failed(cause) => {
                 Some(Err(InputError::Read { input: Arc::clone(&self.input.name), byte: read, cause }))
             }
             End::Clean if format.is_framed() => {
-                let (frame, start, whole) = match self.oversized.take() {
-                    Some(Oversized::Frame { start, whole, .. }) => (self.frames, start, whole),
-                    _ if fill.filled == 0 => return None,
+                let (frame, start, size) = match self.oversized.take() {
+                    Some(Oversized::Frame { start, size, .. }) => (self.frames, start, size),
+                    _ if buffer.filled == 0 => return None,
                     _ => {
-                        let payload = announced_length(fill.bytes()).unwrap_or(0);
+                        let payload = announced_length(buffer.bytes()).unwrap_or(0);
                         (self.frames + 1, self.offset, payload as u64 + FRAME_HEADER_BYTES as u64)
                     }
                 };
                 let at = self.location(RecordNumber::Frame(frame), start);
-                Some(Err(InputError::CutFrame { at, present: read - start, whole }))
+                Some(Err(InputError::TruncatedFrame { at, present: read - start, size }))
             }
             End::Clean | End::NotYet | End::Reported => None,
         }

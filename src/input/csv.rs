@@ -8,7 +8,7 @@ use memchr::{memchr, memchr_iter, memchr3, memrchr2};
 use super::block::InputLabel;
 use crate::escape::Quoted;
 use crate::record::field::trim;
-use crate::record::{Bytes, CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Columns, RecordError, SourceKind, Span};
+use crate::record::{Bytes, CONVERSION_COLUMNS, Columns, LOYALTY_COLUMNS, RecordError, SourceKind, Span};
 
 /// A header has at most this many columns.
 const MAX_COLUMNS: usize = 1 << 12;
@@ -48,7 +48,7 @@ impl Header {
         let bytes = Bytes { block: raw, scratch: &scratch };
         let names: Vec<&[u8]> = row.fields.iter().map(|&field| trim(bytes.get(field))).collect();
         let (wanted, required) = match input.source {
-            SourceKind::Loyalty => (CUSTOMER_COLUMNS.as_slice(), CUSTOMER_COLUMNS.len()),
+            SourceKind::Loyalty => (LOYALTY_COLUMNS.as_slice(), LOYALTY_COLUMNS.len()),
             SourceKind::Conversions => (CONVERSION_COLUMNS.as_slice(), REQUIRED_CONVERSION_COLUMNS),
             SourceKind::Interleaved => return Err("an interleaved stream cannot be CSV".to_owned()),
         };

@@ -66,7 +66,7 @@ impl<D: Read + Send> ByteSource for Decompressor<D> {
             let reason = match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return error,
                 io::ErrorKind::UnexpectedEof => {
-                    format!("the {} data ends early (bytes are counted decompressed; was it cut short?)", self.format)
+                    format!("the {} data ends early (bytes are counted decompressed; is it truncated?)", self.format)
                 }
                 _ if error.to_string().contains("too much memory") => {
                     "the zstd data needs a window of more than 128 MiB; decompress it first (zstd -d --long=31)".into()

@@ -99,14 +99,14 @@ pub enum InputError {
         reason: String,
     },
     /// The input ends inside a frame.
-    #[error("{at}: the input ends inside this frame, after {present} of its {whole} bytes (was it cut short?)")]
-    CutFrame {
+    #[error("{at}: the input ends inside this frame, after {present} of its {size} bytes (is the input truncated?)")]
+    TruncatedFrame {
         /// Where the frame begins.
         at: Location,
         /// How many bytes of the frame are there, header included.
         present: u64,
         /// How many bytes the frame should have, header included.
-        whole: u64,
+        size: u64,
     },
 }
 

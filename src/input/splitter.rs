@@ -225,13 +225,13 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    /// The length and the lines of each record, and the customer.
-    struct Customers(Vec<(usize, u32, Result<String, String>)>);
+    /// The length and the lines of each record, and the row.
+    struct LoyaltyRows(Vec<(usize, u32, Result<String, String>)>);
 
-    impl RecordVisitor for Customers {
+    impl RecordVisitor for LoyaltyRows {
         fn visit(&mut self, record: RawRecord, bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()> {
-            let customer = decoded.map(|record| format!("{:?}", record.customer(bytes).unwrap()));
-            self.0.push((record.raw.len(), record.lines, customer.map_err(|error| error.to_string())));
+            let row = decoded.map(|record| format!("{:?}", record.loyalty_row(bytes).unwrap()));
+            self.0.push((record.raw.len(), record.lines, row.map_err(|error| error.to_string())));
             ControlFlow::Continue(())
         }
     }
@@ -308,13 +308,13 @@ mod tests {
                 content: Content::Records,
                 buffer: bytes.to_vec(),
                 len: bytes.len(),
-                cuts: Vec::new(),
+                boundaries: Vec::new(),
             };
-            let mut customers = Customers(Vec::new());
+            let mut rows = LoyaltyRows(Vec::new());
             let decoder = Decoder { source: SourceKind::Loyalty, max_record_bytes: 100 };
-            let ended = RecordSplitter::default().decode(&block, 0..bytes.len(), &decoder, &mut customers);
+            let ended = RecordSplitter::default().decode(&block, 0..bytes.len(), &decoder, &mut rows);
             assert!(ended.is_continue());
-            customers.0
+            rows.0
         };
         let unquoted = decoded(b"1, F ,a@x,fb,in\r\n2,M,b@x\n");
         let quoted = decoded(b"1,\" F \",a@x,fb,\"in\"\r\n2,M,b@x\n");

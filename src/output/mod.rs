@@ -12,7 +12,7 @@ mod staging;
 mod writer;
 
 pub use encoder::{DecisionEncoder, OutputFormat};
-pub use rejects::{ErrorLine, Rejection, Rejects, earlier_rejects, may_hold_rejects};
+pub use rejects::{ErrorLine, Rejection, Rejects, can_contain_rejects, earlier_rejects};
 pub use saved_list::write_saved_list;
 pub use staged_file::CommitOrder;
 pub use staging::{CommitError, StageError, Staging};

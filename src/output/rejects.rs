@@ -266,7 +266,7 @@ pub fn earlier_rejects(folder: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// When the folder or its `errors.jsonl` cannot be read.
-pub fn may_hold_rejects(folder: &Path) -> io::Result<bool> {
+pub fn can_contain_rejects(folder: &Path) -> io::Result<bool> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),

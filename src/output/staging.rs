@@ -22,7 +22,7 @@ use crate::system::os_error;
 pub enum StageError {
     /// Two outputs have the same path.
     #[error("another output has the same name; give each its own file")]
-    NamedTwice,
+    DuplicatePath,
     /// The run was interrupted, or its files were committed.
     #[error("the run has ended")]
     Closed,
@@ -117,7 +117,7 @@ impl Staging {
             return Err(StageError::Closed);
         }
         if state.staged.iter().any(|staged| staged.target == target) {
-            return Err(StageError::NamedTwice);
+            return Err(StageError::DuplicatePath);
         }
         let staged = StagedFile::create(target, existing.as_ref(), order)?;
         let file = Arc::clone(&staged.file);
@@ -341,7 +341,7 @@ mod tests {
         let staging = Staging::default();
         staging.create(&folder.path().join("out"), CommitOrder::Output).unwrap();
         let error = staging.create(&folder.path().join("./out"), CommitOrder::List).unwrap_err();
-        assert!(matches!(error, StageError::NamedTwice));
+        assert!(matches!(error, StageError::DuplicatePath));
     }
 
     #[cfg(unix)]

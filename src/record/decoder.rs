@@ -17,7 +17,7 @@ pub enum SourceKind {
 }
 
 /// The columns of a loyalty row, by their names in the header.
-pub const CUSTOMER_COLUMNS: [&str; 4] = ["email", "fb_user", "insta_user", "gender"];
+pub const LOYALTY_COLUMNS: [&str; 4] = ["email", "fb_user", "insta_user", "gender"];
 
 /// The columns of a conversion, by their names in the header.
 pub const CONVERSION_COLUMNS: [&str; 6] = ["promo", "conversion", "email", "where", "items", "total_cost"];
@@ -25,15 +25,15 @@ pub const CONVERSION_COLUMNS: [&str; 6] = ["promo", "conversion", "email", "wher
 /// The most columns that a record needs.
 pub const MAX_COLUMNS_NEEDED: usize = CONVERSION_COLUMNS.len();
 
-/// Where the columns of a row are, stripped, in the order of [`CUSTOMER_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for a
+/// Where the columns of a row are, stripped, in the order of [`LOYALTY_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for a
 /// column that the header does not have.
 pub type Columns = [Option<Span>; MAX_COLUMNS_NEEDED];
 
-const CUSTOMER: &str = "a loyalty row";
-const CUSTOMER_FIELDS: &[&str] = &["email", "Facebook user", "Instagram user", "gender"];
+const LOYALTY_ROW: &str = "a loyalty row";
+const LOYALTY_FIELDS: &[&str] = &["email", "Facebook user", "Instagram user", "gender"];
 
 /// A type of conversion with its article, and the fields that it needs.
-const fn needs(kind: ConversionKind) -> (&'static str, &'static [&'static str]) {
+const fn required_fields(kind: ConversionKind) -> (&'static str, &'static [&'static str]) {
     match kind {
         ConversionKind::Click => ("a click", &["promo", "ClickConversion", "email", "where"]),
         ConversionKind::Basket => ("a basket", &["promo", "BasketConversion", "email", "items"]),
@@ -66,13 +66,13 @@ impl Decoder {
             SourceKind::Loyalty => false,
             SourceKind::Interleaved => conversion_kind(fields).is_some(),
         };
-        if is_conversion { text_conversion(fields) } else { text_customer(fields) }
+        if is_conversion { text_conversion(fields) } else { text_loyalty_row(fields) }
     }
 
     /// Decodes a row of a table.
     pub fn decode_columns<'a>(&self, bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
         match self.source {
-            SourceKind::Loyalty => table_customer(bytes, columns),
+            SourceKind::Loyalty => table_loyalty_row(bytes, columns),
             SourceKind::Conversions => table_conversion(bytes, columns),
             SourceKind::Interleaved => unreachable!("an interleaved stream has no header, so it is not a table"),
         }
@@ -127,18 +127,18 @@ fn text_conversion<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, Rec
 
 #[cold]
 fn too_few<'a>(kind: ConversionKind, fields: &TextFields<'a, '_>) -> RecordError<'a> {
-    let (what, needed) = needs(kind);
+    let (what, needed) = required_fields(kind);
     RecordError::TooFewFields { what, fields: needed, found: fields.count(), record: fields.record() }
 }
 
 #[inline]
-fn text_customer<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, RecordError<'a>> {
+fn text_loyalty_row<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, RecordError<'a>> {
     let (Some(email), Some(first), Some(second), Some(third)) =
         (fields.get(0), fields.get(1), fields.get(2), fields.get(3))
     else {
         return Err(RecordError::TooFewFields {
-            what: CUSTOMER,
-            fields: CUSTOMER_FIELDS,
+            what: LOYALTY_ROW,
+            fields: LOYALTY_FIELDS,
             found: fields.count(),
             record: fields.record(),
         });
@@ -147,8 +147,8 @@ fn text_customer<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, Recor
         return Err(RecordError::ConversionInList { kind });
     }
     check_email(fields.bytes().get(email))?;
-    let fields = FieldSpans { first, second, third, extra: fields.after(CUSTOMER_FIELDS.len()) };
-    Ok(DecodedRecord { kind: RecordKind::Customer, email, fields })
+    let fields = FieldSpans { first, second, third, extra: fields.after(LOYALTY_FIELDS.len()) };
+    Ok(DecodedRecord { kind: RecordKind::LoyaltyRow, email, fields })
 }
 
 fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
@@ -159,18 +159,18 @@ fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRe
     let name = bytes.get(name);
     let kind = ConversionKind::from_name(name)
         .ok_or_else(|| RecordError::UnknownConversion { promo: bytes.get(promo), name })?;
-    let (what, _) = needs(kind);
+    let (what, _) = required_fields(kind);
     check_table_email(bytes.get(email))?;
     let checked_items = || {
-        let items = items.ok_or(RecordError::NoColumn { what, column: "items" })?;
+        let items = items.ok_or(RecordError::MissingColumn { what, column: "items" })?;
         Items::parse(bytes.get(items)).map(|_| items)
     };
     let (second, third) = match kind {
-        ConversionKind::Click => (channel.ok_or(RecordError::NoColumn { what, column: "where" })?, Span::ABSENT),
+        ConversionKind::Click => (channel.ok_or(RecordError::MissingColumn { what, column: "where" })?, Span::ABSENT),
         ConversionKind::Basket => (checked_items()?, Span::ABSENT),
         ConversionKind::Purchase => {
             let items = checked_items()?;
-            let total_cost = total_cost.ok_or(RecordError::NoColumn { what, column: "total_cost" })?;
+            let total_cost = total_cost.ok_or(RecordError::MissingColumn { what, column: "total_cost" })?;
             TotalCost::parse(bytes.get(total_cost))?;
             (items, total_cost)
         }
@@ -179,7 +179,7 @@ fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRe
     Ok(DecodedRecord { kind: RecordKind::Conversion(kind), email, fields })
 }
 
-fn table_customer<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
+fn table_loyalty_row<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
     let [Some(email), Some(first), Some(second), Some(third), ..] = *columns else {
         panic!("a header without every column of the list is refused");
     };
@@ -189,7 +189,7 @@ fn table_customer<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedReco
     }
     check_table_email(bytes.get(email))?;
     let fields = FieldSpans { first, second, third, extra: Span::ABSENT };
-    Ok(DecodedRecord { kind: RecordKind::Customer, email, fields })
+    Ok(DecodedRecord { kind: RecordKind::LoyaltyRow, email, fields })
 }
 
 fn without_commas_around(field: &[u8]) -> &[u8] {
@@ -220,7 +220,7 @@ pub fn check_table_email(email: &[u8]) -> Result<(), RecordError<'_>> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::record::{Action, Conversion, Customer};
+    use crate::record::{Action, Conversion, LoyaltyRow};
 
     /// Decodes one text record of an input of this kind.
     pub fn decode(source: SourceKind, record: &[u8]) -> Result<DecodedRecord, RecordError<'_>> {
@@ -236,9 +236,9 @@ pub mod tests {
     }
 
     /// Decodes a loyalty row.
-    pub fn customer(record: &[u8]) -> Result<Customer<'_>, RecordError<'_>> {
+    pub fn loyalty_row(record: &[u8]) -> Result<LoyaltyRow<'_>, RecordError<'_>> {
         let decoded = decode(SourceKind::Loyalty, record)?;
-        Ok(decoded.customer(Bytes::of_block(record)).unwrap())
+        Ok(decoded.loyalty_row(Bytes::of_block(record)).unwrap())
     }
 
     fn message(record: &[u8]) -> String {
@@ -290,23 +290,23 @@ pub mod tests {
 
     #[test]
     fn a_loyalty_row_has_four_fields_and_keeps_extra_ones() {
-        let row = customer(b" wackywallaroo@fakeemail.com, , wackywallaroo, M\r\n").unwrap();
+        let row = loyalty_row(b" wackywallaroo@fakeemail.com, , wackywallaroo, M\r\n").unwrap();
         assert_eq!(row.email, b"wackywallaroo@fakeemail.com");
         assert_eq!((row.fb_user, row.insta_user, row.gender), (&b""[..], &b"wackywallaroo"[..], &b"M"[..]));
         assert_eq!(row.extra, None);
-        assert_eq!(customer(b"a@x, , , , M").unwrap().extra, Some(&b" M"[..]));
-        assert_eq!(customer(b"a@x, , , F,").unwrap().extra, Some(&b""[..]));
+        assert_eq!(loyalty_row(b"a@x, , , , M").unwrap().extra, Some(&b" M"[..]));
+        assert_eq!(loyalty_row(b"a@x, , , F,").unwrap().extra, Some(&b""[..]));
         assert_eq!(
-            customer(b"a@x, b").unwrap_err().to_string(),
+            loyalty_row(b"a@x, b").unwrap_err().to_string(),
             "expected a loyalty row with 4 fields (email, Facebook user, Instagram user, gender), found 2"
         );
-        let message = customer(b"a@x;fb;insta;F").unwrap_err().to_string();
+        let message = loyalty_row(b"a@x;fb;insta;F").unwrap_err().to_string();
         assert!(message.ends_with("found 1; fields are separated by commas only"), "{message}");
     }
 
     #[test]
     fn a_conversion_in_the_list_is_refused() {
-        let error = customer(b"Hoodie, ClickConversion, a@x, Instagram").unwrap_err();
+        let error = loyalty_row(b"Hoodie, ClickConversion, a@x, Instagram").unwrap_err();
         assert_eq!(error, RecordError::ConversionInList { kind: ConversionKind::Click });
     }
 
@@ -314,7 +314,7 @@ pub mod tests {
     fn in_an_interleaved_stream_the_second_field_decides() {
         let kind = |record| decode(SourceKind::Interleaved, record).map(|decoded| decoded.kind);
         assert_eq!(kind(b"P, ClickConversion, a@x, w"), Ok(RecordKind::Conversion(ConversionKind::Click)));
-        assert_eq!(kind(b"a@x, ClikConversion, , M"), Ok(RecordKind::Customer));
+        assert_eq!(kind(b"a@x, ClikConversion, , M"), Ok(RecordKind::LoyaltyRow));
         assert!(matches!(kind(b"P, PurchaseConversion"), Err(RecordError::TooFewFields { found: 2, .. })));
     }
 

@@ -23,7 +23,7 @@ pub enum RecordError<'a> {
     },
     /// A frame whose length consists of letters.
     #[error("the frame's length reads {} (is this plain text? drop --input-format framed)", Quoted(length))]
-    TextForAFrame {
+    TextAsFrameLength {
         /// The bytes that should be its length.
         length: &'a [u8],
     },
@@ -92,7 +92,7 @@ pub enum RecordError<'a> {
     Misquoted,
     /// A CSV row that needs a column which the header does not have.
     #[error("{what} needs a column \"{column}\", and the header row has none")]
-    NoColumn {
+    MissingColumn {
         /// The kind of the record, with its article.
         what: &'static str,
         /// The name of the column.
@@ -127,7 +127,7 @@ pub enum RecordError<'a> {
 impl RecordError<'_> {
     /// Whether the record is beyond the limit, so that its content was not looked at.
     pub const fn is_too_long(&self) -> bool {
-        matches!(self, Self::TooLong { .. } | Self::TextForAFrame { .. })
+        matches!(self, Self::TooLong { .. } | Self::TextAsFrameLength { .. })
     }
 }
 

@@ -11,8 +11,8 @@ mod types;
 
 #[cfg(test)]
 pub use decoder::tests::decode;
-pub use decoder::{CONVERSION_COLUMNS, CUSTOMER_COLUMNS, Columns, Decoder, SourceKind, check_table_email};
+pub use decoder::{CONVERSION_COLUMNS, Columns, Decoder, LOYALTY_COLUMNS, SourceKind, check_table_email};
 pub use error::RecordError;
 pub use field::{Bytes, Span};
 pub use items::{Items, TotalCost};
-pub use types::{Action, Conversion, ConversionKind, Customer, DecodedRecord, FieldSpans, RecordKind};
+pub use types::{Action, Conversion, ConversionKind, DecodedRecord, FieldSpans, LoyaltyRow, RecordKind};

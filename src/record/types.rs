@@ -7,7 +7,7 @@ use super::{Items, TotalCost};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
     /// A row of the loyalty list.
-    Customer,
+    LoyaltyRow,
     /// A conversion.
     Conversion(ConversionKind),
 }
@@ -47,7 +47,7 @@ impl ConversionKind {
 
 /// A loyalty customer: `email, Facebook user, Instagram user, gender`. Everything but the email may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Customer<'a> {
+pub struct LoyaltyRow<'a> {
     /// The email, which identifies the customer everywhere: compared byte for byte, without control bytes.
     pub email: &'a [u8],
     /// The user name on Facebook.
@@ -132,9 +132,9 @@ pub struct FieldSpans {
 impl DecodedRecord {
     /// The loyalty row that the record is; `None` for a conversion.
     #[inline]
-    pub fn customer<'a>(&self, bytes: Bytes<'a>) -> Option<Customer<'a>> {
-        let Self { kind: RecordKind::Customer, email, fields } = *self else { return None };
-        Some(Customer {
+    pub fn loyalty_row<'a>(&self, bytes: Bytes<'a>) -> Option<LoyaltyRow<'a>> {
+        let Self { kind: RecordKind::LoyaltyRow, email, fields } = *self else { return None };
+        Some(LoyaltyRow {
             email: bytes.get(email),
             fb_user: bytes.get(fields.first),
             insta_user: bytes.get(fields.second),

@@ -16,7 +16,7 @@ use super::money::Amount;
 use super::names::{MAX_NAMES, Name, NameId, NameTable, merge};
 use super::timeline::{Bucket, Timeline};
 use crate::campaign::{CustomerNumber, Event, Step};
-use crate::record::{Action, Conversion, ConversionKind, Customer, RecordKind};
+use crate::record::{Action, Conversion, ConversionKind, LoyaltyRow, RecordKind};
 
 /// What is known of one customer. There are millions of them, so this is small.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,9 +84,9 @@ impl CampaignCounts {
             self.customers.resize(index + 1, CustomerStats::default());
         }
         match event.kind {
-            RecordKind::Customer => {
+            RecordKind::LoyaltyRow => {
                 self.members += u64::from(!step.was_member);
-                self.count_row(&event.customer().expect("a loyalty event decodes as a loyalty row"), index);
+                self.count_row(&event.loyalty_row().expect("a loyalty event decodes as a loyalty row"), index);
             }
             RecordKind::Conversion(_) => {
                 self.members += u64::from(step.decision.enrolled);
@@ -98,11 +98,11 @@ impl CampaignCounts {
     }
 
     /// A later row of a customer replaces the earlier one.
-    fn count_row(&mut self, customer: &Customer<'_>, index: usize) {
+    fn count_row(&mut self, row: &LoyaltyRow<'_>, index: usize) {
         let profile = Profile {
-            gender: self.genders.id(customer.gender),
-            has_facebook: !customer.fb_user.is_empty(),
-            has_instagram: !customer.insta_user.is_empty(),
+            gender: self.genders.id(row.gender),
+            has_facebook: !row.fb_user.is_empty(),
+            has_instagram: !row.insta_user.is_empty(),
         };
         match self.customers[index].profile.replace(profile) {
             Some(earlier) => *self.genders[earlier.gender].of(earlier.has_facebook, earlier.has_instagram) -= 1,

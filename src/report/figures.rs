@@ -234,7 +234,7 @@ const RECORDS: Definition<Counts> = Definition {
     figures: &[
         count("records", "records in", "lines and frames read", |counts| counts.records),
         count("conversions", "  conversions", "valid conversions", Counts::conversions),
-        count("loyalty_rows", "  loyalty rows", "valid loyalty rows", |counts| counts.customers),
+        count("loyalty_rows", "  loyalty rows", "valid loyalty rows", |counts| counts.loyalty_rows),
         count("rejects", "  rejects", "invalid records that were skipped", |counts| counts.rejects),
         count("blanks", "  blank lines", "blank lines", |counts| counts.blanks),
     ],

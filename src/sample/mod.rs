@@ -90,7 +90,7 @@ impl Records {
     }
 
     fn write_conversion(&mut self, record: &mut Vec<u8>) {
-        let customer = self.activity_order.at(self.event_random.low_below(self.settings.customers));
+        let customer = self.activity_order.at(self.event_random.skewed_below(self.settings.customers));
         let [clicks, baskets, purchases] = self.settings.mix.map(u64::from);
         let kind = match self.event_random.below(clicks + baskets + purchases) {
             drawn if drawn < baskets => ConversionKind::Basket,
@@ -130,7 +130,7 @@ impl Random {
     }
 
     /// A number below `limit` from the cube of a uniform draw, so that low numbers are far more frequent.
-    pub(super) fn low_below(&mut self, limit: u64) -> u64 {
+    pub(super) fn skewed_below(&mut self, limit: u64) -> u64 {
         let draw = self.draw();
         scaled(limit, scaled(draw, scaled(draw, draw)))
     }

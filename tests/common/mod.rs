@@ -27,8 +27,8 @@ Hoodie, ClickConversion, kim@example.com, Instagram
 Hoodie, ClickConversion, lee@example.com, Facebook
 ";
 
-/// The answers to [`SMALL_CONVERSIONS`].
-pub const SMALL_ANSWERS: &str = "\
+/// The decisions to [`SMALL_CONVERSIONS`].
+pub const SMALL_DECISIONS: &str = "\
 Send additional promo code to: kim@example.com, True
 Send additional promo code to: lee@example.com, False
 ";

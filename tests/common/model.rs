@@ -176,8 +176,8 @@ impl ModelRun {
                     self.profiles.insert(email.clone(), vec![vec![]; 3]);
                     self.enrolled.push(email.clone());
                 }
-                let answer = if send { &b", True\n"[..] } else { b", False\n" };
-                self.result.output.extend([b"Send additional promo code to: ", &email[..], answer].concat());
+                let decision = if send { &b", True\n"[..] } else { b", False\n" };
+                self.result.output.extend([b"Send additional promo code to: ", &email[..], decision].concat());
             }
         }
     }

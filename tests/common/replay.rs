@@ -5,9 +5,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 
 use adseg::{
-    ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, EntryKind, Explain, Failure, Histories,
-    Input, InputError, InputFormat, Location, Observer, Origin, ReadMode, ReaderSettings, RecordNumber, Rejection,
-    Settings, SourceKind, Totals, replay, saved_list, write_saved_list,
+    ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, EntryKind, Explain, Histories, Input,
+    InputError, InputFormat, Location, Observer, Origin, ReadMode, ReaderSettings, RecordNumber, Rejection,
+    ReplayError, Settings, SourceKind, Totals, replay, saved_list, write_saved_list,
 };
 use serde_json::Value;
 
@@ -171,16 +171,16 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
                 records: counts.records,
                 blanks: counts.blanks,
                 decisions: counts.conversions(),
-                loyalty_rows: counts.customers,
+                loyalty_rows: counts.loyalty_rows,
             };
             write_saved_list(saved_list(&outcome.states), usize::MAX, &mut result.saved).unwrap();
-            assert_eq!(counts.records, counts.conversions() + counts.customers + counts.rejects + counts.blanks);
+            assert_eq!(counts.records, counts.conversions() + counts.loyalty_rows + counts.rejects + counts.blanks);
             if inputs.iter().all(every_byte_is_in_a_record) {
                 assert_eq!(counts.bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
             }
         }
-        Err(Failure::BadRecord { location: at, .. }) => result.stopped = Some(location(&at)),
-        Err(Failure::Input(InputError::CutFrame { at, .. })) => result.truncated = Some(location(&at)),
+        Err(ReplayError::BadRecord { location: at, .. }) => result.stopped = Some(location(&at)),
+        Err(ReplayError::Input(InputError::TruncatedFrame { at, .. })) => result.truncated = Some(location(&at)),
         Err(failure) => result.failed = Some(failure.to_string()),
     }
     result
@@ -229,7 +229,7 @@ pub fn decode(source: ModelSource, record: &[u8]) -> DecodedRecord {
     let computation = Decide { keeps_rows: true };
     let mut observer = RecordingObserver::default();
     match replay(&computation, &settings.for_engine(), sources, Some(output), &mut observer) {
-        Ok(outcome) if outcome.counts.customers == 1 => {
+        Ok(outcome) if outcome.counts.loyalty_rows == 1 => {
             let email = saved_list(&outcome.states).next().unwrap().0.to_vec();
             DecodedRecord::LoyaltyRow(email)
         }
@@ -238,7 +238,7 @@ pub fn decode(source: ModelSource, record: &[u8]) -> DecodedRecord {
             let email = line.strip_prefix(b"Send additional promo code to: ").unwrap();
             DecodedRecord::Conversion(email.strip_suffix(b", False\n").unwrap().to_vec())
         }
-        Err(Failure::BadRecord { reason, .. }) => DecodedRecord::Bad(reason),
+        Err(ReplayError::BadRecord { reason, .. }) => DecodedRecord::Bad(reason),
         Err(failure) => panic!("{failure}"),
     }
 }
