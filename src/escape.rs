@@ -1,7 +1,7 @@
-//! Makes untrusted bytes safe to show: names, emails and paths in messages, tables, JSON and CSV.
+//! Escapes untrusted bytes for display: names, emails and paths in messages, tables, JSON and CSV.
 //!
-//! One definition of what must not be shown as it is, [`is_misleading`], serves every format.
-//! Markup is not escaped here: maud and plotters do that for the page.
+//! Every format uses the same definition of characters that must be escaped, [`is_misleading`]. Markup is not escaped
+//! here: maud and plotters escape it for the page.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write as _};
@@ -12,16 +12,16 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser;
 
-/// Whether a character has no visible glyph of its own but changes what a reader sees: control characters (C0, DEL,
-/// C1), line and paragraph separators, direction marks, overrides and isolates, zero-width characters, the byte-order
-/// mark, the soft hyphen, interlinear annotations and tags.
+/// Whether a character is invisible or changes how other text is displayed: control characters (C0, DEL, C1), line and
+/// paragraph separators, direction marks, overrides and isolates, zero-width characters, the byte-order mark, the soft
+/// hyphen, interlinear annotations and tags.
 pub fn is_misleading(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Shows all of the bytes on one line, without quotes. Bytes that are not UTF-8 become `\xNN`.
+/// Displays bytes on one line, without quotes. Bytes that are not UTF-8 become `\xNN`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
@@ -31,10 +31,10 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// How many characters [`Quoted`] shows.
+/// The maximum number of characters that [`Quoted`] displays.
 const QUOTED_CHARS: usize = 60;
 
-/// Shows the bytes on one line, in quotes, cut after 60 characters.
+/// Displays bytes on one line, in quotes, truncated after 60 characters.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(pub &'a [u8]);
 
@@ -80,7 +80,7 @@ fn write_misleading(char: char, out: &mut impl fmt::Write) -> fmt::Result {
     }
 }
 
-/// A name from the data for a table: as it is when it is plain text, otherwise quoted and escaped. Two different names
+/// A name from the data for a table: unchanged if it is plain text, otherwise quoted and escaped. Two different names
 /// never look the same.
 pub fn display_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
@@ -89,7 +89,7 @@ pub fn display_name(name: &[u8]) -> String {
     }
 }
 
-/// `text` in at most `max_chars` characters: if it is longer, its beginning and an ellipsis.
+/// `text`, truncated to `max_chars` characters with an ellipsis.
 pub fn shorten(text: String, max_chars: usize) -> String {
     if text.chars().count() <= max_chars {
         return text;
@@ -97,12 +97,12 @@ pub fn shorten(text: String, max_chars: usize) -> String {
     text.chars().take(max_chars.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// A path for a message, without quotes. Quotes and backslashes stay, so that an ordinary path can be copied.
+/// A path for a message, without quotes. Quotes and backslashes are not escaped, so an ordinary path can be copied.
 pub fn path(path: &Path) -> String {
     unquoted(path.as_os_str().as_encoded_bytes())
 }
 
-/// A line of a message that quotes what the user typed. Quotes and backslashes stay.
+/// A line of a message that contains arguments. Quotes and backslashes are not escaped.
 pub fn text(line: &str) -> String {
     unquoted(line.as_bytes())
 }
@@ -143,7 +143,7 @@ pub fn json_string(value: &(impl Serialize + ?Sized)) -> String {
 struct SafeFormatter;
 
 impl ser::Formatter for SafeFormatter {
-    /// A fragment has no characters that JSON itself escapes, so it has no C0 controls.
+    /// A fragment contains no characters that JSON itself escapes, so it contains no C0 controls.
     #[inline]
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         if is_printable_ascii(fragment.as_bytes()) {
@@ -154,8 +154,8 @@ impl ser::Formatter for SafeFormatter {
     }
 }
 
-/// Whether no byte is above `~`, given that none is below a space. It is on the path of every line that run writes as
-/// JSON, where most strings are short, so it looks at eight bytes at once.
+/// Whether no byte is above `~`, given that none is below a space. It is called for every string that run writes as
+/// JSON, so it tests eight bytes at once.
 #[inline]
 fn is_printable_ascii(bytes: &[u8]) -> bool {
     // A byte of 0x80 and above has its high bit set, and DEL has it after adding 1.
@@ -182,8 +182,8 @@ fn write_json_fragment<W: ?Sized + Write>(out: &mut W, mut fragment: &str) -> io
     out.write_all(fragment.as_bytes())
 }
 
-/// A text as a spreadsheet cell: after an apostrophe if a spreadsheet would read it as a formula. The full-width forms
-/// count too, because spreadsheets in some locales accept them.
+/// Text for a spreadsheet cell, with an apostrophe before it if a spreadsheet would evaluate it as a formula.
+/// Full-width forms are included, because spreadsheets in some locales accept them.
 pub fn csv_cell(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
         format!("'{text}").into()
@@ -196,7 +196,7 @@ pub fn csv_cell(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    /// A character of every kind that is misleading, as text escapes show it and as JSON does.
+    /// A misleading character of every kind, with its escape in text and in JSON.
     const MISLEADING: [(char, &str, &str); 26] = [
         ('\0', r"\0", r"\u0000"),
         ('\n', r"\n", r"\n"),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_bytes_are_cut_after_60_characters() {
+    fn quoted_bytes_are_truncated_after_60_characters() {
         assert_eq!(Quoted(&[b'x'; 60]).to_string(), format!("\"{}\"", "x".repeat(60)));
         assert_eq!(Quoted(&[b'x'; 61]).to_string(), format!("\"{}…\"", "x".repeat(60)));
         assert_eq!(Quoted(&[0xff; 61]).to_string(), format!("\"{}…\"", "\\xff".repeat(60)));

@@ -3,7 +3,8 @@
 //! # The path of a record
 //!
 //! ```text
-//! source -> blocks of whole records -> slices decoded in parallel -> partitions apply -> slices encoded in parallel -> writer
+//! source -> blocks of whole records -> slices decoded in parallel -> partitions apply -> slices encoded in parallel ->
+//! writer
 //! ```
 //!
 //! | step | what happens | where |
@@ -16,9 +17,9 @@
 //! | encode | A thread renders the decisions of a slice, from the fields that the decoder found. | `output/encoder.rs` |
 //! | write | A thread writes in input order; files are replaced whole or not at all. | `output/writer.rs`, `output/staging.rs` |
 //!
-//! `engine/pipeline.rs` moves three blocks through these steps at once, each one step behind the next. So the order of one
-//! email's records is kept without a lock and without sorting, and decisions come out in the order of the input. What must
-//! happen in input order on one thread (numbering, counting, rejecting) is in `engine/sequencer.rs`.
+//! `engine/pipeline.rs` moves three blocks through these steps at once, each one step behind the next. So the order of
+//! one email's records is kept without a lock and without sorting, and decisions come out in the order of the input.
+//! What must happen in input order on one thread (numbering, counting, rejecting) is in `engine/sequencer.rs`.
 //!
 //! # The modules
 //!
@@ -38,10 +39,11 @@
 //!
 //! # Invariants
 //!
-//! - One email, one partition, for the whole run; nothing a user sees depends on partitions, threads, or how the input arrives.
+//! - One email, one partition, for the whole run; nothing a user sees depends on partitions, threads, or how the input
+//!   arrives.
 //! - A record is decoded once. Spans of its fields travel to the partitions and encoders.
-//! - What input or the system can break is a typed error with the remedy in its text. What only a bug can break aborts: an
-//!   index, or `expect` with the reason why it holds. A panic in any thread ends the run, and no file is changed.
+//! - What input or the system can break is a typed error with the remedy in its text. What only a bug can break aborts:
+//!   an index, or `expect` with the reason why it holds. A panic in any thread ends the run, and no file is changed.
 
 #![warn(clippy::unwrap_used, clippy::todo, clippy::unimplemented, clippy::print_stdout, clippy::print_stderr)]
 

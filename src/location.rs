@@ -1,4 +1,4 @@
-//! Where a record is, as a person or an editor counts: input, line or frame, and byte.
+//! The location of a record: input, line or frame, and byte, as an editor counts them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-/// Where one record is.
+/// The location of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// The input, as messages call it.
+    /// The name of the input in messages.
     pub input: Arc<str>,
-    /// Which of its records.
+    /// The number of the record in its input.
     pub record: RecordNumber,
-    /// Where the record begins in the input, counted from 0: at the first byte of the line, or of the frame's header. Known
-    /// only while the record is being read.
+    /// The offset of the record in the input: of the first byte of the line or of the frame header. Known only while
+    /// the record is being read.
     pub byte: Option<u64>,
 }
 
-/// Which record of its input a record is, counted from 1.
+/// The number of a record in its input, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordNumber {
-    /// The line on which it begins. Blank lines and the header of a table count.
+    /// The line on which it begins. Blank lines and the header row count.
     Line(u64),
     /// The frame.
     Frame(u64),
@@ -39,7 +39,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// The keys `file`, `line` or `frame`, and `byte` where it is known.
+/// The keys `file`, `line` or `frame`, and `byte` if it is known.
 impl Serialize for Location {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut keys = serializer.serialize_map(None)?;
@@ -55,10 +55,10 @@ impl Serialize for Location {
     }
 }
 
-/// Finds the location of a record by its number, which counts the lines and frames of the whole run from 0.
+/// Finds the location of a record by its number. Numbers count the lines and frames of all inputs from 0.
 #[derive(Debug, Default)]
 pub struct LineIndex {
-    /// The inputs that had something to read.
+    /// The inputs that are not empty.
     inputs: Vec<IndexedInput>,
 }
 
@@ -66,7 +66,7 @@ pub struct LineIndex {
 struct IndexedInput {
     name: Arc<str>,
     is_framed: bool,
-    /// How many lines and frames the inputs before it have.
+    /// The number of lines and frames of the inputs before it.
     before: u64,
 }
 
@@ -76,7 +76,7 @@ impl LineIndex {
         self.inputs.push(IndexedInput { name, is_framed, before });
     }
 
-    /// Where the record with this number is.
+    /// The location of the record with this number.
     ///
     /// # Panics
     /// When no input has such a record.
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_leads_to_input_and_line() {
+    fn a_record_number_gives_input_and_line() {
         let mut index = LineIndex::default();
         index.push("empty.txt".into(), false, 0);
         index.push("a.txt".into(), false, 0);

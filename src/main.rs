@@ -18,8 +18,7 @@ fn main() -> ExitCode {
     };
     match execute(cli) {
         Ok(exit_code) => exit_code,
-        // Whoever read the output has gone away, which is no reason to complain. Files that were still to be committed are
-        // not there, and a script must not take the run for done.
+        // The reader closed the pipe, which is not an error. If files were discarded, the exit code must not be 0.
         Err(CommandFailure { error, files_discarded }) if is_closed_pipe(&error) => {
             ExitCode::from(u8::from(files_discarded))
         }

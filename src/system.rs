@@ -1,14 +1,14 @@
-//! The standard streams as files, and the system's errors in words.
+//! The standard streams as files, and the text of I/O errors.
 
 use std::fs::File;
 use std::io;
 
-/// Standard input, without the buffer that the standard library puts before it.
+/// Standard input without the buffer of the standard library.
 pub fn stdin_file() -> io::Result<File> {
     duplicate(io::stdin())
 }
 
-/// Standard output, without the line buffer of the standard library, which would make one write of each line.
+/// Standard output without the line buffer of the standard library, which would write each line separately.
 pub fn stdout_file() -> io::Result<File> {
     duplicate(io::stdout())
 }
@@ -28,7 +28,7 @@ fn duplicate(stream: impl std::os::windows::io::AsHandle) -> io::Result<File> {
     Ok(File::from(stream.as_handle().try_clone_to_owned()?))
 }
 
-/// The words of an I/O error without the "(os error 2)" that the standard library appends.
+/// The text of an I/O error without the "(os error 2)" that the standard library appends.
 pub fn os_error(error: &io::Error) -> String {
     let text = error.to_string();
     match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (os error ")) {
@@ -37,7 +37,7 @@ pub fn os_error(error: &io::Error) -> String {
     }
 }
 
-/// Panics if the environment asks for a panic in this step.
+/// Panics if `ADSEG_PANIC_IN` names this step. Tests use it in debug builds.
 #[cfg(debug_assertions)]
 pub fn panic_point(step: &str) {
     if std::env::var_os("ADSEG_PANIC_IN").is_some_and(|wanted| wanted == step) {

@@ -257,8 +257,8 @@ fn concurrent_runs_never_undo_each_other() {
 }
 
 #[cfg(target_os = "linux")]
-/// Starts a small run under strace, which delays some system calls, and sends it SIGTERM when `is_time`. Returns its exit
-/// code and how long its temporary files stayed after the signal.
+/// Starts a small run under strace, which delays some system calls, and sends it SIGTERM when `is_time`. Returns its
+/// exit code and how long its temporary files stayed after the signal.
 #[cfg(target_os = "linux")]
 fn interrupt_with_delay(scratch: &Scratch, delay: &str, is_time: impl Fn() -> bool) -> (Option<i32>, Duration) {
     let adseg = env!("CARGO_BIN_EXE_adseg");

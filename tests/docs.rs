@@ -1,8 +1,8 @@
 //! Runs every command that README.md and docs/*.md show, and compares its output with the page.
 //!
-//! In a `console` block, a line that begins with `$ ` is a command; it continues on the next line after a `\`. The lines
-//! below it are its output on both streams. A block whose opening fence names a file (`sh nightly.sh`) is written to
-//! that file. The blocks of a page run in order, in one scratch folder for each page that has `fixtures` in it.
+//! In a `console` block, a line that begins with `$ ` is a command; it continues on the next line after a `\`. The
+//! lines below it are its output on both streams. A block whose opening fence names a file (`sh nightly.sh`) is written
+//! to that file. The blocks of a page run in order, in one scratch folder for each page that has `fixtures` in it.
 //! `UPDATE_DOCS=1` writes the current output into the pages.
 
 #![cfg(unix)]

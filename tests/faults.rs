@@ -1,5 +1,5 @@
-//! Faults: damaged input, files that change or disappear, full disks. A run reports each of them and leaves nothing that
-//! looks complete and is not.
+//! Faults: damaged input, files that change or disappear, full disks. A run reports each of them and leaves nothing
+//! that looks complete and is not.
 
 #![cfg(target_os = "linux")]
 

@@ -68,7 +68,8 @@ const CONVERSION_SEEDS: &[&[u8]] = &[
     b"P,ClikConversion,a@x,w",
 ];
 const RECORD_SEEDS: &[&[u8]] = &[b"P,ClickConversion,a@x,w", b"a@x,PurchaseConversion", b"a@x", b"a@x,fb,,F"];
-/// Rows of a table whose columns are those of the list or of the conversions, see [`csv_of_any_bytes_agrees_with_the_model`].
+/// Rows of a table whose columns are those of the list or of the conversions, see
+/// [`csv_of_any_bytes_agrees_with_the_model`].
 const CSV_SEEDS: &[&[u8]] = &[
     b"P,,ClickConversion,x,w,\n\"a@x, True\",,ClickConversion,P,w,\n",
     b"\"a@x, True\",,,F\nb@x,,,F\nP,[6],ClickConversion,\"b@x, True\",w,1\n\"b@x, True\",[6],ClickConversion,P\

@@ -1,7 +1,7 @@
 //! The tests that the documentation names exist and are run.
 //!
-//! A page names a test as `` `tests/files.rs`: `name` `` and a golden case as `` `fixtures/name` ``. Every row of the table
-//! in docs/promises.md names at least one.
+//! A page names a test as `` `tests/files.rs`: `name` `` and a golden case as `` `fixtures/name` ``. Every row of the
+//! table in docs/promises.md names at least one.
 
 use std::fs;
 use std::path::{Path, PathBuf};

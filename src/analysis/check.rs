@@ -1,6 +1,7 @@
 //! What is in the data, and what is suspicious: what `adseg check` computes. It decides nothing.
 //!
-//! Customers are sharded by their emails in lower case, so that two emails that differ only by case meet in one partition.
+//! Customers are sharded by their emails in lower case, so that two emails that differ only by case meet in one
+//! partition.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,8 +36,8 @@ pub struct Occurrences {
     pub first: u64,
 }
 
-/// At most this many different names of a kind are counted one by one, of at most this many bytes each: more or longer names
-/// are something else, and memory must not pay for it.
+/// At most this many different names of a kind are counted one by one, of at most this many bytes each: more or longer
+/// names are something else, and memory must not pay for it.
 const MAX_NAMES: usize = 10_000;
 const MAX_NAME_BYTES: usize = 100;
 

@@ -64,8 +64,8 @@ impl Computation for Decide {
     }
 }
 
-/// The members of all partitions in the order of the saved list: each one's email, and the other fields of the row with a
-/// comma before each.
+/// The members of all partitions in the order of the saved list: each one's email, and the other fields of the row with
+/// a comma before each.
 ///
 /// # Panics
 /// When the rows were not kept.

@@ -1,7 +1,7 @@
 //! The history of some customers: what `adseg explain` computes.
 //!
-//! The decision on a conversion depends on the records of its own email alone, so only the emails that were asked for are
-//! applied, and their near matches. Memory depends on the records of those.
+//! The decision on a conversion depends on the records of its own email alone, so only the emails that were asked for
+//! are applied, and their near matches. Memory depends on the records of those.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -163,8 +163,8 @@ impl Histories {
         self.with_same_normalized_email(email).find(|(other, _)| *other == email).map(|(_, history)| history)
     }
 
-    /// Emails that differ from this one only by case, white space or invisible characters, in order of first appearance,
-    /// with their histories.
+    /// Emails that differ from this one only by case, white space or invisible characters, in order of first
+    /// appearance, with their histories.
     pub fn near_matches<'a>(&'a self, email: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a History)> {
         self.with_same_normalized_email(email).filter(move |(other, _)| *other != email)
     }

@@ -1,11 +1,12 @@
 //! The decisions that depend on the order in which files are named: what `adseg order-check` computes.
 //!
-//! A click of a customer who is not on the loyalty list gets a code if a purchase came before it. A purchase in the same file
-//! comes before it or does not; one in another file does if that file is named before. Each partition applies the rule of the
-//! campaign as a run does, and also to each file alone: a click whose decision an earlier purchase would change depends on
-//! the order when another file has one. The list has to be read before the conversions.
+//! A click of a customer who is not on the loyalty list gets a code if a purchase came before it. A purchase in the
+//! same file comes before it or does not; one in another file does if that file is named before. Each partition applies
+//! the rule of the campaign as a run does, and also to each file alone: a click whose decision an earlier purchase
+//! would change depends on the order when another file has one. The list has to be read before the conversions.
 //!
-//! What is remembered of each customer who is not on the list: for each file the first purchase, and the clicks before it.
+//! What is remembered of each customer who is not on the list: for each file the first purchase, and the clicks before
+//! it.
 
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Membership, Tracked, transition};
 use crate::engine::{Computation, EventBatch, PREFETCH};

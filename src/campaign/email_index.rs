@@ -1,9 +1,9 @@
 //! The emails that one partition knows, each with a number in order of first appearance.
 //!
-//! An open-addressing table whose slots are 8 bytes: part of the hash, and the position of the email in one long buffer. A
-//! look-up that finds nothing costs one cache miss, one that finds the email costs two, and an email costs its bytes and some
-//! twenty more. The hash is not kept whole: a table that grows walks the emails in the order in which they are stored and
-//! hashes them again, which is cheaper than eight more bytes for each.
+//! An open-addressing table whose slots are 8 bytes: part of the hash, and the position of the email in one long
+//! buffer. A look-up that finds nothing costs one cache miss, one that finds the email costs two, and an email costs
+//! its bytes and some twenty more. The hash is not kept whole: a table that grows walks the emails in the order in
+//! which they are stored and hashes them again, which is cheaper than eight more bytes for each.
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
@@ -39,8 +39,8 @@ const POSITION_MASK: u64 = (1 << POSITION_BITS) - 1;
 /// Bits of the hash that the tag skips: the lower ones pick the slot, the upper ones the partition.
 const TAG_SHIFT: u32 = 30;
 
-/// Ones and not zeros: the system maps fresh zero pages lazily, and a table that is read before it is written would fault
-/// each of them in twice.
+/// Ones and not zeros: the system maps fresh zero pages lazily, and a table that is read before it is written would
+/// fault each of them in twice.
 const EMPTY: u64 = u64::MAX;
 const FIRST_SLOTS: usize = 16;
 
@@ -113,8 +113,8 @@ impl EmailIndex {
         self.entries_in_order().map(|(_, entry)| entry.email)
     }
 
-    /// Prefetches the slots and entries for a chunk of hashes so that their cache misses overlap: first every slot, then both
-    /// ends of the entries in slots that have the tag.
+    /// Prefetches the slots and entries for a chunk of hashes so that their cache misses overlap: first every slot,
+    /// then both ends of the entries in slots that have the tag.
     #[inline]
     pub fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
         // The last entry may be shorter than usual.
@@ -140,8 +140,8 @@ impl EmailIndex {
         }
     }
 
-    /// The first slot from `from` on with the tag of this hash, and the position of its entry; or the free slot that ends the
-    /// search. The table is never full, so there is one.
+    /// The first slot from `from` on with the tag of this hash, and the position of its entry; or the free slot that
+    /// ends the search. The table is never full, so there is one.
     #[inline]
     fn tagged(&self, hash: EmailHash, from: usize) -> Result<(usize, usize), usize> {
         let tag = slot_of(hash, 0);

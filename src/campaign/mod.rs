@@ -1,7 +1,7 @@
 //! The campaign: who is a member, and who gets a code.
 //!
-//! The domain and nothing else: no files, threads, arguments or clocks. [`transition`] is the only place where the rule is;
-//! [`CustomerTable`] applies it to the customers of one partition.
+//! The domain and nothing else: no files, threads, arguments or clocks. [`transition`] is the only place where the rule
+//! is; [`CustomerTable`] applies it to the customers of one partition.
 
 mod customers;
 mod email_index;

@@ -22,8 +22,8 @@ pub struct Transition {
 
 /// What a record of a customer leads to who is, or is not, a member when it comes.
 ///
-/// A click of a member gets a code. A loyalty row makes a member, and so does a purchase, from the next record on. Nothing
-/// else has an effect.
+/// A click of a member gets a code. A loyalty row makes a member, and so does a purchase, from the next record on.
+/// Nothing else has an effect.
 #[inline]
 pub const fn transition(was_member: bool, record: RecordKind) -> Transition {
     let RecordKind::Conversion(conversion) = record else {

@@ -11,8 +11,8 @@ use crate::record::{LoyaltyRow, RecordKind};
 /// The fields that follow the email, for every member of one partition, by customer number.
 ///
 /// Rows are stored one after the other in one buffer. A row that replaces a longer one takes its place; otherwise it is
-/// appended, and the old bytes are unused until they are half of all. A list that names one email a million times costs no
-/// more than one that names it twice.
+/// appended, and the old bytes are unused until they are half of all. A list that names one email a million times costs
+/// no more than one that names it twice.
 #[derive(Debug, Default)]
 pub struct SavedRows {
     rows: Vec<Row>,
@@ -27,8 +27,8 @@ struct Row {
     position: Position,
 }
 
-/// The position of a member in the saved list: members by a loyalty row first, then those whom a purchase enrolled, each in
-/// order of first appearance.
+/// The position of a member in the saved list: members by a loyalty row first, then those whom a purchase enrolled,
+/// each in order of first appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
     is_enrolled: bool,
@@ -103,8 +103,8 @@ impl SavedRows {
     }
 }
 
-/// The members of all partitions in the order of the saved list: each one's email, and the other fields of the row with a
-/// comma before each.
+/// The members of all partitions in the order of the saved list: each one's email, and the other fields of the row with
+/// a comma before each.
 pub fn members_in_order<'a>(
     partitions: &[(&'a CustomerTable, &'a SavedRows)],
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
@@ -143,8 +143,8 @@ fn write_fields(row: &LoyaltyRow<'_>, text: &mut Vec<u8>) {
     }
 }
 
-/// A field as the list can contain it, which is text and has no quotes: a comma or a line feed, possible only in CSV and
-/// frames, would begin another field or row and becomes a space.
+/// A field as the list can contain it, which is text and has no quotes: a comma or a line feed, possible only in CSV
+/// and frames, would begin another field or row and becomes a space.
 fn without_separators(field: &[u8]) -> Cow<'_, [u8]> {
     let is_separator = |byte: u8| matches!(byte, b',' | b'\n');
     if field.iter().any(|&byte| is_separator(byte)) {

@@ -1,4 +1,4 @@
-//! Groups of arguments that several subcommands share, in the order in which every subcommand lists them: inputs, what is
+//! Groups of arguments that several subcommands share. Every subcommand lists its arguments in the same order: inputs,
 //! its own, bad records, messages, speed.
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -12,11 +12,11 @@ use crate::input::{DEFAULT_MAX_RECORD_BYTES, InputFormat};
 /// The two sources.
 #[derive(Debug, Args)]
 pub struct InputArgs {
-    /// The loyalty list; several files are read in this order; `-` is standard input
+    /// The loyalty list; several files are read in the order given; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
     pub loyalty: Vec<PathBuf>,
 
-    /// The conversions; several files are read in this order, as if they were one; `-` is standard input
+    /// The conversions; several files are read in the order given, as if they were one; `-` is standard input
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
     pub conversions: Vec<PathBuf>,
 
@@ -32,15 +32,15 @@ pub struct InputArgs {
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
     pub conversions_format: Option<InputFormat>,
 
-    /// The limit for the length of one record, in bytes
+    /// The maximum record length
     #[command(flatten)]
     pub max_record_bytes: MaxRecordBytes,
 }
 
-/// The limit for the length of a record.
+/// The maximum record length.
 #[derive(Debug, Args)]
 pub struct MaxRecordBytes {
-    /// The longest record that is accepted, without its line feed; a longer one is a bad record and is not buffered
+    /// The maximum record length, without the line feed; a longer record is bad and is not buffered
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_RECORD_BYTES, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30), help_heading = "Inputs")]
     max_record_bytes: u32,
@@ -52,29 +52,29 @@ impl MaxRecordBytes {
     }
 }
 
-/// What happens to bad records.
+/// The handling of bad records.
 #[derive(Debug, Args)]
 pub struct BadRecordArgs {
-    /// What a bad record does
+    /// The action for a bad record
     #[arg(long, value_enum, value_name = "ACTION", default_value_t, help_heading = "Bad records")]
     pub on_error: OnError,
 
-    /// Fail when more than N records are bad
+    /// Fail after more than N bad records
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Bad records")]
     pub max_rejects: Option<u64>,
 }
 
-/// What a bad record does.
+/// The action for a bad record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OnError {
     /// End the command at the first bad record in input order
     #[default]
     Stop,
-    /// Skip bad records: print the first few, count all
+    /// Skip bad records; print the first five, count all
     Skip,
 }
 
-/// What is printed on standard error.
+/// The messages on standard error.
 #[derive(Debug, Args)]
 pub struct MessageArgs {
     /// When to show a progress bar on standard error
@@ -89,7 +89,7 @@ pub struct MessageArgs {
 /// When progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ProgressWhen {
-    /// When standard error is a terminal and the output does not go to one
+    /// If standard error is a terminal and the output is not
     #[default]
     Auto,
     /// Always
@@ -98,13 +98,13 @@ pub enum ProgressWhen {
     Never,
 }
 
-/// What affects only the speed.
+/// Options that affect only the speed.
 #[derive(Debug, Args)]
 pub struct SpeedArgs {
-    /// The number of partitions that customers are sharded into; the output does not depend on it
+    /// The number of partitions that customers are divided into; the output does not depend on it
     ///
-    /// More than a few for each thread are of no use. The maximum, 10,000, takes three to four times as long and some 30 MB
-    /// more, or 100 MB with hundreds of threads.
+    /// A few for each thread are enough. The maximum, 10,000, makes a run three to four times slower and needs about
+    /// 30 MB more, or 100 MB with hundreds of threads.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PARTITIONS, help_heading = "Speed")]
     #[arg(value_parser = partitions, allow_negative_numbers = true)]
     pub partitions: NonZeroU32,
@@ -115,10 +115,10 @@ pub struct SpeedArgs {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Each partition has a table and lists of its own; more than this only cost.
+/// Each partition has its own table and buffers, so more partitions only add cost.
 const MAX_PARTITIONS: u32 = 10_000;
 
-/// More threads than this are a slip.
+/// A larger number is a typing error.
 const MAX_THREADS: usize = 256;
 
 fn partitions(text: &str) -> Result<NonZeroU32, String> {
@@ -139,7 +139,7 @@ pub fn count(text: &str) -> Result<u64, String> {
 /// The format of a report that `explain`, `order-check` and `check` write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ReportFormat {
-    /// Lines for people
+    /// Text for people
     #[default]
     Text,
     /// JSON Lines: one JSON object a line, which can be read while it is written

@@ -1,4 +1,4 @@
-//! `adseg check`: reads everything, decides nothing, and reports what is bad and what is suspicious.
+//! `adseg check`: reads all inputs and reports bad and suspicious records, without deciding conversions.
 
 use std::fmt;
 use std::fs::File;
@@ -25,30 +25,31 @@ use crate::location::LineIndex;
 use crate::output::{CommitOrder, ErrorLine, Rejection};
 
 pub(super) const LONG_ABOUT: &str = "\
-Check the data before the campaign: report every bad record, and what is suspicious.
+Check the inputs before a run: report bad records and suspicious ones.
 
-Everything is read by the rules of adseg run, and nothing is decided: what check accepts, run accepts. Every bad record of \
-every input is reported with file, line and reason; then what is legal but suspicious, each kind with the first place: \
-records with more fields than they need, emails without an @, emails that differ from a member's only by case, channels that \
-occur once. Last come the numbers of records of each kind, and the promos and channels.
+check reads the inputs by the same rules as adseg run, but decides nothing. If check finds no bad record, run accepts \
+the inputs. It reports every bad record with file, line and reason. Then it warns of valid but suspicious records, and \
+prints the number of each kind and the location of the first: more fields than needed, emails without an @, emails in \
+quotes, emails that differ from a member's only by case, channels that occur once. The report ends with the number of \
+records of each kind, and the promos and channels.
 
-The exit code is 0 when there is no bad record, 1 when there is.";
+The exit code is 0 if there is no bad record, 1 if there is one.";
 
 const EXAMPLES: &str = "\
 Examples:
-  Check before the campaign:
+  Check the inputs of a run:
     adseg check --loyalty loyalty.txt --conversions conversions.txt
 
-  How many records of tonight's export are bad, for a script:
+  Print the counts of an export as JSON, for a script:
     adseg check --loyalty list.csv --loyalty-format csv --conversions log.txt.gz --format jsonl | tail -n 1";
 
-/// How many promos and channels the text report lists.
+/// The maximum number of promos and channels in the text report.
 const LISTED_NAMES: usize = 20;
 
-/// How many channels that occur once are reported one by one.
+/// The maximum number of separate warnings about channels that occur once.
 const LISTED_CHANNELS: usize = 20;
 
-/// How wide a name in the table may be, in characters.
+/// The maximum width of a name in the table, in characters.
 const NAME_WIDTH: usize = 28;
 
 /// The arguments of `adseg check`.
@@ -62,11 +63,11 @@ pub struct CheckArgs {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
     format: ReportFormat,
 
-    /// Write the report to FILE, which is replaced when it is complete; `-` is standard output
+    /// Write the report to FILE, which is replaced when the report is complete; `-` is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     output: Option<PathBuf>,
 
-    /// Report at most N bad records; all are counted
+    /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
     max_errors: Option<u64>,
 
@@ -110,9 +111,9 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
 struct Report {
     out: BufWriter<Arc<File>>,
     format: ReportFormat,
-    /// How many more bad records are listed.
+    /// The number of bad records that may still be listed.
     to_list: u64,
-    /// How many inputs could not be read to their end.
+    /// The number of inputs that could not be read to the end.
     damaged: u64,
     progress: Progress,
 }
@@ -147,7 +148,7 @@ impl Observer for Report {
 }
 
 impl Report {
-    /// Writes the rest of the report. Returns whether everything can be read.
+    /// Writes the rest of the report. Returns whether there was no bad record and no damage.
     fn finish(&mut self, outcome: Outcome<Findings>) -> io::Result<bool> {
         let Outcome { states, counts, line_index } = outcome;
         let findings = Findings::merge(states);
@@ -176,13 +177,13 @@ impl Report {
     }
 }
 
-/// A line of the report for programs.
+/// A line of the JSONL report.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Line<'a> {
     /// A bad record.
     Error(ErrorLine<'a>),
-    /// An input that could not be read to its end.
+    /// An input that could not be read to the end.
     Damage {
         reason: String,
     },
@@ -190,12 +191,12 @@ enum Line<'a> {
     Summary(&'a CheckSummary),
 }
 
-/// Something legal but suspicious.
+/// A warning: records that are valid but suspicious.
 #[derive(Serialize)]
 struct Warning {
     what: String,
     count: u64,
-    /// Where it is first.
+    /// The location of the first one.
     first: String,
 }
 
@@ -234,7 +235,7 @@ fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
     warnings
 }
 
-/// The numbers. Every record is in exactly one of `loyalty_rows`, the three types, `errors` and `blanks`.
+/// The counts. Every record is counted in exactly one of `loyalty_rows`, the three types, `errors` and `blanks`.
 #[derive(Serialize)]
 struct CheckSummary {
     records: u64,
@@ -246,16 +247,16 @@ struct CheckSummary {
     blanks: u64,
     errors: u64,
     damaged_inputs: u64,
-    /// How many records or channels there are warnings about.
+    /// The number of records and channels with a warning.
     warnings: u64,
-    /// How many different promos there are, as far as they are counted one by one.
+    /// The number of distinct promos that are counted separately.
     distinct_promos: u64,
     promos: Vec<NameCount>,
     distinct_channels: u64,
     channels: Vec<NameCount>,
 }
 
-/// A promo or a channel.
+/// A promo or a channel, and its number of records.
 #[derive(Serialize)]
 struct NameCount {
     name: String,

@@ -1,4 +1,4 @@
-//! `adseg completions` and `adseg man`: what a shell and a manual need to know about the command line.
+//! `adseg completions` and `adseg man`: shell completions and man pages, generated from the arguments.
 
 use std::fs;
 use std::io::{self, Write};
@@ -37,7 +37,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = MAN_EXAMPLES)]
 pub struct ManArgs {
-    /// The subcommand whose page is printed; without one, the page of adseg itself
+    /// The subcommand whose page is printed [default: the page of adseg]
     command: Option<String>,
 
     /// Write all pages to this folder
@@ -85,12 +85,12 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
 
 /// One man page.
 struct Page {
-    /// For instance `adseg-run.1`.
+    /// For example `adseg-run.1`.
     file_name: String,
     roff: Vec<u8>,
 }
 
-/// The page of `adseg` and one for each subcommand, made from the command line's own types, so that they cannot differ from
+/// The page of `adseg` and one for each subcommand. They are generated from the clap definitions, so they agree with
 /// `--help`.
 fn pages() -> io::Result<Vec<Page>> {
     let mut program = Cli::command().disable_help_subcommand(true);
@@ -119,7 +119,7 @@ fn page(command: Command) -> io::Result<Page> {
     Ok(Page { file_name: format!("{name}.1"), roff })
 }
 
-/// Renders the examples and the exit codes at the end of the help. Their layout is kept.
+/// Renders the examples and the exit codes from the end of the help, with their layout.
 fn render_closing(closing: &str, out: &mut impl Write) -> io::Result<()> {
     let mut roff = Roff::default();
     for section in closing.split("\n\n").flat_map(split_heading) {
@@ -142,7 +142,7 @@ enum Part<'a> {
     Lines(&'a str),
 }
 
-/// A paragraph that begins with `Examples:` or the like is a section with that heading.
+/// Splits off the heading of a paragraph that begins with `Examples:` or another heading.
 fn split_heading(paragraph: &str) -> Vec<Part<'_>> {
     match paragraph.split_once(":\n") {
         Some((heading, lines)) if !heading.starts_with(' ') => vec![Part::Heading(heading), Part::Lines(lines)],

@@ -1,4 +1,4 @@
-//! `adseg explain`: prints every record of some emails, what was decided on it, and why.
+//! `adseg explain`: prints every record of some emails, with its decision and the reason.
 
 mod report;
 
@@ -28,25 +28,25 @@ use crate::record::{RecordError, check_table_email};
 use crate::system::stdin_file;
 
 pub(super) const LONG_ABOUT: &str = "\
-Explain why customers got a code or not: print every record of an email, in order.
+Explain why a customer got a code or not: print every record of an email, in order.
 
-Each record is printed with file and line, its fields, the decision on it, and the reason; then how often the customer \
-clicked, put items into a basket and bought, and how many codes that gave. The inputs and their order mean the same as for \
-adseg run, and the same code decides.
+explain prints each record with file and line, its fields, its decision and the reason, followed by the customer's \
+number of clicks, baskets, purchases and codes. It reads the inputs in the same order as adseg run and applies the \
+same rule.
 
-Two emails are the same customer only when every byte is the same. Emails that differ only by case or white space are other \
-customers, and are listed as near matches. An email that occurs nowhere is no error: the exit code is 0.";
+Two emails are the same customer only if every byte is the same. Emails that differ only by case or white space are \
+other customers and are listed as near matches. An email that is not found is not an error: the exit code is 0.";
 
 const EXAMPLES: &str = "\
 Examples:
-  Why did this customer get a code, and that one none?
+  Compare two customers:
     adseg explain kim@example.com lee@example.com --loyalty loyalty.txt --conversions mon.txt tue.txt
 
-  The decisions to send a code, for a list of customers and a program:
+  Print the decisions to send a code for a list of customers, as JSON:
     adseg explain --emails complaints.txt --format jsonl \\
       --loyalty loyalty.txt --conversions conversions.txt.gz | jq 'select(.kind == \"record\" and .send)'
 
-  Everyone who has a record in these lines of a log:
+  Explain every customer with a record in these lines of a log:
     sed -n '100,110p' conversions.txt | cut -d , -f 3 |
       adseg explain --emails - --loyalty loyalty.txt --conversions conversions.txt";
 
@@ -54,11 +54,11 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ExplainArgs {
-    /// The emails to explain, in this order; they come before the options
+    /// The emails to explain, in this order; they precede the options
     #[arg(value_name = "EMAIL")]
     first_emails: Vec<OsString>,
 
-    /// Explain this email; can be given several times, also after the files
+    /// Explain this email; can be repeated, and can follow other options
     #[arg(long, value_name = "EMAIL")]
     email: Vec<OsString>,
 
@@ -112,7 +112,7 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// The emails that are asked for, in order, each once.
+/// The requested emails in order, without duplicates.
 fn emails(args: &ExplainArgs) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut emails = Vec::new();
     for typed in args.first_emails.iter().chain(&args.email) {
@@ -125,8 +125,8 @@ fn emails(args: &ExplainArgs) -> anyhow::Result<Vec<Vec<u8>>> {
         emails.extend(read_emails(path, &args.inputs)?);
     } else if emails.is_empty() {
         let hint = match email_among_files(&args.inputs) {
-            Some(path) => format!("{} comes before the options, or after --email", escape::path(path)),
-            None => "name one before the options, or a file of them with --emails FILE".to_owned(),
+            Some(path) => format!("put {} before the options, or use --email", escape::path(path)),
+            None => "name emails before the options, or name a file of emails with --emails FILE".to_owned(),
         };
         return usage_error(format!("no email is given; {hint}"));
     }
@@ -139,7 +139,7 @@ fn read_emails(path: &Path, inputs: &InputArgs) -> anyhow::Result<Vec<Vec<u8>>> 
     let (name, bytes) = if is_dash(path) {
         if inputs.loyalty.iter().chain(&inputs.conversions).any(|path| is_dash(path)) {
             return usage_error(
-                "'-' is named for the emails and for a source, and standard input can be read only once",
+                "standard input ('-') is named for the emails and for a source, but can be read only once",
             );
         }
         ("stdin".to_owned(), read_stdin())
@@ -162,13 +162,13 @@ fn read_stdin() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// An email with a comma would never be found: in the data it ends there.
+/// Parses an email. A comma is an error, because no email in the data contains one.
 fn parse_email(typed: &[u8]) -> Result<&[u8], RecordError<'_>> {
     let email = trim(typed);
     check_table_email(email).map(|()| email)
 }
 
-/// An email after the files is read as one more file.
+/// Replaces the error for a missing file if its name looks like an email that follows the options.
 fn suggest_email_option(error: anyhow::Error, inputs: &InputArgs) -> anyhow::Error {
     match email_among_files(inputs) {
         Some(path) => {
@@ -179,7 +179,7 @@ fn suggest_email_option(error: anyhow::Error, inputs: &InputArgs) -> anyhow::Err
     }
 }
 
-/// A file that does not exist and whose name looks like an email.
+/// An input that does not exist and whose name looks like an email.
 fn email_among_files(inputs: &InputArgs) -> Option<&PathBuf> {
     let mut files = inputs.loyalty.iter().chain(&inputs.conversions);
     files.find(|path| path.as_os_str().as_encoded_bytes().contains(&b'@') && !path.exists())

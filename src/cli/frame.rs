@@ -1,7 +1,7 @@
-//! `adseg frame` and `adseg unframe`: lines to frames, and frames to lines.
+//! `adseg frame` and `adseg unframe`: convert lines to frames and back.
 //!
-//! Records are moved without being decoded. A frame that could not be a line, because it contains a line feed or would be
-//! skipped as blank, is refused, so that nothing is lost on the way back.
+//! Records are not decoded. A frame that cannot be a line, because it contains a line feed or only white space, is an
+//! error, so no record is lost.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,15 +25,15 @@ use crate::location::{Location, RecordNumber};
 use crate::output::{CommitOrder, Writer};
 
 pub(super) const FRAME_LONG_ABOUT: &str = "\
-Convert text records to a length-framed stream.
+Convert lines to length-prefixed frames.
 
-Each line becomes a frame: its length in 4 bytes, big-endian, then the line without its line feed. Blank lines are skipped. \
-Lines are framed as they arrive. An input that is framed already is an error.";
+Each line becomes a frame: a 4-byte big-endian length, then the line without its line feed. Blank lines are skipped. \
+Lines are converted as they arrive. An input that is already framed is an error.";
 
 pub(super) const UNFRAME_LONG_ABOUT: &str = "\
-Convert a length-framed stream to text records, one a line.
+Convert length-prefixed frames to lines.
 
-Each frame becomes a line. A frame that contains a line feed, or nothing but white space, cannot be a line and is an error. \
+Each frame becomes a line. A frame that contains a line feed or only white space cannot be a line and is an error. \
 Frames are converted as they arrive.";
 
 const EXAMPLES: &str = "\
@@ -46,33 +46,33 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct FrameArgs {
-    /// The inputs, in this order, compressed or not; `-`, or none at all, is standard input
+    /// The inputs, read in the order given; compressed files are decompressed; `-` or no file is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
     #[command(flatten)]
     max_record_bytes: MaxRecordBytes,
 
-    /// Write to FILE, which is replaced when all is done; `-` is standard output
+    /// Write to FILE, which is replaced at the end; `-` is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
 }
 
-/// How many buffers may wait to be written.
+/// The maximum number of buffers that wait to be written.
 const QUEUED_BUFFERS: usize = 2;
 
-/// Why a record cannot be converted.
+/// The reason why a record cannot be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 enum ConvertError {
-    #[error("the frame contains a line feed, so it cannot be one line")]
+    #[error("the frame contains a line feed, so it cannot be a line")]
     LineFeed,
-    #[error("the frame contains only white space; as a line it would be skipped")]
+    #[error("the frame contains only white space, so it would be skipped as a line")]
     Blank,
     #[error("the record is longer than {0} bytes (--max-record-bytes sets the limit)")]
     TooLong(usize),
-    #[error("the frame's length is a piece of text (is this plain text already?)")]
+    #[error("the frame length consists of text (is this plain text already?)")]
     Text,
-    #[error("this is a framed stream already (adseg unframe converts it to lines)")]
+    #[error("the input is already framed (adseg unframe converts it to lines)")]
     Framed,
 }
 
@@ -95,7 +95,7 @@ fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Re
     let blocks = Blocks::read(inputs.into_inputs(&session.progress), settings)?;
     let mut writer = Writer::start(Box::new(output.writer()), QUEUED_BUFFERS)?;
     let converted = convert_blocks(blocks, max_record_bytes, &mut writer, &output);
-    // What could not be written precedes whatever else went wrong.
+    // A write error takes precedence over other errors.
     writer.finish().map_err(|error| output.cannot_write(error))?;
     converted?;
     session.commit()?;
@@ -124,11 +124,12 @@ fn convert_blocks(
     Ok(())
 }
 
-/// A record that cannot be converted, and how many records and bytes of its block precede it.
+/// The reason why a record cannot be converted, and the number of records and bytes of its block before it.
 type Unconverted = (ConvertError, u64, usize);
 
-/// Appends the records of `block` to `out` in the other format. A first line that would be mistaken for another format gets a
-/// byte-order mark before it. Returns the number of lines or frames; the records before a bad one are in `out`.
+/// Appends the records of `block` to `out` in the other format. If the first line would be mistaken for another format,
+/// a byte-order mark is written before it. Returns the number of lines or frames. After an error `out` contains the
+/// records before the bad one.
 fn convert_block(
     block: &Block,
     max_record_bytes: usize,

@@ -19,37 +19,37 @@ use crate::sample::{Records, Settings};
 pub(super) const LONG_ABOUT: &str = "\
 Generate sample data: a loyalty list and conversions.
 
-The same seed gives the same bytes in every version. A few customers cause most of the events, as in real shops. All emails are \
-under domains that are reserved for examples, so that nobody is ever mailed by accident.
+The same options and seed give the same bytes in every version. A few customers cause most of the events, as in real \
+shops. All emails are in domains that are reserved for examples, so no real person can receive mail.
 
-When both outputs are `-`, standard output is one stream of members and conversions, as run reads it from standard input. An \
+If both outputs are `-`, standard output is one interleaved stream, which adseg run can read from standard input. An \
 existing file is replaced only with --force.";
 
 const EXAMPLES: &str = "\
 Examples:
-  A small campaign:
+  Write a small campaign:
     adseg generate --loyalty loyalty.txt --conversions conversions.txt
 
-  Ten million events of five million customers, a million of them members:
+  Write ten million events of five million customers, one million of them members:
     adseg generate --loyalty loyalty.txt --conversions conversions.txt \\
       --events 10000000 --customers 5000000 --members 1000000
 
-  Straight into a run:
+  Pipe the data into a run:
     adseg generate --loyalty - --conversions - | adseg run --loyalty - --conversions - --summary";
 
 /// The arguments of `adseg generate`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct GenerateArgs {
-    /// Where the loyalty list goes; `-` is standard output
+    /// Write the loyalty list to FILE; `-` is standard output
     #[arg(long, value_name = "FILE", required_unless_present = "conversions", help_heading = "Output")]
     loyalty: Option<PathBuf>,
 
-    /// Where the conversions go; `-` is standard output
+    /// Write the conversions to FILE; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     conversions: Option<PathBuf>,
 
-    /// The format of both
+    /// The format of the records
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
     format: SampleFormat,
 
@@ -57,7 +57,7 @@ pub struct GenerateArgs {
     #[arg(long, help_heading = "Output")]
     force: bool,
 
-    /// The number of members on the list
+    /// The number of members on the loyalty list
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = count, allow_negative_numbers = true)]
     #[arg(help_heading = "Data")]
     members: u64,
@@ -67,7 +67,7 @@ pub struct GenerateArgs {
     #[arg(help_heading = "Data")]
     events: u64,
 
-    /// The number of customers who cause them, all members among them [default: five times the members]
+    /// The number of customers, including the members [default: five times the members]
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Data")]
     customers: Option<u64>,
 
@@ -76,7 +76,7 @@ pub struct GenerateArgs {
     #[arg(help_heading = "Data")]
     seed: u64,
 
-    /// The proportions of clicks, baskets and purchases
+    /// The ratio of clicks, baskets and purchases
     #[arg(long, value_name = "C,B,P", default_value = "60,25,15", value_parser = parse_mix, help_heading = "Data")]
     mix: [u32; 3],
 
@@ -96,7 +96,7 @@ enum SampleFormat {
     /// One record a line
     #[default]
     Text,
-    /// Each record after its length, 4 bytes, big-endian
+    /// Each record after its length, a 4-byte big-endian number
     Framed,
 }
 
@@ -106,7 +106,7 @@ fn parse_mix(text: &str) -> Result<[u32; 3], String> {
     mix.ok_or_else(|| "expected three numbers up to 65535, not all of them 0, such as 60,25,15".to_owned())
 }
 
-/// Parses a decimal number from 0 to 1 digit by digit: the same text is the same share on every machine.
+/// Parses a decimal number from 0 to 1 without floating point, so the result is the same on every machine.
 fn parse_share(text: &str) -> Result<PerMillion, String> {
     let expected = || "expected a number from 0 to 1 with at most 6 digits after the point, such as 0.01".to_owned();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -157,7 +157,7 @@ fn open(path: &Path, force: bool, session: &Session, order: CommitOrder) -> anyh
     Output::open_unchecked(path, session, order)
 }
 
-/// How many bytes are written at once.
+/// The size of a write in bytes.
 const WRITTEN_BYTES: usize = 1 << 20;
 
 fn write(format: SampleFormat, records: Records, output: &Output) -> anyhow::Result<()> {

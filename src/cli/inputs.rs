@@ -1,4 +1,4 @@
-//! The inputs as the user named them, checked before anything is read.
+//! The input files of a command, checked before anything is read.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -23,21 +23,21 @@ pub struct Inputs(Vec<NamedInput>);
 struct NamedInput {
     source: SourceKind,
     format: InputFormat,
-    /// `None` is standard input.
+    /// `None` for standard input.
     path: Option<PathBuf>,
     id: Option<FileId>,
-    /// In bytes, where it is known.
+    /// In bytes, if known.
     size: Option<u64>,
 }
 
 const STDIN: &str = "stdin";
-const STDIN_TWICE: &str = "'-' is named twice, and standard input can be read only once";
+const STDIN_TWICE: &str = "standard input ('-') is named twice, but can be read only once";
 
 impl Inputs {
-    /// The loyalty list, then the conversions; or, when both are standard input, the one stream of both.
+    /// The loyalty list, then the conversions; one interleaved stream if both are standard input.
     ///
     /// # Errors
-    /// When an input does not exist, or one file is named for two purposes.
+    /// When an input does not exist, or one file is named for both sources.
     pub fn new(args: &InputArgs) -> anyhow::Result<Self> {
         let (loyalty, conversions) = (args.loyalty.as_slice(), args.conversions.as_slice());
         let sources: Vec<(SourceKind, &PathBuf)> = match ([loyalty, conversions].map(count_stdin), loyalty, conversions)
@@ -45,8 +45,8 @@ impl Inputs {
             ([1, 1], [both], [_]) => vec![(SourceKind::Interleaved, both)],
             ([1, 1], ..) => {
                 return usage_error(
-                    "'-' is named for both sources and beside files; name it for one of them, or alone for both to \
-                         read one stream of members and conversions",
+                    "standard input ('-') is named for both sources, together with files; name '-' for one \
+                     source, or only '-' for both to read one interleaved stream",
                 );
             }
             ([0..=1, 0..=1], ..) => {
@@ -61,7 +61,7 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// Inputs that all contain the same.
+    /// The inputs of `frame` and `unframe`, which do not distinguish sources.
     pub fn single_source(paths: &[PathBuf], format: InputFormat) -> anyhow::Result<Self> {
         if count_stdin(paths) > 1 {
             return usage_error(STDIN_TWICE);
@@ -88,13 +88,13 @@ impl Inputs {
         self.0.iter().find(|input| input.id.as_ref() == Some(id))
     }
 
-    /// The name of the input that is this file, if one is.
+    /// The name of the input with this id, if there is one.
     pub fn find(&self, id: &FileId) -> Option<String> {
         self.get(id).map(NamedInput::name)
     }
 
-    /// Whether this file is an input that could not be read in the same way if it were plain text: as CSV, as frames only, or
-    /// compressed.
+    /// Whether this file is an input that is CSV, framed or compressed, so a saved list in plain text cannot replace
+    /// it.
     pub fn is_not_plain_text(&self, id: &FileId) -> bool {
         self.get(id).is_some_and(|input| {
             matches!(input.format, InputFormat::Csv | InputFormat::Framed)
@@ -102,24 +102,24 @@ impl Inputs {
         })
     }
 
-    /// The name of the input that is this file, if one is and it contains conversions.
+    /// The name of the input with this id, if it contains conversions.
     pub fn find_conversions(&self, id: &FileId) -> Option<String> {
         let mut inputs = self.0.iter().filter(|input| input.source != SourceKind::Loyalty);
         inputs.find(|input| input.id.as_ref() == Some(id)).map(NamedInput::name)
     }
 
-    /// The inputs that contain conversions: the index of each, and its name.
+    /// The index and the name of each input that contains conversions.
     pub fn conversions(&self) -> Vec<(usize, String)> {
         let inputs = self.0.iter().enumerate().filter(|(_, input)| input.source != SourceKind::Loyalty);
         inputs.map(|(index, input)| (index, input.name())).collect()
     }
 
-    /// The bytes of all inputs together, if all of them have a size.
+    /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
         self.0.iter().map(|input| input.size).sum()
     }
 
-    /// The inputs for the library. `progress` counts what is read from them.
+    /// The inputs for the engine. `progress` counts the bytes that are read.
     pub fn into_inputs(self, progress: &Progress) -> Vec<Input> {
         let input = |named: NamedInput| Input {
             name: named.name().into(),
@@ -143,12 +143,12 @@ fn format(args: &InputArgs, source: SourceKind) -> anyhow::Result<InputFormat> {
         SourceKind::Conversions => args.conversions_format,
         SourceKind::Interleaved => match (args.loyalty_format, args.conversions_format) {
             (None, None) => None,
-            _ => return usage_error("one stream of members and conversions has one format; use --input-format"),
+            _ => return usage_error("an interleaved stream has only one format; use --input-format"),
         },
     };
     match own.unwrap_or(args.input_format) {
         InputFormat::Csv if source == SourceKind::Interleaved => {
-            usage_error("one stream of members and conversions cannot be CSV, which has one header row for all")
+            usage_error("an interleaved stream cannot be CSV, because CSV has one header row for all records")
         }
         format => Ok(format),
     }
@@ -161,7 +161,7 @@ impl NamedInput {
             let size = stdin.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
             return Ok(Self { source, format, path: None, id: FileId::of_open(&stdin), size });
         }
-        // A missing file is reported now, not after a million loyalty rows. A FIFO must not be opened twice.
+        // Reports a missing file before anything is read. A FIFO must not be opened twice.
         let cannot_read = || format!("{}: cannot read", escape::path(path));
         let metadata = path.metadata().with_context(cannot_read)?;
         if metadata.is_dir() {
@@ -179,7 +179,7 @@ impl NamedInput {
     }
 }
 
-/// A file that could be damaged by being used twice: a regular file or a FIFO, but not a device or a terminal.
+/// The identity of a file that must not be used twice: a regular file or a FIFO, not a device or a terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileId(Id);
 
@@ -189,17 +189,17 @@ type Id = (u64, u64);
 type Id = PathBuf;
 
 impl FileId {
-    /// The file at `path`; `None` when there is none or it cannot be damaged.
+    /// The file at `path`; `None` if it does not exist or may be used twice.
     pub fn of_path(path: &Path) -> Option<Self> {
         Self::of(&path.metadata().ok()?, || path.canonicalize())
     }
 
-    /// The file behind an open one, such as standard input.
+    /// The identity of an open file, such as standard input.
     pub fn of_open(file: &File) -> Option<Self> {
         Self::of(&file.metadata().ok()?, || Err(io::ErrorKind::NotFound.into()))
     }
 
-    /// The file that an output would go to, if there is one already.
+    /// The existing file that an output to `path` would write to.
     pub fn of_output(path: &Path) -> Option<Self> {
         if is_dash(path) { Self::of_open(&stdout_file().ok()?) } else { Self::of_path(path) }
     }
@@ -224,7 +224,7 @@ fn is_compressed(path: &Path) -> bool {
     read.is_ok() && looks_compressed(&head)
 }
 
-/// Whether `path` stands for standard input or output.
+/// Whether `path` is `-`, standard input or output.
 pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }

@@ -1,11 +1,11 @@
-//! The command line: one file a subcommand, with its arguments, what it does, and what it prints.
+//! The command line: one file for each subcommand, with its arguments, its work and its output.
 //!
-//! | file | what several subcommands share |
+//! | file | shared by several subcommands |
 //! |---|---|
 //! | `args` | groups of arguments |
-//! | `inputs`, `outputs` | the files that are named, opened and checked against each other |
-//! | `replay` | replaying the inputs: settings, bad records, and why a replay ended early |
-//! | `session` | signals, progress, and the commit of files |
+//! | `inputs`, `outputs` | opening the input and output files, and checking them against each other |
+//! | `replay` | replaying the inputs: settings, bad records, errors |
+//! | `session` | signals, progress, committing files |
 //!
 //! Only this module uses `anyhow`; the library's own errors are typed.
 
@@ -39,11 +39,11 @@ const ABOUT: &str = "Decide who gets an additional promo code: replay an ad camp
                      loyalty list";
 
 const LONG_ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
-                          loyalty list.\n\nA loyalty member who clicks the ad gets a code. A customer who is not a member \
-                          and buys becomes one, so that their next click gets a code. adseg run writes one decision for \
-                          every conversion, in the order of the input.";
+                          loyalty list.\n\nA loyalty member who clicks the ad gets a code. A purchase \
+                          by a non-member makes the customer a member, so their next click gets a code. adseg run \
+                          writes one decision for each conversion, in input order.";
 
-/// What was typed.
+/// The parsed command line.
 #[derive(Debug, Parser)]
 #[command(name = "adseg", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
@@ -68,36 +68,36 @@ Exit codes:
   130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
 
 A closed pipe (adseg run ... | head) ends a command quietly: with 0, or with 1 if it had files to
-write that are not there now.";
+write, which are discarded.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Decide on every conversion: send an additional promo code, or not
+    /// Decide each conversion: send an additional promo code or not
     #[command(long_about = run::LONG_ABOUT)]
     Run(run::RunArgs),
 
-    /// Check the data before the campaign: report every bad record, and what is suspicious
+    /// Check the inputs before a run: report bad records and suspicious ones
     #[command(long_about = check::LONG_ABOUT)]
     Check(check::CheckArgs),
 
-    /// Report which decisions depend on the order of the conversions files
+    /// Report the clicks whose decision depends on the order of the conversions files
     #[command(long_about = order_check::LONG_ABOUT)]
     OrderCheck(order_check::OrderCheckArgs),
 
-    /// Explain why customers got a code or not: print every record of an email
+    /// Explain why a customer got a code or not: print every record of an email
     #[command(long_about = explain::LONG_ABOUT)]
     Explain(explain::ExplainArgs),
 
-    /// Report what the campaign did: clicks, customers, codes, purchases, revenue, new members
+    /// Report campaign figures: clicks, customers, codes, purchases, revenue, new members
     #[command(long_about = report::LONG_ABOUT)]
     Report(report::ReportArgs),
 
-    /// Convert text records to a length-framed stream
+    /// Convert lines to length-prefixed frames
     #[command(long_about = frame::FRAME_LONG_ABOUT)]
     Frame(frame::FrameArgs),
 
-    /// Convert a length-framed stream to text records, one a line
+    /// Convert length-prefixed frames to lines
     #[command(long_about = frame::UNFRAME_LONG_ABOUT)]
     Unframe(frame::FrameArgs),
 
@@ -116,16 +116,16 @@ enum Command {
 const FAILED: u8 = 1;
 /// Wrong usage.
 const WRONG_USAGE: u8 = 2;
-/// As a shell reports that a program was interrupted.
+/// Interrupted by a signal: 128 + SIGINT, as in a shell.
 const INTERRUPTED: u8 = 130;
 
-/// Executes what was typed.
+/// Executes the command.
 ///
 /// # Errors
-/// When it fails, including when whoever reads its output has gone away.
+/// When the command fails, or the reader of its output closes the pipe.
 ///
 /// # Panics
-/// When a thread does, which is a bug. No file was changed then.
+/// When a thread panics, which is a bug. No file is changed then.
 pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
     session::run(move |session| match &cli.command {
         Command::Run(args) => run::run(args, session),
@@ -141,7 +141,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
     })
 }
 
-/// Arguments that clap accepts and that do not fit together. Ends with the exit code for wrong usage.
+/// Arguments that clap accepts but that are invalid together. The exit code is that of wrong usage.
 #[derive(Debug, Error)]
 #[error("{0}\n\nFor more information, try '--help'.")]
 struct UsageError(String);
@@ -156,7 +156,7 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     let text = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), os_error)
     };
-    // Typed errors show their cause themselves, and some also give it as their source.
+    // The text of a typed error includes its cause, which some errors also have as their source.
     let mut message = String::new();
     for cause in error.chain().map(text).filter(|cause| !cause.is_empty()) {
         if message.is_empty() {
@@ -169,7 +169,7 @@ pub fn print_error(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
 }
 
-/// Prints what clap has to say: help and version on standard output, errors on standard error as the program's own.
+/// Prints the messages of clap: help and version on standard output, errors on standard error in the format of adseg.
 pub fn print_usage_error(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let printed = error.print().and_then(|()| io::stdout().flush());
@@ -189,14 +189,14 @@ pub fn print_usage_error(mut error: clap::Error) -> ExitCode {
     }
     let rendered = error.render().to_string();
     let message = rendered.strip_prefix("error: ").map_or(rendered.clone(), |message| format!("adseg: {message}"));
-    // Arguments may contain anything.
+    // Arguments are untrusted.
     for line in message.trim_end().lines() {
         session::print_line(&escape::text(line));
     }
     ExitCode::from(WRONG_USAGE)
 }
 
-/// The subcommand that was probably meant: a letter is missing, wrong, too many, or swapped with the next.
+/// The subcommand with the smallest edit distance, if it is at most 2.
 fn similar_subcommand(typed: &str) -> Option<String> {
     const MAX_EDITS: usize = 2;
     let command = Cli::command();

@@ -1,4 +1,4 @@
-//! `adseg order-check`: reports which decisions depend on the order in which the conversions files are named.
+//! `adseg order-check`: reports the clicks whose decision depends on the order of the conversions files.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -22,31 +22,31 @@ use crate::location::{LineIndex, Location};
 use crate::output::CommitOrder;
 
 pub(super) const LONG_ABOUT: &str = "\
-Report which decisions depend on the order in which the conversions files are named.
+Report the clicks whose decision depends on the order of the conversions files.
 
-Several files are read in the order named, as if they were one. If each file contains another type of conversion, that order \
-decides who gets a code: with the purchases before the clicks, every buyer is a member when they click; with the clicks \
-first, none is. A click depends on the order when the customer is not on the loyalty list, has not bought before it in the \
-same file, and has bought in another one: it gets a code if such a file is named before.
+Several files are read in the order given, as if they were one. If each file contains another type of conversion, the \
+order of the files determines who gets a code: with the purchases first, every buyer is a member when they click; with \
+the clicks first, none is. A click depends on the order if its customer is not on the loyalty list, has not bought \
+earlier in the same file, and has bought in another file. It gets a code if that file comes first.
 
-The report says how many clicks depend on the order, how many of them get a code in the given order, and in which files they \
-and the purchases are. The right order is the one in which things happened.
+The report shows the number of these clicks, how many of them get a code in the order given, and the files of the \
+clicks and the purchases. The right order is the order in which the conversions happened.
 
-The exit code is 0 when nothing depends on the order, 1 when something does. With a single file, or one stream of members and \
-conversions, nothing can; then nothing is read.";
+The exit code is 0 if no click depends on the order, 1 if one does. With a single file or one interleaved stream no \
+click can depend on it, and the inputs are not read.";
 
 const EXAMPLES: &str = "\
 Examples:
-  Does it matter in which order these are named?
+  Check whether the order of the files matters:
     adseg order-check --loyalty loyalty.txt --conversions clicks.txt baskets.txt purchases.txt
 
-  Every click that depends on the order, for a program:
+  List every click that depends on the order, for a program:
     adseg order-check --loyalty loyalty.txt --conversions *.log.gz --format jsonl | jq 'select(.kind == \"click\")'";
 
-/// How many customers' clicks the text report lists unless all are wanted.
+/// The maximum number of customers in the text report without `--all`.
 const LISTED_CLICKS: usize = 10;
 
-/// How many pairs of files it lists.
+/// The maximum number of pairs of files in the text report without `--all`.
 const LISTED_PAIRS: usize = 20;
 
 /// The arguments of `adseg order-check`.
@@ -60,7 +60,7 @@ pub struct OrderCheckArgs {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
     format: ReportFormat,
 
-    /// List every click, instead of the first click of each customer in a file, for the first ten customers
+    /// List every click, not only the first click of each customer in a file for the first ten customers
     #[arg(long, help_heading = "Report")]
     all: bool,
 
@@ -97,9 +97,9 @@ pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<E
     Ok(ExitCode::from(if clicks.is_empty() { 0 } else { FAILED }))
 }
 
-/// What the report is made from.
+/// The data of the report.
 struct OrderReport<'a> {
-    /// The conversions files: the index of the input, and its name.
+    /// The index and the name of each conversions file.
     files: Vec<(usize, String)>,
     clicks: &'a [DependentClicks],
     line_index: &'a LineIndex,
@@ -108,7 +108,7 @@ struct OrderReport<'a> {
 /// A line of the list: one click, or the first of the clicks of one customer in one file.
 struct ListedClick<'a> {
     number: u64,
-    /// How many clicks it stands for.
+    /// The number of clicks that it represents.
     count: u64,
     clicks: &'a DependentClicks,
 }
@@ -118,12 +118,12 @@ impl OrderReport<'_> {
         self.clicks.iter().map(|clicks| clicks.count).sum()
     }
 
-    /// How many of them get a code in the given order.
+    /// The number of these clicks that get a code in the order given.
     fn codes(&self) -> u64 {
         self.clicks.iter().filter(|clicks| clicks.send).map(|clicks| clicks.count).sum()
     }
 
-    /// The clicks in input order, one by one if every one was remembered.
+    /// The clicks in input order: every click, or the first one of each customer in a file.
     fn list(&self, every_click: bool) -> Vec<ListedClick<'_>> {
         let mut list = Vec::new();
         for clicks in self.clicks {
@@ -135,7 +135,7 @@ impl OrderReport<'_> {
         list
     }
 
-    /// How many clicks in the first file depend on purchases in the second.
+    /// The number of clicks in the first file of a pair that depend on purchases in the second.
     fn pairs(&self) -> BTreeMap<(usize, usize), u64> {
         let mut pairs = BTreeMap::new();
         for clicks in self.clicks {
@@ -235,7 +235,7 @@ fn clicks_depend(clicks: u64) -> String {
     if clicks == 1 { "1 click depends".to_owned() } else { format!("{clicks} clicks depend") }
 }
 
-/// A line for programs.
+/// A line of the JSONL report.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Line<'a> {
@@ -244,17 +244,17 @@ enum Line<'a> {
         #[serde(flatten)]
         at: Location,
         email: Cow<'a, str>,
-        /// What is decided in the given order.
+        /// The decision in the order given.
         send: bool,
         /// The first purchase in each other file that has one.
         bought: Vec<Location>,
     },
-    /// How many clicks in one file depend on purchases in another.
+    /// The number of clicks in one file that depend on purchases in another.
     Pair { clicked_in: &'a str, bought_in: &'a str, clicks: u64 },
     /// The totals.
     Summary {
         clicks: u64,
-        /// How many of them get a code in the given order.
+        /// The number of these clicks that get a code in the order given.
         codes: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! The outputs of a command, opened before anything is read, so that a folder that is not writable is reported at once.
+//! The outputs of a command. They are opened before anything is read, so an unwritable folder is reported immediately.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -14,10 +14,10 @@ use crate::escape;
 use crate::output::{CommitOrder, StageError};
 use crate::system::{stderr_file, stdout_file};
 
-/// Where one output goes.
+/// An open output.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: String,
     file: Arc<File>,
     /// Whether it is standard output.
@@ -25,19 +25,19 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens the output that `path` names: `-`, and whatever else is standard output or standard error, is written directly; a
+    /// Opens the output at `path`. `-` and other names of standard output or standard error are written directly; a
     /// file is staged.
     ///
     /// # Errors
-    /// When it cannot be written, is one of `inputs`, or another output goes there.
+    /// When it cannot be written, is one of `inputs`, or is named for two outputs.
     pub fn open(path: &Path, inputs: &Inputs, session: &Session, order: CommitOrder) -> anyhow::Result<Self> {
         if let Some(input) = FileId::of_output(path).and_then(|id| inputs.find(&id)) {
-            return usage_error(format!("the output would be written over {input}, which is an input"));
+            return usage_error(format!("the output would overwrite {input}, which is an input"));
         }
         Self::open_unchecked(path, session, order)
     }
 
-    /// The same without looking at the inputs.
+    /// The same without a check against the inputs.
     pub fn open_unchecked(path: &Path, session: &Session, order: CommitOrder) -> anyhow::Result<Self> {
         let name = if is_dash(path) { "stdout".to_owned() } else { escape::path(path) };
         if let Some((file, is_stdout)) = standard_stream(path)? {
@@ -50,17 +50,17 @@ impl Output {
         }
     }
 
-    /// Whether it goes to a terminal.
+    /// Whether it is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.is_stdout && io::stdout().is_terminal()
     }
 
-    /// Something to write to.
+    /// The file to write to.
     pub fn writer(&self) -> Arc<File> {
         Arc::clone(&self.file)
     }
 
-    /// A failed write, with the name of the output.
+    /// The error for a failed write.
     pub fn cannot_write(&self, error: io::Error) -> anyhow::Error {
         anyhow::Error::new(error).context(format!("{}: cannot write", self.name))
     }
@@ -71,7 +71,7 @@ impl Output {
     }
 }
 
-/// Standard output or standard error, if `path` stands for one of them, and whether it is the former.
+/// Standard output or standard error if `path` is one of them, and whether it is standard output.
 pub fn standard_stream(path: &Path) -> anyhow::Result<Option<(Arc<File>, bool)>> {
     let id = FileId::of_path(path);
     let is = |file: &File| id.is_some() && FileId::of_open(file) == id;

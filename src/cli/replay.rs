@@ -1,4 +1,4 @@
-//! Replaying the inputs: the settings that arguments come to, what is printed about bad records, and why a replay ended early.
+//! Replaying the inputs: settings from arguments, messages about bad records, and errors.
 
 use std::io;
 
@@ -14,10 +14,10 @@ use crate::engine::{Computation, Counts, Observer, Outcome, ReplayError, Setting
 use crate::input::{InputError, ReaderSettings};
 use crate::output::{Rejection, Rejects};
 
-/// How many bad records are printed when they are skipped.
+/// The number of skipped bad records that are printed.
 pub const PRINTED_REJECTS: u64 = 5;
 
-/// The settings that these arguments come to.
+/// The settings for these arguments.
 pub fn settings(inputs: &InputArgs, bad_records: &BadRecordArgs, speed: &SpeedArgs) -> anyhow::Result<Settings> {
     let max_rejects = match (bad_records.on_error, bad_records.max_rejects) {
         (OnError::Skip, limit) => limit.unwrap_or(u64::MAX),
@@ -30,12 +30,12 @@ pub fn settings(inputs: &InputArgs, bad_records: &BadRecordArgs, speed: &SpeedAr
     Ok(apply_speed(Settings { reader, max_rejects, ..Settings::default() }, speed))
 }
 
-/// The settings with the numbers of partitions and threads that the user asks for.
+/// The settings with the numbers of partitions and threads from `args`.
 pub fn apply_speed(settings: Settings, args: &SpeedArgs) -> Settings {
     Settings { partitions: args.partitions, threads: args.threads.unwrap_or(settings.threads), ..settings }
 }
 
-/// Replays `inputs` through `computation`, for a command that reports on the states at the end to `output`.
+/// Replays `inputs` through `computation` for a command that writes a report to `output` at the end.
 pub fn analyze<C: Computation>(
     computation: &C,
     inputs: Inputs,
@@ -52,17 +52,17 @@ pub fn analyze<C: Computation>(
         .map_err(|failure| replay_error(failure, bad_records.on_error, settings.max_rejects))
 }
 
-/// Why a replay did not reach the end, and which option had to do with it.
+/// The message for a replay that failed. It names `--max-rejects` if that limit was exceeded.
 pub fn replay_error(failure: ReplayError, on_error: OnError, allowed: u64) -> anyhow::Error {
     match failure {
         ReplayError::BadRecord { .. } if on_error == OnError::Skip => {
-            anyhow!("{failure}; that is one more bad record than --max-rejects {allowed} allows")
+            anyhow!("{failure}; --max-rejects {allowed} allows no more bad records")
         }
         failure => failure.into(),
     }
 }
 
-/// Prints how many bad records a report leaves out.
+/// Prints the number of bad records that were skipped.
 pub fn print_skipped(session: &Session, args: &MessageArgs, rejects: u64) {
     if rejects > 0 {
         session.progress.print(&format!("adseg: {} skipped{}", bad_records(rejects), printed_note(args, rejects)));
@@ -74,7 +74,7 @@ pub fn bad_records(count: u64) -> String {
     if count == 1 { "1 bad record".to_owned() } else { format!("{count} bad records") }
 }
 
-/// Says that only the first bad records were printed, if so.
+/// A note that only the first bad records were printed, if there were more.
 pub fn printed_note(args: &MessageArgs, rejects: u64) -> String {
     if args.quiet || rejects <= PRINTED_REJECTS {
         String::new()
@@ -83,11 +83,11 @@ pub fn printed_note(args: &MessageArgs, rejects: u64) -> String {
     }
 }
 
-/// Watches a replay: shows progress, prints the first bad records, and keeps all of them if that is wanted.
+/// Shows progress, prints the first bad records, and writes all of them to `rejects` if it is set.
 pub struct RejectObserver {
     progress: Progress,
     pub rejects: Option<Rejects>,
-    /// How many more bad records are printed.
+    /// The number of bad records that may still be printed.
     to_print: u64,
 }
 

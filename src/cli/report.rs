@@ -1,4 +1,4 @@
-//! `adseg report`: counts what the campaign did, and writes the figures as tables, a page, or for programs.
+//! `adseg report`: counts the events of a campaign, and writes the figures as text, JSON, CSV or an HTML page.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,28 +16,27 @@ use crate::output::CommitOrder;
 use crate::report::{Totals, csv, json, page, tables, text};
 
 pub(super) const LONG_ABOUT: &str = "\
-Report what the campaign did: clicks, customers, codes, purchases, revenue and new members.
+Report campaign figures: clicks, customers, codes, purchases, revenue and new members.
 
-The campaign is replayed by the rule of adseg run. The report counts clicks by promo and channel, with their customers and \
-codes; the funnel from click to basket to purchase, in the order in which they happened; revenue, exact to the last digit; \
-new members; items; and who the members are. Customers who were members at their first conversion are compared with all \
-others.
+report replays the campaign by the same rule as adseg run. It shows clicks, customers and codes by promo and channel; \
+the funnel from click to basket to purchase; exact revenue; new members; items; and members by gender. It compares \
+customers who were members at their first conversion with non-members.
 
-The report goes to standard output as tables. --html FILE also writes it as a page with charts: one file that needs no other, \
-to be mailed or printed. docs/report.md defines each figure, and so does the foot of the page.";
+By default the report is printed as tables. --html FILE also writes a self-contained HTML page with charts. \
+docs/report.md and the end of the page define each figure.";
 
 const EXAMPLES: &str = "\
 Examples:
-  What the campaign did:
+  Print the report:
     adseg report --loyalty loyalty.txt --conversions conversions.txt
 
-  A page for the meeting, and nothing on the terminal:
+  Write only the HTML page:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --html report.html -o /dev/null
 
-  The channels, for a script:
+  Print the channels as JSON, for a script:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format json | jq .channels
 
-  For a spreadsheet, one figure a row:
+  Write CSV for a spreadsheet, one figure a row:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format csv -o report.csv";
 
 /// The arguments of `adseg report`.
@@ -51,15 +50,15 @@ pub struct ReportArgs {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
     format: ReportFormat,
 
-    /// Write the report to FILE, which is replaced when it is complete; `-` is standard output
+    /// Write the report to FILE, which is replaced when the report is complete; `-` is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     output: Option<PathBuf>,
 
-    /// Write the report also as an HTML page with charts; `-` is standard output
+    /// Also write the report as an HTML page with charts to FILE; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     html: Option<PathBuf>,
 
-    /// How many promos, channels and items the tables and the page list; json and csv have all of them
+    /// The number of promos, channels and items in the text tables and on the page; json and csv contain all
     #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, help_heading = "Report")]
     top: usize,
 
@@ -79,7 +78,7 @@ enum ReportFormat {
     /// Tables for people
     #[default]
     Text,
-    /// One JSON document with all tables; a report is complete only at the end, so there is no jsonl
+    /// One JSON document with all tables
     Json,
     /// CSV with one figure a row: table, name, channel, figure, value
     Csv,
@@ -92,7 +91,9 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
     let report = open(args.output.as_deref().unwrap_or(Path::new("-")))?;
     let html = args.html.as_deref().map(open).transpose()?;
     if report.is_stdout && html.as_ref().is_some_and(|html| html.is_stdout) {
-        return usage_error("the report and the page cannot both go to standard output; give one a file");
+        return usage_error(
+            "the report and the page cannot both be written to standard output; name a file for one of them",
+        );
     }
     let arguments = (&args.inputs, &args.bad_records, &args.messages, &args.speed);
     let outcome = analyze(&CountCampaign, inputs, arguments, &report, session)?;

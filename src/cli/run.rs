@@ -1,4 +1,4 @@
-//! `adseg run`: decides on every conversion.
+//! `adseg run`: decides each conversion.
 
 use std::fmt;
 use std::io::{BufWriter, Write};
@@ -25,16 +25,16 @@ use crate::output::{
 };
 
 pub(super) const LONG_ABOUT: &str = "\
-Decide on every conversion: send an additional promo code, or not.
+Decide each conversion: send an additional promo code or not.
 
-The loyalty list is loaded first, then the conversions are replayed in order. For each conversion one line is written:
+adseg loads the loyalty list, then replays the conversions in order. It writes one line for each conversion:
 
   Send additional promo code to: playfulwally@fakeemail.com, True
 
-It says True for a click of a member and False for everything else. A purchase by a customer who is not a member makes them \
-one, from the next record on.
+The decision is True for a click by a member and False for everything else. A purchase by a non-member makes the \
+customer a member from the next record on.
 
-A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is one of these:
+A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is one of:
 
   promo, ClickConversion, email, where
 
@@ -42,23 +42,23 @@ A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is
 
   promo, PurchaseConversion, email, [item;item], total cost
 
-A file named `-` is standard input. When both sources are `-`, standard input is one stream of loyalty rows and conversions \
-in the order in which they happened.";
+The file name `-` is standard input. If both sources are `-`, standard input is one interleaved stream of loyalty rows \
+and conversions in the order in which they happened.";
 
 const EXAMPLES: &str = "\
 Examples:
-  Decide on a log of conversions; write only those that get a code:
+  Decide a log of conversions, and write only the decisions to send a code:
     adseg run --loyalty loyalty.txt --conversions conversions.txt --send-only
 
-  Several files, in this order, to a file that is complete or not there:
+  Read several files in order, and write to a file:
     adseg run --loyalty loyalty.txt --conversions mon.txt tue.txt -o codes.txt
 
-  Decide on events as they arrive:
+  Decide conversions as they arrive:
     tail -n +1 -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
 
-  Keep bad records apart, and save tonight's list for tomorrow:
+  Keep bad records in a folder, and save the list for the next run:
     adseg run --loyalty loyalty.txt --conversions conversions.txt \\
-      --on-error skip --rejects rejects --save-loyalty loyalty.txt -o codes.txt --summary";
+      --on-error skip --rejects rejects --save-loyalty tomorrow.txt -o codes.txt --summary";
 
 /// The arguments of `adseg run`.
 #[derive(Debug, Args)]
@@ -68,10 +68,10 @@ pub struct RunArgs {
     #[command(flatten)]
     inputs: InputArgs,
 
-    /// Write the decisions to FILE, which is replaced when the run is done; `-` is standard output
+    /// Write the decisions to FILE, which is replaced at the end of the run; `-` is standard output
     ///
-    /// Output is fsynced and renamed into place before the saved list is replaced. Only a run that is killed (`kill -9`, a
-    /// crash of the machine) may leave temporary files, whose names begin with `.adseg-`; they can be deleted.
+    /// Output is fsynced and renamed into place before the saved list is replaced. Only a killed run (`kill -9`, a
+    /// crash of the machine) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
 
@@ -83,30 +83,29 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Output")]
     send_only: bool,
 
-    /// Save the loyalty list at the end as text; FILE may be the list that was read, if that is text
+    /// Save the members at the end as a loyalty list in text; FILE may be the list that was read, if that is text
     ///
-    /// One run at a time may save to a list. A second run that would save to the same list is refused before it reads
-    /// anything, with exit code 1. If another program changes the list during the run, the run fails at its end and changes
-    /// no file.
+    /// One run at a time can save to a list. A second run fails with exit code 1 before it reads anything. If another
+    /// program changes the list during the run, the run fails at its end and changes no file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     save_loyalty: Option<PathBuf>,
 
     #[command(flatten)]
     bad_records: BadRecordArgs,
 
-    /// Keep skipped records, and what is wrong with them, in this folder
+    /// Keep skipped records, and the reason for each, in the folder DIR
     ///
-    /// Every bad record is kept verbatim and in input order, in one file for each source and format (`loyalty.txt`,
-    /// `conversions.frames` and so on), so that it can be fixed and read again. `errors.jsonl` lists file, line or frame,
-    /// byte and reason of each. The folder must be new, empty, or contain the rejects of an earlier run, which are replaced.
-    /// A run that fails keeps nothing there.
+    /// Bad records are kept verbatim and in input order, in one file for each source and format (`loyalty.txt`,
+    /// `conversions.frames` and so on), so they can be fixed and read again. `errors.jsonl` lists the file, the line or
+    /// frame, the byte and the reason of each. The folder must be new, be empty, or contain the rejects of an earlier
+    /// run, which are replaced. A failed run keeps no rejects.
     #[arg(long, value_name = "DIR", help_heading = "Bad records")]
     rejects: Option<PathBuf>,
 
     #[command(flatten)]
     messages: MessageArgs,
 
-    /// Print on standard error what was read, decided and enrolled
+    /// Print the counts of records, decisions and members on standard error
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Messages")]
     #[arg(num_args = 0..=1, default_missing_value = "text")]
     summary: Option<SummaryFormat>,
@@ -160,8 +159,8 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Locks the list that will be saved. This comes before any input is read: otherwise the run could read a list that another
-/// run is about to replace, and undo what that run adds.
+/// Locks the list that will be saved, before any input is read. Otherwise the run could read a list that another run is
+/// about to replace, and undo the changes of that run.
 fn lock_list(path: &Path, session: &Session) -> anyhow::Result<()> {
     if standard_stream(path)?.is_some() {
         return Ok(());
@@ -169,7 +168,7 @@ fn lock_list(path: &Path, session: &Session) -> anyhow::Result<()> {
     session.staging.lock_list(path).with_context(|| escape::path(path))
 }
 
-/// Everything that a run writes beside messages.
+/// The outputs of a run, except messages.
 struct Outputs {
     decisions: Output,
     list: Option<Output>,
@@ -193,18 +192,20 @@ impl Outputs {
         let decisions = Output::open(output, inputs, session, CommitOrder::Output)?;
         let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
         if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
-            return usage_error("the decisions and the saved list cannot both go to standard output; give one a file");
+            return usage_error(
+                "the decisions and the saved list cannot both be written to standard output; name a file for one of them",
+            );
         }
         Ok(Self { decisions, list, rejects })
     }
 }
 
-/// The saved list may replace a loyalty list that was read, because it is committed at the end. Rows that could not be read
-/// must not be lost with it.
+/// The saved list may replace a loyalty list that was read, because it is committed at the end. Bad rows of that list
+/// must not be lost.
 fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(id) = FileId::of_output(path) else { return Ok(()) };
     if let Some(input) = inputs.find_conversions(&id) {
-        return usage_error(format!("the saved list would be written over {input}, which contains conversions"));
+        return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
     }
     let name = escape::path(path);
     if args.output.as_deref().and_then(FileId::of_output).as_ref() == Some(&id) {
@@ -212,8 +213,8 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
     }
     if inputs.is_not_plain_text(&id) {
         return usage_error(format!(
-            "the saved list is plain text, and {name} is CSV, framed or compressed, so that tomorrow's run could not read \
-             it in the same way; save it to another file"
+            "the saved list is plain text and cannot replace {name}, which is CSV, framed or compressed; save it \
+             to another file"
         ));
     }
     let skips = args.bad_records.on_error == OnError::Skip;
@@ -226,7 +227,7 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
     Ok(())
 }
 
-/// A folder of rejects must neither replace files of other programs nor be an input at the same time.
+/// Rejects must not replace files of other programs or inputs of this run.
 fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(folder) = &args.rejects else { return Ok(()) };
     let name = escape::path(folder);
@@ -242,21 +243,19 @@ fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Another output in the folder of the rejects would be mistaken for one of them, or keep the next run from using it.
+/// Another output in the rejects folder could be mistaken for rejects, or prevent the next run from using the folder.
 fn check_outside_rejects(args: &RunArgs) -> anyhow::Result<()> {
     let Some(folder) = args.rejects.as_ref().and_then(|folder| folder.canonicalize().ok()) else { return Ok(()) };
     let parent =
         |path: &Path| path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).canonicalize();
     let mut outputs = [&args.output, &args.save_loyalty].into_iter().flatten();
     match outputs.find(|path| !is_dash(path) && parent(path).is_ok_and(|parent| parent == folder)) {
-        Some(path) => {
-            usage_error(format!("{} is in the folder of the rejects; name another place", escape::path(path)))
-        }
+        Some(path) => usage_error(format!("{} is in the rejects folder; name another folder", escape::path(path))),
         None => Ok(()),
     }
 }
 
-/// Prints how many records were bad, and the summary if it is wanted.
+/// Prints the number of bad records, and the summary if requested.
 fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
     if summary.rejects > 0 {
         let (count, above) = (bad_records(summary.rejects), printed_note(&args.messages, summary.rejects));
@@ -273,13 +272,12 @@ fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
     }
 }
 
-/// What was read, decided and enrolled. Every record is counted in exactly one of `decisions`, `loyalty_rows`, `rejects` and
-/// `blanks`.
+/// The summary of a run. Every record is counted in exactly one of `decisions`, `loyalty_rows`, `rejects` and `blanks`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     /// Lines, rows and frames.
     pub records: u64,
-    /// Conversions that were decided on.
+    /// Conversions that were decided.
     pub decisions: u64,
     /// Rows of the loyalty list.
     pub loyalty_rows: u64,
@@ -301,7 +299,7 @@ pub struct Summary {
     pub members: u64,
     /// Bytes, after decompression.
     pub bytes: u64,
-    /// How long it took.
+    /// The duration of the run.
     pub seconds: f64,
     /// Records a second.
     pub records_per_second: f64,

@@ -1,8 +1,8 @@
-//! A session: the work of one command, which writes files, shows progress, and can be interrupted at any moment.
+//! A session runs the work of one command: it shows progress, handles signals and commits files.
 //!
-//! The work runs on a thread of its own, and the main thread waits for its end or for a signal. So a read or write that
-//! waits cannot keep an interrupt from being answered. Files are committed by the work itself; what was not committed is
-//! discarded when the work fails, panics, or is interrupted.
+//! The work runs on its own thread, and the main thread waits for its end or for a signal, so a blocked read or write
+//! does not delay an interrupt. The work commits its files. Files that were not committed are discarded when the work
+//! fails, panics, or is interrupted.
 
 use std::any::Any;
 use std::io::{self, IsTerminal, Write};
@@ -21,26 +21,26 @@ use super::INTERRUPTED;
 use super::args::{MessageArgs, ProgressWhen};
 use crate::output::{CommitError, Staging};
 
-/// What the work of a command can use.
+/// The context of a command.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
-    /// Where files are opened for writing.
+    /// The staged output files.
     pub staging: Arc<Staging>,
-    /// Where progress is shown.
+    /// The progress bar.
     pub progress: Progress,
 }
 
-/// Why a command did not reach its end.
+/// A command that failed.
 #[derive(Debug)]
 pub struct CommandFailure {
-    /// What went wrong.
+    /// The error.
     pub error: anyhow::Error,
-    /// Whether it had files to write, which are discarded.
+    /// Whether staged files were discarded.
     pub files_discarded: bool,
 }
 
 impl Session {
-    /// Shows progress over `total_bytes`, if the user wants it: on a terminal, but not on one that the output goes to.
+    /// Shows progress as `--progress` says: by default if standard error is a terminal and the output is not.
     pub fn show_progress(&self, args: &MessageArgs, output_on_terminal: bool, total_bytes: Option<u64>) {
         let is_wanted = match args.progress {
             ProgressWhen::Always => true,
@@ -52,20 +52,20 @@ impl Session {
         }
     }
 
-    /// Renames everything that was written into place.
+    /// Commits the staged files.
     ///
     /// # Errors
-    /// When a file cannot be, or the command was interrupted.
+    /// When a file cannot be committed, or the command was interrupted.
     pub fn commit(&self) -> Result<(), CommitError> {
         self.progress.finish();
         self.staging.commit()
     }
 }
 
-/// What the main thread waits for.
+/// The events that the main thread waits for.
 enum Event {
     Done(Result<anyhow::Result<ExitCode>, Box<dyn Any + Send>>),
-    #[cfg_attr(not(unix), expect(dead_code, reason = "elsewhere a signal ends the process itself"))]
+    #[cfg_attr(not(unix), expect(dead_code, reason = "without signal handlers, a signal ends the process"))]
     Interrupted,
 }
 
@@ -75,7 +75,7 @@ enum Event {
 /// When the work fails.
 ///
 /// # Panics
-/// When the work does.
+/// When the work panics.
 pub fn run(
     work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static,
 ) -> Result<ExitCode, CommandFailure> {
@@ -100,7 +100,7 @@ fn wait_for(
         .name("work".to_owned())
         .spawn(move || {
             let done = panic::catch_unwind(AssertUnwindSafe(|| work(&of_work)));
-            // The main thread no longer listens when a signal came first.
+            // The main thread does not receive any more after a signal.
             drop(events.send(Event::Done(done)));
         })
         .context("cannot start a thread")?;
@@ -111,9 +111,9 @@ fn wait_for(
                 session.staging.discard();
                 panic::resume_unwind(panic);
             }
-            // The work may still be waiting for input or output; the end of the process ends it.
+            // The work may be blocked on input or output; it ends with the process.
             Event::Interrupted if session.staging.discard() => return Ok(ExitCode::from(INTERRUPTED)),
-            // The files are committed, and the work is about to end.
+            // The files are committed, so the command is done.
             Event::Interrupted => {}
         }
     }
@@ -128,25 +128,25 @@ fn catch_signals(events: Sender<Event>) -> io::Result<()> {
     let ignored = ignored_signals();
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let mut signals = Signals::new(wanted)?;
-    // Beyond a limit on file sizes, a write fails like any other write instead of ending the process.
+    // A write beyond the file size limit fails like any other write instead of ending the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if signals.forever().next().is_some() {
-            // The main thread no longer listens when the work was done first.
+            // The main thread does not receive any more after the end of the work.
             drop(events.send(Event::Interrupted));
         }
     })?;
     Ok(())
 }
 
-/// Without signals to catch, the system's own handling ends the process; a temporary file may stay.
+/// Signals are not caught: they end the process, and temporary files may remain.
 #[cfg(not(unix))]
 fn catch_signals(_events: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-/// The signals that the parent process wants to be ignored, as `nohup` does, one bit each from the lowest. None where the
-/// system does not say.
+/// The signals that are ignored at start, for example under `nohup`, as a bit mask. 0 if the system does not report
+/// them.
 #[cfg(unix)]
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -154,7 +154,7 @@ fn ignored_signals() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// A command that is done by then shows no bar, which would only flicker.
+/// A shorter command shows no bar.
 const DELAY: Duration = Duration::from_millis(300);
 const DRAWS_PER_SECOND: u8 = 10;
 const TICK: Duration = Duration::from_millis(100);
@@ -162,18 +162,18 @@ const TICK: Duration = Duration::from_millis(100);
 const BAR: &str = "{bar:12} {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
 const SPINNER: &str = "{spinner} {bytes}  {bytes_per_sec}  {elapsed}  {msg}";
 
-/// Prints a line on standard error. When that fails, there is nobody to report it to.
+/// Prints a line on standard error. A failure to print cannot be reported.
 pub fn print_line(line: &str) {
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
 
-/// Shows how far a command is: nothing, until it is asked to. Its clones show the same.
+/// The progress of a command. It is hidden until [`Self::show`] is called. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many bytes of the input files have been read, before decompression.
+    /// The bytes read from the input files, before decompression.
     bytes_read: Arc<AtomicU64>,
     bar: OnceLock<(ProgressBar, Instant)>,
     is_drawn: AtomicBool,
@@ -181,7 +181,7 @@ struct State {
 }
 
 impl Progress {
-    /// Shows progress over `total` bytes from now on: a bar, or where the size is unknown a spinner with a count.
+    /// Shows a bar for `total` bytes, or a spinner if the size is unknown.
     pub fn show(&self, total: Option<u64>) {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let template = if total.is_some() { BAR } else { SPINNER };
@@ -190,12 +190,12 @@ impl Progress {
         self.0.bar.set((bar, Instant::now() + DELAY)).expect("progress is shown once");
     }
 
-    /// Where whoever reads files counts their bytes.
+    /// The counter of the bytes read.
     pub fn bytes_read(&self) -> &Arc<AtomicU64> {
         &self.0.bytes_read
     }
 
-    /// Shows that so many records are processed.
+    /// Updates the number of processed records.
     pub fn update(&self, records: u64) {
         let Some((bar, appears)) = self.0.bar.get().filter(|_| !self.0.is_finished.load(Ordering::Relaxed)) else {
             return;
@@ -209,7 +209,7 @@ impl Progress {
         }
     }
 
-    /// Prints a line on standard error without tearing the bar.
+    /// Prints a line on standard error without corrupting the bar.
     pub fn print(&self, line: &str) {
         match self.0.bar.get() {
             Some((bar, _)) if self.is_drawn() => bar.suspend(|| print_line(line)),
@@ -230,8 +230,7 @@ impl Progress {
     }
 }
 
-/// On a terminal the bar is drawn as usual. Elsewhere it is drawn only because the user asked for it, so it must not hide
-/// itself.
+/// If standard error is not a terminal, the user has requested the bar, but indicatif would hide it.
 fn stderr_target() -> ProgressDrawTarget {
     if io::stderr().is_terminal() {
         ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND)

@@ -1,8 +1,8 @@
 //! A batch: one block on its way through the three steps that threads share.
 //!
-//! Each step is a list of tasks that touch nothing of each other: slices are decoded in parallel, partitions apply their events
-//! in parallel (each its own events of all slices, in order), slices are encoded in parallel. The tasks of different batches
-//! are independent, too, as long as only one batch is being applied.
+//! Each step is a list of tasks that touch nothing of each other: slices are decoded in parallel, partitions apply
+//! their events in parallel (each its own events of all slices, in order), slices are encoded in parallel. The tasks of
+//! different batches are independent, too, as long as only one batch is being applied.
 
 use rayon::prelude::*;
 
@@ -111,10 +111,11 @@ impl Batch {
 /// A piece of work that touches nothing another one touches.
 pub(super) type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// Runs all tasks, on the threads of the pool if `in_parallel`: a few lines of a live pipe are not worth waking a thread.
+/// Runs all tasks, on the threads of the pool if `in_parallel`: a few lines of a live pipe are not worth waking a
+/// thread.
 ///
-/// The tasks come in the same order every round, and rayon splits them in halves: round after round the same thread is likely
-/// to get the same partitions, which are in its caches.
+/// The tasks come in the same order every round, and rayon splits them in halves: round after round the same thread is
+/// likely to get the same partitions, which are in its caches.
 pub(super) fn run_tasks(in_parallel: bool, tasks: Vec<Task<'_>>) {
     if in_parallel {
         tasks.into_par_iter().with_max_len(1).for_each(|task| task());

@@ -4,9 +4,10 @@
 //! blocks -> slices decoded in parallel -> partitions apply -> slices encoded in parallel -> writer
 //! ```
 //!
-//! [`replay`] is handed a [`Computation`], which says what a partition does with its events, and does not know the rule.
-//! Whatever the numbers of partitions, threads, slices or blocks, the bytes that come out are the same: one email belongs to
-//! one partition, which applies its events in the order of their records, and decisions are written in that order, too.
+//! [`replay`] is handed a [`Computation`], which says what a partition does with its events, and does not know the
+//! rule. Whatever the numbers of partitions, threads, slices or blocks, the bytes that come out are the same: one email
+//! belongs to one partition, which applies its events in the order of their records, and decisions are written in that
+//! order, too.
 //!
 //! | file | what is in it |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! Partitions: which one an email belongs to, the events of a slice that go there, and what is computed over them.
 //!
-//! The invariant that everything rests on: one email, one partition, for the whole run. Partition numbers and hashes are
-//! internal; nothing a user sees depends on them.
+//! The invariant that everything rests on: one email, one partition, for the whole run. Partition numbers and hashes
+//! are internal; nothing a user sees depends on them.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -30,14 +30,15 @@ pub trait Computation: Sync {
     /// Whether events of this kind have to reach their partition.
     fn needs_kind(&self, kind: RecordKind) -> bool;
 
-    /// The hash that decides which partition an email belongs to. Emails that have to meet in one partition have the same.
+    /// The hash that decides which partition an email belongs to. Emails that have to meet in one partition have the
+    /// same.
     #[inline]
     fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
         hasher.hash(email)
     }
 
-    /// Applies a partition's events of one slice, in order. Pushes the decisions that are not the default, each with the
-    /// number of its entry; a computation whose decisions nobody writes pushes none.
+    /// Applies a partition's events of one slice, in order. Pushes the decisions that are not the default, each with
+    /// the number of its entry; a computation whose decisions nobody writes pushes none.
     fn apply(&self, state: &mut Self::State, events: EventBatch<'_>, decisions: &mut Vec<(u32, Decision)>);
 }
 

@@ -1,5 +1,5 @@
-//! The pipeline: the loop that receives blocks from the reader, lets the threads of the pool work on them, and hands what was
-//! encoded to the writer.
+//! The pipeline: the loop that receives blocks from the reader, lets the threads of the pool work on them, and hands
+//! what was encoded to the writer.
 //!
 //! Everything that must happen in input order happens here, on one thread: the [`Sequencer`]'s work, and the writing.
 
@@ -36,8 +36,8 @@ pub struct DecisionOutput {
 /// Replays `inputs`, in their order, through `computation`, and writes the decisions to `output`, if there is one.
 ///
 /// # Errors
-/// When an input is damaged, a record is bad beyond what the settings allow, or a write fails. Every decision before that
-/// place in input order has been written then, and none after it.
+/// When an input is damaged, a record is bad beyond what the settings allow, or a write fails. Every decision before
+/// that place in input order has been written then, and none after it.
 ///
 /// # Panics
 /// When a thread does, which is a bug.
@@ -74,8 +74,9 @@ fn max_slices(settings: &Settings) -> usize {
     settings.threads.get().saturating_mul(2)
 }
 
-/// A replay in progress: three batches, each one step behind the next. While one is decoded, the one before it is applied and
-/// the one before that is encoded, so that no thread waits for the slowest slice or the fullest partition of a step.
+/// A replay in progress: three batches, each one step behind the next. While one is decoded, the one before it is
+/// applied and the one before that is encoded, so that no thread waits for the slowest slice or the fullest partition
+/// of a step.
 struct Pipeline<'a, C: Computation> {
     computation: &'a C,
     encoder: Option<DecisionEncoder>,

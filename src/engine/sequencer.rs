@@ -1,7 +1,7 @@
 //! The sequencer: everything about a replay that must happen in input order, except the writing.
 //!
-//! It numbers lines and frames, counts what came in, and rejects bad records or says that one of them is one too many. It
-//! runs on one thread, between the steps that threads share.
+//! It numbers lines and frames, counts what came in, and rejects bad records or says that one of them is one too many.
+//! It runs on one thread, between the steps that threads share.
 
 use std::io;
 use std::ops::{ControlFlow, Range};
@@ -90,8 +90,8 @@ impl<'a> Sequencer<'a> {
         self.lines += lines;
     }
 
-    /// Numbers the records of a decoded slice and rejects the bad ones. When one of them is one too many, it is returned, and
-    /// everything in the slice from it on is removed.
+    /// Numbers the records of a decoded slice and rejects the bad ones. When one of them is one too many, it is
+    /// returned, and everything in the slice from it on is removed.
     pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> io::Result<Option<ReplayError>> {
         slice.first_line = self.lines;
         let (decoder, mut splitter) = (self.decoder(block), RecordSplitter::default());
@@ -134,8 +134,8 @@ impl<'a> Sequencer<'a> {
         self.observer.rejected_more(block.bytes())
     }
 
-    /// Counts the bytes and lines of a piece. A frame and a line count when they are complete; a row may have several lines,
-    /// and one more than line feeds if a carriage return ends it.
+    /// Counts the bytes and lines of a piece. A frame and a line count when they are complete; a row may have several
+    /// lines, and one more than line feeds if a carriage return ends it.
     fn count_piece(&mut self, block: &Block, last: bool) {
         let piece = block.bytes();
         self.counts.bytes += piece.len() as u64;

@@ -47,8 +47,8 @@ impl Entry {
     }
 }
 
-/// Where a bad record is. What is wrong with it is found again when it is reported: half a million of them in a row must not
-/// cost half a million messages.
+/// Where a bad record is. What is wrong with it is found again when it is reported: half a million of them in a row
+/// must not cost half a million messages.
 #[derive(Debug)]
 pub(super) struct Reject {
     /// How many lines of its slice precede it.

@@ -1,4 +1,4 @@
-//! A block: about 1 MiB of one input that begins and ends at a record's boundary.
+//! A block: about 1 MiB of one input that begins and ends at a record boundary.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,47 +10,48 @@ use crate::record::SourceKind;
 /// The input that a block comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InputLabel {
-    /// Which one it is, in the order in which they were given, counted from 0.
+    /// Its index in the order of the inputs, counted from 0.
     pub index: usize,
-    /// What messages call it.
+    /// Its name in messages.
     pub name: Arc<str>,
-    /// What its records are.
+    /// The kind of its source.
     pub source: SourceKind,
 }
 
-/// What a block contains.
+/// The content of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// Whole records.
+    /// Complete records.
     Records,
-    /// The beginning of a record that is longer than the limit. It is never buffered whole: it comes in pieces, so that
-    /// rejects can keep it verbatim.
+    /// The first piece of a record that is longer than the limit. Such a record is never buffered completely: it is
+    /// emitted in pieces, which rejects keep verbatim.
     OversizedStart {
-        /// Whether it is the end as well.
+        /// Whether it is also the last piece.
         last: bool,
     },
     /// The next piece of such a record.
     OversizedRest {
-        /// Whether it is the last one. When the input ends inside the record, no piece is.
+        /// Whether it is the last piece. If the input ends inside the record, no piece is the last.
         last: bool,
     },
 }
 
-/// A run of bytes of one input. Its first record's line number is known only after the blocks before it were counted.
+/// A sequence of bytes of one input. The line number of its first record is known only after the blocks before it are
+/// counted.
 #[derive(Debug)]
 pub struct Block {
-    /// Which input it comes from.
+    /// The input that it comes from.
     pub input: Arc<InputLabel>,
-    /// Where its first byte is in that input, counted from 0.
+    /// The offset of its first byte in that input.
     pub offset: u64,
-    /// How its records are delimited and split.
+    /// The format of its records.
     pub format: Format,
-    /// What it contains.
+    /// Its content.
     pub content: Content,
     pub(super) buffer: Vec<u8>,
-    /// How much of the buffer belongs to the block; a recycled buffer may be longer.
+    /// The number of bytes of the block; a recycled buffer may be longer.
     pub(super) len: usize,
-    /// Record boundaries inside the block, ascending, at about equal distances.
+    /// Record boundaries inside the block, ascending, at about equal distances. Slices end at them.
     pub(super) boundaries: Vec<usize>,
 }
 
@@ -65,7 +66,7 @@ impl Block {
         self.buffer
     }
 
-    /// Splits the block into at most `count` runs of whole records of about the same size, in order.
+    /// Splits the block into at most `count` slices of complete records, of about the same size and in order.
     pub fn slices(&self, count: usize) -> Vec<Range<usize>> {
         let step = self.len.div_ceil(count.max(1)).max(1);
         let mut slices = Vec::with_capacity(count);
@@ -80,18 +81,18 @@ impl Block {
     }
 }
 
-/// The smallest buffer: it has room for a frame's header, and for the byte-order mark that is looked for first.
+/// The minimum size of a buffer: room for a frame header, and for a byte-order mark.
 const MIN_BUFFER_BYTES: usize = FRAME_HEADER_BYTES;
 
 /// A buffer that is being filled.
 pub(super) struct LineBuffer {
     pub storage: Vec<u8>,
     pub filled: usize,
-    /// Everything before this was scanned for record ends.
+    /// The bytes before this offset were scanned for record ends.
     pub scanned: usize,
-    /// Everything before this is whole records.
+    /// The bytes before this offset are complete records.
     pub complete: usize,
-    /// Record boundaries, at distances of at least `min_distance`.
+    /// Record boundaries, with distances of at least `min_distance`.
     pub boundaries: Vec<usize>,
     min_distance: usize,
 }
@@ -116,7 +117,7 @@ impl LineBuffer {
         &self.storage[self.scanned..self.filled]
     }
 
-    /// What follows the whole records.
+    /// The bytes after the complete records.
     pub(super) fn rest(&self) -> &[u8] {
         &self.storage[self.complete..self.filled]
     }
@@ -125,7 +126,8 @@ impl LineBuffer {
         self.filled == self.storage.len()
     }
 
-    /// Makes room for a record of up to `limit` bytes, doubling, so that memory follows the bytes that really came.
+    /// Doubles the buffer, up to `limit` bytes. So memory grows with the bytes that arrive, not with an announced
+    /// length.
     pub(super) fn grow(&mut self, limit: usize) {
         let doubled = self.storage.len().saturating_mul(2);
         let len = doubled.min(limit).max(self.storage.len() + 1);
@@ -138,7 +140,7 @@ impl LineBuffer {
         self.filled -= len;
     }
 
-    /// Notes that a record ends at `end`.
+    /// Records that a record ends at `end`.
     pub(super) fn record_ends(&mut self, end: usize) {
         self.complete = end;
         if end >= self.next_boundary() {
@@ -146,12 +148,13 @@ impl LineBuffer {
         }
     }
 
-    /// Notes that records end at every line end in the unscanned bytes, up to `end`. `line_end` finds the first one.
+    /// Records that a record ends at every line end in the unscanned bytes, up to `end`. `line_end` finds the first
+    /// line end.
     pub(super) fn lines_end(&mut self, end: usize, line_end: impl Fn(&[u8]) -> Option<usize>) {
         let from = self.scanned;
         self.complete = end;
         loop {
-            // The byte before may be the line end that makes it a boundary.
+            // The byte before the boundary may be a line end.
             let goal = self.next_boundary().max(from + 1) - 1;
             match self.storage.get(goal..end).and_then(&line_end) {
                 Some(len) if goal + len < end => self.boundaries.push(goal + len),

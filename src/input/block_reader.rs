@@ -1,8 +1,8 @@
-//! The block reader: fills buffers from one source and cuts them where a record ends. It is the same for every format.
+//! Splits one input into blocks of complete records, in any format.
 //!
-//! Three rules meet here. A block is handed over when its buffer is full, and also when nothing more is waiting, so that an
-//! event on a live pipe never waits for the next one. A buffer grows only with bytes that really came, never with what a
-//! header announces. And a record beyond the limit is handed over in pieces of a buffer's size.
+//! A block is emitted when its buffer is full, and also when no more input is available, so an event on a live pipe
+//! never waits for the next one. A buffer grows only with the bytes that arrive, never to a length that a header
+//! announces. A record beyond the limit is emitted in pieces of the size of a buffer.
 
 use std::io;
 use std::sync::Arc;
@@ -24,31 +24,31 @@ pub(super) struct BlockReader<'a> {
     requested: InputFormat,
     settings: ReaderSettings,
     input: Arc<InputLabel>,
-    /// Known from the first bytes, of a table once its header was read.
+    /// Known after the first bytes; for CSV, after the header row.
     format: Option<Format>,
-    /// What follows the last block.
+    /// The bytes after the last block.
     carry: Vec<u8>,
-    /// Where in the input `carry` begins.
+    /// The offset of `carry` in the input.
     offset: u64,
-    /// Frames handed over so far.
+    /// The number of frames emitted.
     frames: u64,
-    /// Where in a row the bytes after the scanned ones are.
+    /// The state of the row scanner after the scanned bytes.
     rows: RowScanner,
-    /// Set while an oversized record is handed over in pieces.
+    /// Set while an oversized record is emitted in pieces.
     oversized: Option<Oversized>,
     end: End,
 }
 
-/// How the source ended.
+/// The state of the source.
 enum End {
     NotYet,
     Clean,
     Failed(io::Error),
-    /// The failure was reported; nothing more comes.
+    /// The end or the failure was reported; no more blocks follow.
     Reported,
 }
 
-/// How far an oversized record extends.
+/// The extent of an oversized record.
 #[derive(Clone, Copy)]
 enum Oversized {
     /// To the end of the line or row.
@@ -57,10 +57,10 @@ enum Oversized {
     Frame { start: u64, size: u64, remaining: u64 },
 }
 
-/// What follows the whole records in a buffer.
+/// The bytes after the complete records in a buffer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
-    /// Nothing, or the beginning of a record, for which the buffer may grow to this size.
+    /// Nothing, or the beginning of a record. The buffer may grow to this size for it.
     Unfinished { may_grow_to: usize },
     /// The beginning of a record that is beyond the limit.
     TooLong,
@@ -88,13 +88,13 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// The next block, built in `buffer`; `None` at the end of the input, and after an error.
+    /// The next block, in the `recycled` buffer; `None` at the end of the input and after an error.
     pub(super) fn next_block(&mut self, recycled: Vec<u8>) -> NextBlock {
         let mut buffer = LineBuffer::new(recycled, &self.carry, self.settings.block_bytes, self.settings.slice_bytes);
         self.carry.clear();
         let format = match self.format.clone().map_or_else(|| self.detect(&mut buffer), |format| Ok(Some(format))) {
             Ok(Some(format)) => format,
-            // A table without a header row has no rows.
+            // CSV without a header row has no rows.
             Ok(None) => return self.finish(&buffer, &Format::Text),
             Err(error) => {
                 self.end = End::Reported;
@@ -107,8 +107,8 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Detects the format from the first bytes, and skips what precedes the first record: a byte-order mark, the header of a
-    /// table. `None` when the input ends before the header.
+    /// Detects the format from the first bytes, and skips a byte-order mark and the header row of CSV. `None` if the
+    /// input ends before the header row.
     fn detect(&mut self, buffer: &mut LineBuffer) -> Result<Option<Format>, InputError> {
         while self.is_reading() && buffer.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(buffer.bytes())
         {
@@ -134,7 +134,7 @@ impl<'a> BlockReader<'a> {
         Ok(self.format.clone())
     }
 
-    /// Reads and removes the header row, and the blank lines before it.
+    /// Reads and removes the header row and the blank lines before it.
     fn read_header(&mut self, buffer: &mut LineBuffer) -> Result<Option<Header>, InputError> {
         let mut lines = 0;
         loop {
@@ -176,7 +176,7 @@ impl<'a> BlockReader<'a> {
         matches!(self.end, End::NotYet)
     }
 
-    /// Reads once into the free part of `buffer`. Returns whether there was something to read, or an end.
+    /// Reads once into the free part of `buffer`. Returns false if the read would have to wait.
     fn read(&mut self, buffer: &mut LineBuffer, mode: ReadMode) -> bool {
         match self.source.read(&mut buffer.storage[buffer.filled..], mode) {
             Ok(0) => self.end = End::Clean,
@@ -188,7 +188,7 @@ impl<'a> BlockReader<'a> {
         true
     }
 
-    /// A block of whole records, or what remains to be said when there are none left.
+    /// A block of complete records, or the end of the input.
     fn next_records(&mut self, mut buffer: LineBuffer, format: &Format) -> NextBlock {
         loop {
             let rest = self.scan(&mut buffer, format);
@@ -213,7 +213,7 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Moves `buffer.complete` to the end of the last whole record, and says what follows it.
+    /// Moves `buffer.complete` to the end of the last complete record, and returns what follows it.
     fn scan(&mut self, buffer: &mut LineBuffer, format: &Format) -> Rest {
         match format {
             Format::Framed => return self.scan_frames(buffer),
@@ -221,7 +221,7 @@ impl<'a> BlockReader<'a> {
             Format::Csv(_) => self.scan_rows(buffer),
         }
         if matches!(self.end, End::Clean) {
-            // The last line needs no line end.
+            // The last line may lack its line end.
             buffer.complete = buffer.filled;
         }
         let limit = self.settings.max_record_bytes;
@@ -260,7 +260,7 @@ impl<'a> BlockReader<'a> {
         while let Some(payload) = announced_length(buffer.rest()) {
             let frame = payload.saturating_add(FRAME_HEADER_BYTES);
             if buffer.rest().len() < frame {
-                // One beyond the limit that fits into the buffer is left to the decoder.
+                // The decoder rejects a frame that is beyond the limit but fits into the buffer.
                 let fits = payload <= self.settings.max_record_bytes || frame <= buffer.storage.len();
                 return if fits { Rest::Unfinished { may_grow_to: frame } } else { Rest::TooLong };
             }
@@ -270,17 +270,17 @@ impl<'a> BlockReader<'a> {
         Rest::Unfinished { may_grow_to: FRAME_HEADER_BYTES }
     }
 
-    /// What remains to be said when the input has ended within a record, or after the last one.
+    /// The end of an input that ends inside a record or after the last one.
     fn truncated(&mut self, buffer: LineBuffer, format: &Format) -> NextBlock {
         let announced = announced_length(buffer.bytes()).filter(|_| format.is_framed());
         if matches!(self.end, End::Clean) && announced.is_some_and(|len| len > self.settings.max_record_bytes) {
-            // That it is too long comes first, that it is cut short second, whatever the size of the buffer.
+            // For any size of the buffer, the frame is first rejected as too long and then reported as truncated.
             return self.first_piece(buffer, format);
         }
         self.finish(&buffer, format)
     }
 
-    /// The first piece of a record beyond the limit, with which the buffer begins.
+    /// The first piece of the record beyond the limit at the beginning of the buffer.
     fn first_piece(&mut self, buffer: LineBuffer, format: &Format) -> NextBlock {
         let len = match format {
             Format::Text | Format::Csv(_) => {
@@ -317,7 +317,7 @@ impl<'a> BlockReader<'a> {
         self.emit(buffer, len, format, Content::OversizedRest { last })
     }
 
-    /// How much of `buffer` belongs to an oversized line or row; 0 at the end of the input.
+    /// The number of bytes of `buffer` that belong to an oversized line or row; 0 at the end of the input.
     fn line_piece(&mut self, buffer: &mut LineBuffer, format: &Format) -> usize {
         loop {
             let line_end = match format {
@@ -343,7 +343,7 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// How much of `buffer` belongs to an oversized frame of which `left` bytes are left; remembers what is left then.
+    /// The number of bytes of `buffer` that belong to an oversized frame, of which `remaining` bytes are missing.
     fn frame_piece(&mut self, buffer: &LineBuffer, start: u64, size: u64, remaining: u64) -> usize {
         let len = remaining.min(buffer.filled as u64);
         let remaining = remaining - len;
@@ -351,11 +351,11 @@ impl<'a> BlockReader<'a> {
         len as usize
     }
 
-    /// Hands over the first `len` bytes of `buffer` and keeps the others for the next block.
+    /// Emits the first `len` bytes of `buffer` and keeps the others for the next block.
     fn emit(&mut self, buffer: LineBuffer, len: usize, format: &Format, content: Content) -> NextBlock {
         self.carry.extend_from_slice(&buffer.bytes()[len..]);
         if content == Content::Records || self.oversized.is_none() {
-            // The next block begins with a record, whose beginning is scanned again.
+            // The next block begins with a record, which is scanned from its beginning.
             self.rows = RowScanner::FieldStart;
         }
         let offset = self.offset;
@@ -366,7 +366,7 @@ impl<'a> BlockReader<'a> {
         Some(Ok(Block { input, offset, format, content, buffer: storage, len, boundaries }))
     }
 
-    /// What remains to be said when no whole record is left: nothing, or how the input is damaged.
+    /// The end of the input: nothing, or an error if it is damaged.
     fn finish(&mut self, buffer: &LineBuffer, format: &Format) -> NextBlock {
         let read = self.offset + buffer.filled as u64;
         match std::mem::replace(&mut self.end, End::Reported) {

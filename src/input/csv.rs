@@ -1,7 +1,8 @@
-//! CSV: where rows end, what the header says, and the fields of a row, as RFC 4180 has them.
+//! CSV as RFC 4180 defines it: row ends, the header row, and the fields of a row.
 //!
-//! A quote opens a quoted field only at the beginning of a field. A quote anywhere else spoils its own row and no other:
-//! the row ends where it would without it. A line feed, a carriage return, or both together end a row outside quotes.
+//! A quote opens a quoted field only at the beginning of a field. A quote anywhere else makes its own row bad and no
+//! other: the row ends where it would end without the quote. A line feed, a carriage return, or both together end a row
+//! outside quotes.
 
 use memchr::{memchr, memchr_iter, memchr3, memrchr2};
 
@@ -10,32 +11,32 @@ use crate::escape::Quoted;
 use crate::record::field::trim;
 use crate::record::{Bytes, CONVERSION_COLUMNS, Columns, LOYALTY_COLUMNS, RecordError, SourceKind, Span};
 
-/// A header has at most this many columns.
+/// The maximum number of columns.
 const MAX_COLUMNS: usize = 1 << 12;
 
-/// Conversions need the first columns of [`CONVERSION_COLUMNS`] in any case, the others only for some types.
+/// The number of [`CONVERSION_COLUMNS`] that every conversion needs. Only some types need the others.
 const REQUIRED_CONVERSION_COLUMNS: usize = 3;
 
-/// How many columns of the header an error message names.
+/// The maximum number of columns that an error message lists.
 const LISTED_COLUMNS: usize = 10;
 
-/// The header row of a table.
+/// The header row.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Header {
     /// The row verbatim, with its line end.
     pub raw: Vec<u8>,
-    /// How many lines of the input end with it: its own, and blank ones before it.
+    /// The number of lines up to the end of the header row, including blank ones before it.
     pub lines: u64,
-    /// How many columns it has.
+    /// The number of columns.
     width: usize,
-    /// For each column that a record needs, its index in a row.
+    /// The index in a row of each column that a record needs.
     columns: [Option<usize>; CONVERSION_COLUMNS.len()],
-    /// How many fields at the beginning of a row contain all columns that a record needs.
+    /// The number of fields at the beginning of a row that contain all columns that a record needs.
     pub(super) kept_fields: usize,
 }
 
 impl Header {
-    /// Parses a header row that follows so many blank lines of the input.
+    /// Parses a header row after `lines_before` blank lines.
     pub(super) fn parse(raw: &[u8], input: &InputLabel, lines_before: u64) -> Result<Self, String> {
         let (mut scratch, mut row) = (Vec::new(), RowFields::default());
         row.split(raw, 0, MAX_COLUMNS, &mut scratch);
@@ -68,7 +69,7 @@ impl Header {
         Ok(Self { raw: raw.to_vec(), lines, width: row.width, columns, kept_fields })
     }
 
-    /// The columns that a record needs of a row with this many fields, of which `field` gives one by its index.
+    /// The columns that a record needs, from a row with `width` fields. `field` returns a field by its index.
     ///
     /// # Errors
     /// When the row has more or fewer fields than the header.
@@ -87,15 +88,15 @@ fn missing_column(name: &str, names: &[&[u8]]) -> String {
         [one] if one.contains(&b';') || one.contains(&b'\t') => "; columns are separated by commas only",
         _ => "",
     };
-    format!("it has no column \"{name}\", only {}{hint}", found.join(", "))
+    format!("no column \"{name}\" (found: {}){hint}", found.join(", "))
 }
 
-/// How many lines a row has. A row that ends without a line feed is a line, too.
+/// The number of lines of a row. A row without a line feed at its end is also a line.
 pub(super) fn lines_of(raw: &[u8]) -> u64 {
     memchr_iter(b'\n', raw).count() as u64 + u64::from(!raw.ends_with(b"\n"))
 }
 
-/// Finds where rows end in bytes that arrive in pieces: the state between two bytes.
+/// Finds the ends of rows in bytes that arrive in pieces. The value is the state between two bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum RowScanner {
     /// At the beginning of a field, where a quote opens a quoted one.
@@ -107,17 +108,18 @@ pub(super) enum RowScanner {
     QuoteInQuoted,
 }
 
-/// How far a [`RowScanner`] came.
+/// The result of [`RowScanner::scan_row`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scanned {
-    /// How many bytes it consumed. It leaves a last carriage return, whose line feed may still arrive.
+    /// The number of bytes consumed. A carriage return at the end is not consumed, because its line feed may still
+    /// arrive.
     pub bytes: usize,
     /// Whether a row ended there.
     pub row_ended: bool,
 }
 
 impl RowScanner {
-    /// Consumes `bytes` up to the end of the row. `is_last` says that no more bytes will come.
+    /// Consumes `bytes` up to the end of the row. `is_last` means that no more bytes follow.
     pub(super) fn scan_row(&mut self, bytes: &[u8], is_last: bool) -> Scanned {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -151,8 +153,8 @@ impl RowScanner {
         Scanned { bytes: bytes.len(), row_ended: false }
     }
 
-    /// Consumes all of `bytes` if that is possible without looking at every field: there is no quote, and no quoted field
-    /// is open. Returns how many bytes were consumed, and the end of the last row in them.
+    /// Consumes all of `bytes` without scanning every field if there is no quote and no open quoted field. Returns the
+    /// number of bytes consumed, and the end of the last row in them.
     pub(super) fn skip_unquoted(&mut self, bytes: &[u8], is_last: bool) -> Option<(usize, Option<usize>)> {
         if *self == Self::Quoted || memchr(b'"', bytes).is_some() {
             return None;
@@ -178,20 +180,20 @@ fn unquoted_len(bytes: &[u8]) -> usize {
     memchr3(b',', b'\n', b'\r', bytes).unwrap_or(bytes.len())
 }
 
-/// The fields of one row. Its list is recycled from row to row.
+/// The fields of one row. The buffer is reused for every row.
 #[derive(Debug, Default)]
 pub(super) struct RowFields {
     /// The first fields.
     pub fields: Vec<Span>,
-    /// How many fields there are.
+    /// The number of fields.
     pub width: usize,
-    /// Whether quotes are only around whole fields, and doubled inside them.
+    /// Whether quotes are only around complete fields, and doubled inside them.
     pub well_quoted: bool,
 }
 
 impl RowFields {
-    /// Splits the row that begins at `start` in `bytes` and keeps its first `keep` fields, unescaped in `scratch` where they
-    /// contain doubled quotes. Returns where the row ends, after its line end.
+    /// Splits the row that begins at `start` in `bytes` and keeps its first `keep` fields. Fields with doubled quotes
+    /// are unescaped in `scratch`. Returns the end of the row, including its line end.
     pub(super) fn split(&mut self, bytes: &[u8], start: usize, keep: usize, scratch: &mut Vec<u8>) -> usize {
         self.fields.clear();
         self.width = 0;
@@ -217,7 +219,7 @@ impl RowFields {
         }
     }
 
-    /// The field whose opening quote is before `start`, and where the separator after it is.
+    /// The field whose opening quote is before `start`, and the position of the separator after it.
     fn quoted_field(&mut self, bytes: &[u8], start: usize, scratch: &mut Vec<u8>) -> (Span, usize) {
         let (mut at, mut is_escaped) = (start, false);
         let close = loop {
@@ -239,7 +241,7 @@ impl RowFields {
     }
 }
 
-/// Appends `field` to `scratch` with one quote for each two.
+/// Appends `field` to `scratch` with one quote for each doubled quote.
 fn unescape(field: &[u8], scratch: &mut Vec<u8>) -> Span {
     let start = scratch.len();
     let mut rest = field;

@@ -1,7 +1,7 @@
-//! Decompresses gzip and zstd on the fly. Nothing outside this file knows whether an input was compressed.
+//! Decompresses gzip and zstd while reading. No other module knows whether an input is compressed.
 //!
-//! Archives of several members are read to their end. A compressed live pipe is answered as a plain one is, as far as its
-//! writer flushes.
+//! All members of an archive are read. Records on a compressed live pipe are decided as soon as its writer flushes
+//! them.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use flate2::bufread::GzDecoder;
 use super::format::{Compression, Peek, compression};
 use super::source::{ByteSource, PeekedSource, ReadMode};
 
-/// The largest window of a zstd archive, as a power of two: 128 MiB, the limit of `zstd` itself by default. `zstd --long` and
-/// its highest levels need that much; the usual levels need at most 8 MiB.
+/// The maximum window of a zstd archive, as a power of two: 128 MiB, the default limit of `zstd` itself. `zstd --long`
+/// and the highest levels use that much; other levels use at most 8 MiB.
 const MAX_WINDOW_LOG: u32 = 27;
 
-/// How many compressed bytes are read at once.
+/// The size of a read of compressed bytes.
 const COMPRESSED_BYTES: usize = 256 << 10;
 
-/// `source` as it is, or decompressed when it begins like an archive.
+/// `source`, decompressed if it begins like an archive.
 ///
 /// # Errors
 /// When its first bytes cannot be read, or there is no memory for a decompressor.
@@ -39,7 +39,7 @@ pub(super) fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn By
     })
 }
 
-/// Lets a decoder, which does not know of read modes, read from a source in the mode of the moment.
+/// A [`Read`] for a decoder, which does not support read modes. It reads from the source in the current mode.
 struct BlockingReader {
     source: PeekedSource,
     waits: Arc<AtomicBool>,
@@ -52,7 +52,7 @@ impl Read for BlockingReader {
     }
 }
 
-/// A decoder as a source. Both decoders can be asked again after their own source had nothing.
+/// A decoder as a source. Both decoders can be read again after [`io::ErrorKind::WouldBlock`].
 struct Decompressor<D> {
     decoder: D,
     waits: Arc<AtomicBool>,
@@ -78,17 +78,17 @@ impl<D: Read + Send> ByteSource for Decompressor<D> {
     }
 }
 
-/// Decompresses all members of a gzip archive. Can be asked again after its source had nothing.
+/// Decompresses all members of a gzip archive. It can be read again after [`io::ErrorKind::WouldBlock`].
 ///
-/// Tapes and block devices pad an archive with zeros, which `gzip` ignores, and so does this. Anything else after a member
-/// has to be another member.
+/// Tapes and block devices pad an archive with zeros, which are ignored, as `gzip` does. Any other data after a member
+/// must be another member.
 struct GzipMembers<R>(GzipState<R>);
 
 enum GzipState<R> {
     Member(Box<GzDecoder<R>>),
     Between(R),
     Padding(R),
-    /// Only while one of the others replaces another.
+    /// Only during a state change.
     Moving,
 }
 
@@ -114,7 +114,7 @@ impl<R: BufRead> Read for GzipMembers<R> {
                     Some(&first) => Some(first),
                 },
                 GzipState::Padding(compressed) => return skip_zeros(compressed),
-                GzipState::Moving => unreachable!("a state is replaced at once"),
+                GzipState::Moving => unreachable!("a state change is complete when it is read"),
             };
             self.0 = match (std::mem::replace(&mut self.0, GzipState::Moving), first) {
                 (GzipState::Member(decoder), _) => GzipState::Between(decoder.into_inner()),
@@ -134,7 +134,7 @@ fn skip_zeros(compressed: &mut impl BufRead) -> io::Result<usize> {
             return Ok(0);
         }
         if zeros.iter().any(|&byte| byte != 0) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "there is something after the zeros at its end"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "there is data after the zeros at the end"));
         }
         compressed.consume(len);
     }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_cut_at_any_byte_is_an_error() {
+    fn an_archive_truncated_at_any_byte_is_an_error() {
         for whole in [gzip(b"some text, some text"), zstd(b"some text, some text")] {
             for len in 4..whole.len() {
                 let message = read_all(whole[..len].to_vec()).unwrap_err();
@@ -218,7 +218,7 @@ mod tests {
         assert!(read_all(damaged).unwrap_err().starts_with("the gzip data is damaged"));
     }
 
-    /// A pipe that has only what was pushed.
+    /// A pipe that contains only the bytes that were pushed.
     struct Live(Arc<std::sync::Mutex<Vec<u8>>>);
 
     impl ByteSource for Live {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_pipe_yields_what_its_writer_flushed() {
+    fn flushed_data_on_a_compressed_pipe_is_read() {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         let [first, second] = [b"one", b"two"].map(|text| flushed(&mut gzip, text, GzEncoder::get_mut));
         let gzip = (first, second, gzip.finish().unwrap());

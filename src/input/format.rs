@@ -1,4 +1,4 @@
-//! What the first bytes of an input say about it, and how records of each format are delimited.
+//! Input formats: detection from the first bytes, and how each format delimits records.
 
 use std::io;
 use std::sync::Arc;
@@ -9,44 +9,44 @@ use super::csv::Header;
 use super::source::{ByteSource, PeekedSource};
 use crate::record::field::trim;
 
-/// What the user says about the format of an input.
+/// The format of an input as an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum InputFormat {
-    /// Detect text or frames from the first byte: text does not begin with 0x00, a frame below 16 MiB does
+    /// Detect text or frames from the first byte: a frame below 16 MiB begins with 0x00, text does not
     #[default]
     Auto,
     /// One record a line
     Text,
-    /// Each record after its length, 4 bytes, big-endian
+    /// Each record after its length, a 4-byte big-endian number
     Framed,
-    /// CSV with a header row. A list has the columns email, fb_user, insta_user and gender; conversions have promo,
-    /// conversion and email, and where, items and total_cost as far as rows need them. Columns may be in any order, other
-    /// columns are ignored
+    /// CSV with a header row. A loyalty list has the columns email, fb_user, insta_user and gender. Conversions have
+    /// promo, conversion and email, and where, items and total_cost if their rows need them. Columns may be in any
+    /// order; other columns are ignored
     Csv,
 }
 
-/// How the records of an input are delimited and split into fields.
+/// The format of an input: how records are delimited and split into fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// One record a line, fields separated by commas. The last line feed may be missing.
     Text,
-    /// A 4-byte big-endian length, then that many bytes, which are as a line of text.
+    /// A 4-byte big-endian length, then a record of that many bytes with the fields of a line of text.
     Framed,
-    /// Rows of a table with this header.
+    /// CSV with this header row.
     Csv(Arc<Header>),
 }
 
 impl Format {
-    /// Whether records are frames, which are numbered as such, and not lines.
+    /// Whether records are frames. Frames are numbered as frames, not as lines.
     pub const fn is_framed(&self) -> bool {
         matches!(self, Self::Framed)
     }
 }
 
-/// The bytes of a frame's header: the length of the payload, big-endian.
+/// The size of a frame header: the length of the payload, big-endian.
 pub(super) const FRAME_HEADER_BYTES: usize = 4;
 
-/// May precede text and is no part of it.
+/// The UTF-8 byte-order mark. It may precede text and is not part of it.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Whether a record of text or CSV is skipped: a line that contains only white space.
@@ -64,10 +64,10 @@ pub struct Frame {
     pub end: usize,
 }
 
-/// The frame that begins at `start` in `bytes`, which are whole frames.
+/// The frame that begins at `start` in `bytes`, which contain complete frames.
 #[inline]
 pub fn frame_at(bytes: &[u8], start: usize) -> Frame {
-    let length = announced_length(&bytes[start..]).expect("a block contains whole frames");
+    let length = announced_length(&bytes[start..]).expect("a block contains complete frames");
     let payload = start + FRAME_HEADER_BYTES;
     Frame { payload, end: payload + length }
 }
@@ -78,17 +78,17 @@ pub(super) fn announced_length(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk::<FRAME_HEADER_BYTES>().map(|header| u32::from_be_bytes(*header) as usize)
 }
 
-/// Appends a frame to `out`: the length of what `payload` appends, then that.
+/// Appends a frame to `out`: a length, then the bytes that `payload` appends.
 pub fn push_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
     payload(out);
     let length = out.len() - start - FRAME_HEADER_BYTES;
-    let length = u32::try_from(length).expect("a record is at most 1 GiB long, and so is its answer");
+    let length = u32::try_from(length).expect("records and decisions are at most 1 GiB long");
     out[start..start + FRAME_HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
 }
 
-/// The length at the beginning of `frame`, if it is a piece of text instead.
+/// The length at the beginning of `frame`, if it consists of printable text.
 pub fn text_as_length(frame: &[u8]) -> Option<&[u8]> {
     let length = frame.get(..FRAME_HEADER_BYTES)?;
     length.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n')).then_some(length)
@@ -101,7 +101,7 @@ pub(super) enum Compression {
     Zstd,
 }
 
-/// What the first bytes of an input say about something.
+/// The result of looking at the first bytes of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peek<T> {
     Known(T),
@@ -109,11 +109,11 @@ pub(super) enum Peek<T> {
     TooShort,
 }
 
-/// How an input that begins with `head` is compressed, by its magic number.
+/// The compression of an input that begins with `head`, by its magic number.
 pub(super) const fn compression(head: &[u8]) -> Peek<Option<Compression>> {
     match head {
         [0x1f, 0x8b, ..] => Peek::Known(Some(Compression::Gzip)),
-        // A frame, or a skippable one, with which parallel compressors begin.
+        // A frame or a skippable frame. Parallel compressors begin with a skippable frame.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Peek::Known(Some(Compression::Zstd)),
         [] | [0x1f | 0x28 | 0x50..=0x5f] | [0x28, 0xb5] | [0x50..=0x5f, 0x2a] => Peek::TooShort,
         [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a, 0x4d] => Peek::TooShort,
@@ -121,12 +121,12 @@ pub(super) const fn compression(head: &[u8]) -> Peek<Option<Compression>> {
     }
 }
 
-/// Whether an input that begins like this is decompressed.
+/// Whether an input that begins with `head` is compressed.
 pub fn looks_compressed(head: &[u8]) -> bool {
     matches!(compression(head), Peek::Known(Some(_)))
 }
 
-/// Whether an input is UTF-16: a mark, and a first character of the Latin alphabet.
+/// Whether an input is UTF-16: a byte-order mark and a first character below U+0100.
 const fn is_utf16(head: &[u8]) -> Peek<bool> {
     match head {
         [0xff, 0xfe, _, 0, ..] | [0xfe, 0xff, 0, ..] => Peek::Known(true),
@@ -135,8 +135,7 @@ const fn is_utf16(head: &[u8]) -> Peek<bool> {
     }
 }
 
-/// `source` as it is, unless it is UTF-16 text. Each character of such text takes two bytes, so that every record would be
-/// bad for a reason that says nothing.
+/// `source`, unless it is UTF-16 text. Read as text, every record of it would be bad, for a misleading reason.
 ///
 /// # Errors
 /// When it is UTF-16, or its first bytes cannot be read.
@@ -151,8 +150,8 @@ pub(super) fn refuse_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn By
     Ok(Box::new(source))
 }
 
-/// Whether text that begins like this would be read as something else, or lose its beginning: it looks like an archive,
-/// UTF-16, a byte-order mark, or the length of a frame. A byte-order mark before it helps.
+/// Whether text that begins like this would be read as another format: as an archive, UTF-16, a byte-order mark, or the
+/// length of a frame. A byte-order mark before the text prevents that.
 pub fn is_ambiguous_as_text(text: &[u8]) -> bool {
     looks_compressed(text)
         || is_utf16(text) == Peek::Known(true)

@@ -1,20 +1,20 @@
-//! Inputs: from a file or a pipe to blocks of whole records, and from a part of a block to its decoded records.
+//! Inputs: reads files and pipes as blocks of complete records, and decodes the records of a slice.
 //!
-//! A thread of its own reads the inputs one after the other ([`Blocks`]), so that reading overlaps with the work. It detects
-//! the format of an input ([`Format`]), finds where records end, and hands a block over when it is full or when nothing more
-//! is waiting: that is why a live pipe is answered at once. The threads that decode split the records of a part of a block
-//! into fields ([`RecordSplitter`]).
+//! A separate thread reads the inputs one after the other ([`Blocks`]), so reading overlaps with processing. It detects
+//! the format of an input ([`Format`]), finds the ends of records, and emits a block when the buffer is full or no more
+//! input is available. So records on a live pipe are decided when they arrive. The decoding threads split the records
+//! of a slice into fields ([`RecordSplitter`]).
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | `source` | opening an input; reading from it with or without waiting |
+//! | `source` | opening an input, and reading with or without waiting |
 //! | `decompress` | gzip and zstd |
-//! | `format` | what the first bytes of an input say about it; frames |
+//! | `format` | format detection from the first bytes; frames |
 //! | `reader` | the reader thread |
-//! | `block_reader` | cutting an input into blocks, the same way for all formats |
-//! | `block` | a run of whole records, and the buffer that it is read into |
-//! | `csv` | where rows end, the header, the fields of a row |
-//! | `splitter` | the records of a part of a block, decoded |
+//! | `block_reader` | splitting an input into blocks, in all formats |
+//! | `block` | a block of complete records, and the buffer that is being filled |
+//! | `csv` | row ends, the header row, the fields of a row |
+//! | `splitter` | decoding the records of a slice |
 
 mod block;
 mod block_reader;

@@ -1,4 +1,4 @@
-//! The reader: a thread that turns the inputs, in their order, into one run of blocks.
+//! The reader thread: reads the inputs in order and emits blocks.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,21 +11,21 @@ use crate::system::panic_point;
 /// The default of `--max-record-bytes`.
 pub const DEFAULT_MAX_RECORD_BYTES: u32 = 1 << 20;
 
-/// How the inputs are read.
+/// The settings of the reader.
 #[derive(Debug, Clone, Copy)]
 pub struct ReaderSettings {
     /// The size of a block, in bytes. A longer record makes its block longer.
     pub block_bytes: usize,
-    /// The smallest part of a block that is worth a thread of its own, in bytes.
+    /// The minimum size of a slice, in bytes.
     pub slice_bytes: usize,
-    /// The longest record that is accepted, in bytes. A longer one is handed over in pieces.
+    /// The maximum record length, in bytes. A longer record is emitted in pieces.
     pub max_record_bytes: usize,
-    /// Whether a damaged input leaves the others to be read. Otherwise it ends the reading.
+    /// Whether to read the next input after a damaged one. Otherwise damage ends the reading.
     pub continues_after_damage: bool,
 }
 
 impl Default for ReaderSettings {
-    /// Blocks of a size that stays in the caches while they are in flight, and the limits of the command line.
+    /// Blocks that fit into the caches while they are processed, and the default limits of the command line.
     fn default() -> Self {
         Self {
             block_bytes: 1 << 20,
@@ -36,10 +36,11 @@ impl Default for ReaderSettings {
     }
 }
 
-/// How many blocks may wait between the reader and the engine.
+/// The maximum number of blocks that wait between the reader and the engine.
 const QUEUED_BLOCKS: usize = 2;
 
-/// The blocks of all inputs, in input order. After an error no more blocks come, or no more of that input.
+/// The blocks of all inputs, in input order. After an error no more blocks of that input follow, and no other blocks
+/// unless the settings say to continue.
 #[derive(Debug)]
 pub struct Blocks {
     filled: Receiver<Result<Block, InputError>>,
@@ -51,8 +52,8 @@ pub struct Blocks {
 impl Blocks {
     /// Starts to read `inputs`.
     ///
-    /// The thread ends when everything was read or when the `Blocks` are dropped. It may then be waiting for a live pipe,
-    /// so dropping does not wait for it.
+    /// The thread ends at the end of the inputs or when the `Blocks` are dropped. Dropping does not wait for the
+    /// thread, which may be blocked on a live pipe.
     ///
     /// # Errors
     /// When the system cannot start a thread.
@@ -66,7 +67,7 @@ impl Blocks {
         Ok(Self { filled, empty, reader: Some(reader), longest_buffer })
     }
 
-    /// The next block, if one is ready. `None` says nothing about the end of the inputs.
+    /// The next block if one is ready. `None` does not mean the end of the inputs.
     pub fn try_next(&mut self) -> Option<Result<Block, InputError>> {
         self.filled.try_recv().ok()
     }
@@ -75,7 +76,7 @@ impl Blocks {
     pub fn recycle(&self, block: Block) {
         let buffer = block.into_buffer();
         if buffer.len() > self.longest_buffer {
-            // It grew for one long record. Recycled, it would make every block as long.
+            // The buffer grew for one long record. If it were recycled, every block would be as long.
             return;
         }
         match self.empty.try_send(buffer) {
@@ -92,7 +93,7 @@ impl Iterator for Blocks {
         if let Ok(next) = self.filled.recv() {
             return Some(next);
         }
-        // The reader has ended. If it panicked, that must not look like the end of the inputs.
+        // The reader has ended. A panic must not look like the end of the inputs.
         if let Some(Err(panic)) = self.reader.take().map(thread::JoinHandle::join) {
             panic::resume_unwind(panic);
         }

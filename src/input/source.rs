@@ -1,4 +1,4 @@
-//! One input: what the user named, how it is opened, and how bytes are read from it with or without waiting for them.
+//! One input: opening it, and reading from it with or without waiting.
 
 use std::fmt;
 use std::fs::File;
@@ -17,28 +17,28 @@ use crate::record::SourceKind;
 use crate::system::os_error;
 use crate::system::stdin_file;
 
-/// An input that has not been opened yet. Inputs are opened one at a time, each after the one before it was read.
+/// An input that is not open yet. Each input is opened after the one before it was read.
 #[derive(Debug)]
 pub struct Input {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: Arc<str>,
-    /// What its records are.
+    /// The kind of its source.
     pub source: SourceKind,
-    /// Its format, as far as the user says.
+    /// Its format, or automatic detection.
     pub format: InputFormat,
-    /// Where its bytes come from.
+    /// The origin of its bytes.
     pub origin: Origin,
-    /// Counts the bytes read from a file, before decompression, for whoever shows progress.
+    /// Counts the bytes read from a file, before decompression. It is used to show progress.
     pub bytes_read: Arc<AtomicU64>,
 }
 
-/// Where the bytes of an input come from.
+/// The origin of the bytes of an input.
 pub enum Origin {
     /// A file, a FIFO or a device.
     Path(PathBuf),
     /// Standard input.
     Stdin,
-    /// Anything else that bytes can be read from.
+    /// Any other source.
     Source(Box<dyn ByteSource>),
 }
 
@@ -69,31 +69,31 @@ impl Input {
     }
 }
 
-/// What went wrong with an input itself. Nothing after it in that input is read.
+/// An error of an input itself. The rest of that input is not read.
 #[derive(Debug, Error)]
 pub enum InputError {
     /// The input could not be opened.
     #[error("{input}: cannot open: {}", os_error(cause))]
     Open {
-        /// The input, as messages call it.
+        /// The name of the input in messages.
         input: Arc<str>,
-        /// What the system says.
+        /// The error of the system.
         cause: io::Error,
     },
     /// A read failed.
     #[error("{input}: cannot read at byte {byte}: {}", os_error(cause))]
     Read {
-        /// The input, as messages call it.
+        /// The name of the input in messages.
         input: Arc<str>,
-        /// How many bytes were read before.
+        /// The number of bytes that were read before.
         byte: u64,
-        /// What the system says.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// The header row of a table is invalid.
+    /// The header row of CSV is invalid.
     #[error("{at}: invalid header row: {reason}")]
     Header {
-        /// Where the header row is.
+        /// The location of the header row.
         at: Location,
         /// What is wrong with it.
         reason: String,
@@ -101,11 +101,11 @@ pub enum InputError {
     /// The input ends inside a frame.
     #[error("{at}: the input ends inside this frame, after {present} of its {size} bytes (is the input truncated?)")]
     TruncatedFrame {
-        /// Where the frame begins.
+        /// The location of the frame.
         at: Location,
-        /// How many bytes of the frame are there, header included.
+        /// The number of bytes present, including the frame header.
         present: u64,
-        /// How many bytes the frame should have, header included.
+        /// The expected number of bytes, including the frame header.
         size: u64,
     },
 }
@@ -113,38 +113,37 @@ pub enum InputError {
 /// Whether a read may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadMode {
-    /// Wait until there is something to read.
+    /// Wait until bytes are available.
     Wait,
-    /// Read only what is available; otherwise fail with [`io::ErrorKind::WouldBlock`].
+    /// Read only available bytes; if there are none, fail with [`io::ErrorKind::WouldBlock`].
     NoWait,
 }
 
-/// A reader that can be asked not to wait.
-///
-/// A live pipe has nothing to read between two events; what was read before is then handed over.
+/// A reader with a mode that does not wait. A live pipe has no bytes available between two events. The events that were
+/// read before are then processed.
 pub trait ByteSource: Send {
-    /// Reads into `buffer`. As with [`Read::read`], 0 bytes are the end.
+    /// Reads into `buffer`. As with [`Read::read`], 0 means the end.
     ///
     /// # Errors
-    /// When the read fails, or would have to wait and must not.
+    /// When the read fails, or would have to wait in [`ReadMode::NoWait`].
     fn read(&mut self, buffer: &mut [u8], mode: ReadMode) -> io::Result<usize>;
 }
 
-/// Memory never has to wait.
+/// A read from memory never waits.
 impl<T: AsRef<[u8]> + Send> ByteSource for io::Cursor<T> {
     fn read(&mut self, buffer: &mut [u8], _mode: ReadMode) -> io::Result<usize> {
         Read::read(self, buffer)
     }
 }
 
-/// A source whose first bytes have been peeked at.
+/// A source whose first bytes have been peeked.
 pub(super) struct PeekedSource {
     head: io::Cursor<Vec<u8>>,
     source: Box<dyn ByteSource>,
 }
 
 impl PeekedSource {
-    /// Reads the first bytes of `source`, as long as they are `too_short` for a decision.
+    /// Reads the first bytes of `source` while they are `too_short` for detection.
     pub(super) fn peek(mut source: Box<dyn ByteSource>, too_short: impl Fn(&[u8]) -> bool) -> io::Result<Self> {
         let mut head = Vec::new();
         while too_short(&head) {
@@ -159,7 +158,7 @@ impl PeekedSource {
         Ok(Self { head: io::Cursor::new(head), source })
     }
 
-    /// The bytes that were peeked at.
+    /// The peeked bytes.
     pub(super) fn head(&self) -> &[u8] {
         self.head.get_ref()
     }
@@ -190,15 +189,15 @@ impl FileSource {
         Ok(Self { file, regular, bytes_read })
     }
 
-    /// Checks that the end of a file is where it should be: a file that is truncated while it is read, as some programs
-    /// rotate logs, must not be mistaken for a shorter one.
+    /// Checks that a file was not truncated while it was read, as some programs do to rotate logs. It must not be
+    /// mistaken for a shorter file.
     fn check_end(&self) -> io::Result<()> {
         let Some(before) = self.regular else { return Ok(()) };
         let now = self.file.metadata()?.len();
         if now >= before {
             return Ok(());
         }
-        Err(io::Error::other(format!("the file had {before} bytes when it was opened and was then cut to {now}")))
+        Err(io::Error::other(format!("the file had {before} bytes when it was opened and was then truncated to {now}")))
     }
 }
 
@@ -224,7 +223,7 @@ fn readable_now(file: &File) -> bool {
     poll(&mut fds, Some(&no_wait)).is_ok_and(|ready| ready > 0)
 }
 
-/// Without a way to ask, every read is handed over on its own: never late, a little slower.
+/// Readiness cannot be tested, so every read ends a block. Decisions are not delayed, but throughput is lower.
 #[cfg(not(unix))]
 fn readable_now(_file: &File) -> bool {
     false

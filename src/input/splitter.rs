@@ -1,7 +1,7 @@
-//! Splits a part of a block into records, their fields, and decodes them: what a thread does with its slice.
+//! Splits a slice into records and fields, and decodes them.
 //!
-//! Fields are found in one pass over the bytes. Only a CSV part that contains a quote or a lone carriage return is split
-//! row by row. A field that must be unescaped goes to the scratch buffer, everything else stays in the block.
+//! Fields are found in one pass over the bytes. Only a CSV slice that contains a quote or a lone carriage return is
+//! split row by row. A field that must be unescaped is copied to the scratch buffer; all others stay in the block.
 
 use std::ops::{ControlFlow, Range};
 
@@ -14,20 +14,20 @@ use super::format::{Format, frame_at};
 use crate::record::field::TextFields;
 use crate::record::{Bytes, DecodedRecord, Decoder, RecordError, Span};
 
-/// Where a record is in its block.
+/// The position of a record in its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRecord {
-    /// Where the record begins, without a frame's header.
+    /// The start of the record, without a frame header.
     pub start: usize,
-    /// Where it ends, without line feed.
+    /// The end of the record, without a line feed.
     pub end: usize,
-    /// The record verbatim, with line feed or header.
+    /// The record verbatim, with its line feed or frame header.
     pub raw: Range<usize>,
-    /// How many lines of the input it has; a frame counts as one.
+    /// The number of lines of the record; a frame counts as one.
     pub lines: u32,
 }
 
-/// Splits parts of blocks. Its buffers are recycled from part to part.
+/// Splits slices. Its buffers are reused for every slice.
 #[derive(Debug, Default)]
 pub struct RecordSplitter {
     separators: Vec<u32>,
@@ -36,17 +36,17 @@ pub struct RecordSplitter {
     scratch: Vec<u8>,
 }
 
-/// What a record was decoded to.
+/// A decoded record, or the reason why it is bad.
 pub type Decoded<'a> = Result<DecodedRecord, RecordError<'a>>;
 
-/// Receives the records of a part, in order.
+/// Receives the records of a slice, in order.
 pub trait RecordVisitor {
-    /// Receives a record, the bytes that its spans point into, and what it was decoded to. Breaks to end the visit.
+    /// Receives a record, the bytes that its spans refer to, and the result of decoding it. A break ends the visit.
     fn visit(&mut self, record: RawRecord, bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()>;
 }
 
 impl RecordSplitter {
-    /// The unescaped fields of the part that was split last.
+    /// The unescaped fields of the last slice.
     pub fn scratch(&self) -> &[u8] {
         &self.scratch
     }
@@ -115,7 +115,7 @@ impl RecordSplitter {
         let mut next = 0;
         while start < bytes.len() {
             let frame = frame_at(bytes, start);
-            // What looks like a comma in the header is part of the length.
+            // A comma byte in the frame header is part of the length.
             while separators.get(next).is_some_and(|&at| (at as usize) < frame.payload) {
                 next += 1;
             }
@@ -164,11 +164,11 @@ fn is_unquoted(bytes: &[u8]) -> bool {
     memchr(b'"', bytes).is_none() && memchr_iter(b'\r', bytes).all(|at| bytes.get(at + 1) == Some(&b'\n'))
 }
 
-/// Bytes that are tested together: the bits of a mask.
+/// The number of bytes that are tested together: one bit of a mask each.
 const CHUNK: usize = 64;
 const LANES: usize = 16;
 
-/// The positions in `bytes` of the commas and of every byte `second` in `range`, ascending. `buffer` is recycled.
+/// The positions of commas and of the byte `second` in `range` of `bytes`, ascending. `buffer` is reused.
 pub(super) fn find_separators<'a>(
     bytes: &[u8],
     range: Range<usize>,
@@ -190,7 +190,7 @@ pub(super) fn find_separators<'a>(
     &buffer[..count]
 }
 
-/// Writes the positions of the bits of `mask`, which begins at `at`, after the first `count` of `buffer`.
+/// Writes the positions of the bits of `mask`, which begins at `at`, to `buffer` after the first `count`.
 #[inline(always)]
 fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut usize) {
     if buffer.len() < *count + CHUNK {
@@ -205,7 +205,7 @@ fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut u
     *count += bits;
 }
 
-/// A bit for every byte of the chunk: whether it is a separator.
+/// A mask with a bit for every byte of the chunk that is a separator.
 #[inline(always)]
 fn mask_of(chunk: &[u8; CHUNK], second: u8x16) -> u64 {
     let comma = u8x16::splat(b',');
@@ -225,7 +225,7 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    /// The length and the lines of each record, and the row.
+    /// The length and the number of lines of each record, and the loyalty row.
     struct LoyaltyRows(Vec<(usize, u32, Result<String, String>)>);
 
     impl RecordVisitor for LoyaltyRows {

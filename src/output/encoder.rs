@@ -152,8 +152,8 @@ fn push_items(items: Items<'_>, list: &mut Vec<u8>) {
     list.push(b']');
 }
 
-/// A JSON line. All have the same keys; what a type of conversion does not have is `null`. The total cost is a string, so that
-/// no reader rounds it to a binary float. JSON is UTF-8: other bytes become U+FFFD, the replacement character.
+/// A JSON line. All have the same keys; what a type of conversion does not have is `null`. The total cost is a string,
+/// so that no reader rounds it to a binary float. JSON is UTF-8: other bytes become U+FFFD, the replacement character.
 #[derive(Serialize)]
 struct DecisionLine<'a> {
     promo: Cow<'a, str>,

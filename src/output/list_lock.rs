@@ -1,9 +1,9 @@
 //! Locks: one run at a time may replace a list, or write to a folder of rejects.
 //!
 //! A run reads a list and replaces it much later. Two such runs side by side would each undo the other's work, so a run
-//! locks the list before it reads anything. The lock is on the file itself and ends with the process. Before the list is
-//! replaced, its stamp shows whether a program that takes no lock, such as an editor, has changed it. On a file system
-//! without locks, only this check remains.
+//! locks the list before it reads anything. The lock is on the file itself and ends with the process. Before the list
+//! is replaced, its stamp shows whether a program that takes no lock, such as an editor, has changed it. On a file
+//! system without locks, only this check remains.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;

@@ -1,7 +1,8 @@
 //! What a run writes, and how it gets to its place.
 //!
 //! [`DecisionEncoder`] renders decisions, [`Writer`] writes them on a thread of its own in input order, [`Staging`]
-//! replaces files whole or not at all and lets one run at a time save to a list, [`Rejects`] keeps the rejected records.
+//! replaces files whole or not at all and lets one run at a time save to a list, [`Rejects`] keeps the rejected
+//! records.
 
 mod encoder;
 mod list_lock;

@@ -1,12 +1,12 @@
 //! Rejected records, kept byte for byte in a folder so that they can be fixed and read again.
 //!
 //! There is one file for each source and format that had a rejected record, in input order, and `errors.jsonl`, which
-//! says where each was and what is wrong with it. Rows of CSV follow their header row; a source with several header rows
-//! gets a file for each.
+//! says where each was and what is wrong with it. Rows of CSV follow their header row; a source with several header
+//! rows gets a file for each.
 //!
 //! A run replaces the rejects of an earlier run and nothing else: each file in the folder must be listed in
-//! `errors.jsonl`. So that this holds even when a run is killed, `errors.jsonl` is staged before the files that it lists,
-//! and files that it does not list are removed first.
+//! `errors.jsonl`. So that this holds even when a run is killed, `errors.jsonl` is staged before the files that it
+//! lists, and files that it does not list are removed first.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -262,7 +262,8 @@ pub fn earlier_rejects(folder: &Path) -> Vec<PathBuf> {
     rejects.map(|entry| entry.path()).collect()
 }
 
-/// Whether rejects may be written to `folder`: it does not exist, is empty, or holds only the rejects of an earlier run.
+/// Whether rejects may be written to `folder`: it does not exist, is empty, or holds only the rejects of an earlier
+/// run.
 ///
 /// # Errors
 /// When the folder or its `errors.jsonl` cannot be read.

@@ -1,4 +1,5 @@
-//! Writes the loyalty list at the end of a run, in the text format in which lists are read: tonight's list is tomorrow's.
+//! Writes the loyalty list at the end of a run, in the text format in which lists are read: tonight's list is
+//! tomorrow's.
 
 use std::io::{self, Write};
 
@@ -7,8 +8,8 @@ use crate::record::field::trim;
 
 /// Writes `members`, each the email and the other fields of the row with a comma before each.
 ///
-/// A row that would be longer than `max_record_bytes` is written without the spaces after its commas: then it is no longer
-/// than the record it came from, and can be read with the same limit.
+/// A row that would be longer than `max_record_bytes` is written without the spaces after its commas: then it is no
+/// longer than the record it came from, and can be read with the same limit.
 ///
 /// # Errors
 /// When `out` cannot be written.

@@ -1,5 +1,5 @@
-//! Checks one record and finds its fields: of text, where fields are known by their position, and of tables, where they are
-//! known by the name of their column. Both need the same fields and check them in the same way.
+//! Checks one record and finds its fields: of text, where fields are known by their position, and of tables, where they
+//! are known by the name of their column. Both need the same fields and check them in the same way.
 
 use super::field::{Bytes, Span, TextFields, first_control, trim};
 use super::{ConversionKind, DecodedRecord, FieldSpans, Items, RecordError, RecordKind, TotalCost};
@@ -11,8 +11,8 @@ pub enum SourceKind {
     Loyalty,
     /// Conversions.
     Conversions,
-    /// Both, in arrival order. A record whose second field is a conversion type is a conversion, every other record is a
-    /// loyalty row.
+    /// Both, in arrival order. A record whose second field is a conversion type is a conversion, every other record is
+    /// a loyalty row.
     Interleaved,
 }
 
@@ -25,8 +25,8 @@ pub const CONVERSION_COLUMNS: [&str; 6] = ["promo", "conversion", "email", "wher
 /// The most columns that a record needs.
 pub const MAX_COLUMNS_NEEDED: usize = CONVERSION_COLUMNS.len();
 
-/// Where the columns of a row are, stripped, in the order of [`LOYALTY_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for a
-/// column that the header does not have.
+/// Where the columns of a row are, stripped, in the order of [`LOYALTY_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for
+/// a column that the header does not have.
 pub type Columns = [Option<Span>; MAX_COLUMNS_NEEDED];
 
 const LOYALTY_ROW: &str = "a loyalty row";

@@ -1,7 +1,7 @@
 //! The charts of the page, as inline SVG.
 //!
-//! They are as wide as a phone, so that their text is never scaled down. The page sets the colour of the text; the other
-//! colours work on light and dark pages. Exact numbers are in the table beside a chart.
+//! They are as wide as a phone, so that their text is never scaled down. The page sets the colour of the text; the
+//! other colours work on light and dark pages. Exact numbers are in the table beside a chart.
 
 use console::truncate_str;
 use plotters::coord::Shift;

@@ -1,7 +1,7 @@
 //! Counts the events of a campaign, in each partition and in total.
 //!
-//! It takes one pass and bounded memory: some 40 bytes per customer, and one entry for each of a limited number of names.
-//! Totals must not depend on the number of partitions or on their order.
+//! It takes one pass and bounded memory: some 40 bytes per customer, and one entry for each of a limited number of
+//! names. Totals must not depend on the number of partitions or on their order.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -77,7 +77,8 @@ impl CampaignCounts {
         black_box(customers.fold(0, |touched, customer| touched ^ touch(customer)));
     }
 
-    /// Counts an event of the customer with this number, given what the campaign made of it. Events of a partition must come in input order.
+    /// Counts an event of the customer with this number, given what the campaign made of it. Events of a partition must
+    /// come in input order.
     pub fn count(&mut self, event: &Event<'_>, customer: CustomerNumber, step: Step) {
         let index = customer as usize;
         if index >= self.customers.len() {

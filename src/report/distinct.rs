@@ -1,7 +1,7 @@
 //! Counts each customer once for a promo, a channel, and a pair of the two.
 //!
-//! Most campaigns have few promos and channels, so the first 128 keys have a bit each in 16 bytes per customer. Pairs of
-//! a customer and a later key are in a set, at some forty bytes each.
+//! Most campaigns have few promos and channels, so the first 128 keys have a bit each in 16 bytes per customer. Pairs
+//! of a customer and a later key are in a set, at some forty bytes each.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,5 @@
-//! The tables of a report, and the definition of each figure. docs/report.md has the same definitions, which a test compares.
+//! The tables of a report, and the definition of each figure. docs/report.md has the same definitions, which a test
+//! compares.
 
 use std::cmp::Reverse;
 

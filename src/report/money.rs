@@ -1,7 +1,8 @@
 //! Exact sums of total costs: decimal numbers as integers, never a binary float.
 //!
-//! The digits before and after the point are summed separately, each in 128 bits. A cost has at most 18 digits on either
-//! side, so 2^64 purchases cannot overflow a sum. A cost with more digits is not an [`Amount`] and is counted separately.
+//! The digits before and after the point are summed separately, each in 128 bits. A cost has at most 18 digits on
+//! either side, so 2^64 purchases cannot overflow a sum. A cost with more digits is not an [`Amount`] and is counted
+//! separately.
 
 use std::ops::AddAssign;
 
@@ -102,8 +103,8 @@ impl Sum {
         magnitude.decimal(negative, decimals)
     }
 
-    /// The mean of `count` amounts, rounded half away from zero to this many digits after the point. `None` when `count`
-    /// is 0.
+    /// The mean of `count` amounts, rounded half away from zero to this many digits after the point. `None` when
+    /// `count` is 0.
     pub fn mean(self, count: u64, decimals: u8) -> Option<String> {
         let count = u128::from(count);
         let (negative, Magnitude { whole, fraction }) = self.magnitude();

@@ -1,7 +1,7 @@
 //! Conversions and new members from the start of a log to its end.
 //!
-//! Conversions have no time, so the timeline is by record number, in at most 100 buckets of equal size: a power of two of
-//! records. When there are too many buckets, pairs of them are merged. A bucket starts at a multiple of its size, so
+//! Conversions have no time, so the timeline is by record number, in at most 100 buckets of equal size: a power of two
+//! of records. When there are too many buckets, pairs of them are merged. A bucket starts at a multiple of its size, so
 //! buckets of all partitions align, and the final size depends only on the first and the last conversion.
 
 /// How many buckets a timeline has at most. A long one has at least half as many.

@@ -10,21 +10,21 @@ use crate::escape::{Escaped, json_line, shorten};
 use crate::location::{LineIndex, Location};
 use crate::record::ConversionKind;
 
-/// How many near matches the text report lists.
+/// The maximum number of near matches in the text report.
 const LISTED_NEAR_MATCHES: usize = 10;
 
-/// How many characters of a promo, or of channel, items and total cost, the text report shows.
+/// The maximum width of a promo, and of channel, items and total cost, in characters.
 const SHOWN_CHARS: usize = 24;
 
 /// Prints histories.
 pub(super) struct Printer<'a> {
     pub histories: &'a Histories,
     pub line_index: &'a LineIndex,
-    /// How many bad records were skipped. Whose they are is not known.
+    /// The number of bad records that were skipped. Their emails are not known.
     pub skipped: u64,
 }
 
-/// Why a record led to what it led to. The decision is the campaign's; here it is put into words.
+/// The reason for a decision, in words. The decision itself comes from the campaign.
 fn reason(entry: &Entry, history: &History) -> &'static str {
     let was_member = entry.was_member;
     let EntryKind::Conversion(conversion) = &entry.kind else {
@@ -45,7 +45,7 @@ fn reason(entry: &Entry, history: &History) -> &'static str {
     }
 }
 
-/// How often a customer did what.
+/// The numbers of a customer's records and codes.
 #[derive(Debug, Default, Serialize)]
 struct Totals {
     loyalty_rows: u64,
@@ -191,12 +191,12 @@ fn detail(conversion: &ConversionEntry) -> String {
     [channel, items, total_cost].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Bytes in JSON, which is UTF-8: others become U+FFFD.
+/// Bytes as text for JSON. Bytes that are not UTF-8 become U+FFFD.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// A line for programs.
+/// A line of the JSONL report.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Line<'a> {
@@ -204,7 +204,7 @@ enum Line<'a> {
     Customer(Customer<'a>),
 }
 
-/// One record of a customer. A loyalty row is no conversion and decides nothing.
+/// One record of a customer. The fields of a conversion are `None` for a loyalty row.
 #[derive(Serialize)]
 struct Record<'a> {
     email: Cow<'a, str>,
@@ -223,11 +223,11 @@ struct Record<'a> {
     why: &'static str,
 }
 
-/// A customer's totals.
+/// A customer's totals and near matches.
 #[derive(Serialize)]
 struct Customer<'a> {
     email: Cow<'a, str>,
-    /// Whether any record has this email.
+    /// Whether a record has this email.
     found: bool,
     member_since: Option<Location>,
     #[serde(flatten)]

@@ -1,11 +1,11 @@
-//! What the block reader hands over, and how it ends.
+//! Tests of the block reader.
 
 use std::io::{Cursor, Read};
 
 use super::*;
 use crate::record::SourceKind;
 
-/// Everything that comes out of `bytes`: the blocks, and how it ended.
+/// All blocks of `bytes`, and the error if there is one.
 fn read(bytes: &[u8], block_bytes: usize, max_record_bytes: usize) -> (Vec<Block>, Option<String>) {
     read_source(&mut Cursor::new(bytes.to_vec()), block_bytes, max_record_bytes)
 }
@@ -23,7 +23,7 @@ fn read_source(
         match next {
             Ok(block) => blocks.push(block),
             Err(error) => {
-                assert!(reader.next_block(Vec::new()).is_none(), "nothing comes after an error");
+                assert!(reader.next_block(Vec::new()).is_none(), "no block follows an error");
                 return (blocks, Some(error.to_string()));
             }
         }
@@ -36,7 +36,7 @@ fn texts(blocks: &[Block]) -> Vec<&[u8]> {
 }
 
 #[test]
-fn a_block_ends_at_the_last_line_feed_it_holds() {
+fn a_block_ends_at_its_last_line_feed() {
     let (blocks, end) = read(b"a\nbb\nccc\ndd", 6, 100);
     assert_eq!(texts(&blocks), [&b"a\nbb\n"[..], b"ccc\n", b"dd"]);
     assert_eq!(blocks.iter().map(|block| block.offset).collect::<Vec<_>>(), [0, 5, 9]);
@@ -51,7 +51,7 @@ fn a_buffer_grows_for_a_longer_record_up_to_the_limit() {
 }
 
 #[test]
-fn a_line_beyond_the_limit_comes_in_pieces_and_the_next_line_whole() {
+fn a_line_beyond_the_limit_is_emitted_in_pieces() {
     let (blocks, end) = read(b"0123456789\nx\n", 4, 4);
     let contents: Vec<_> = blocks.iter().map(|block| block.content).collect();
     assert_eq!(texts(&blocks), [&b"01234"[..], b"5678", b"9\n", b"x\n"]);
@@ -62,7 +62,7 @@ fn a_line_beyond_the_limit_comes_in_pieces_and_the_next_line_whole() {
 }
 
 #[test]
-fn a_frame_beyond_the_limit_comes_in_pieces_and_the_next_frame_whole() {
+fn a_frame_beyond_the_limit_is_emitted_in_pieces() {
     let (blocks, end) = read(b"\0\0\0\x01a\0\0\0\x09123456789\0\0\0\x01b", 8, 4);
     let joined: Vec<u8> = texts(&blocks).concat();
     assert_eq!(joined, b"\0\0\0\x01a\0\0\0\x09123456789\0\0\0\x01b");
@@ -73,18 +73,18 @@ fn a_frame_beyond_the_limit_comes_in_pieces_and_the_next_frame_whole() {
 }
 
 #[test]
-fn a_header_that_announces_gigabytes_costs_a_buffer() {
+fn an_announced_length_of_gigabytes_is_not_allocated() {
     let (blocks, end) = read(b"\0\0\0\x01a\xff\xff\xff\xffxyz", 64, 1 << 20);
     assert_eq!(texts(&blocks), [&b"\0\0\0\x01a"[..], b"\xff\xff\xff\xffxyz"]);
     assert!(blocks.iter().all(|block| block.bytes().len() <= 64));
     assert_eq!(
         end.unwrap(),
-        "in: record 2 at byte 5: the input ends inside this frame, after 7 of its 4294967299 bytes (was it cut short?)"
+        "in: record 2 at byte 5: the input ends inside this frame, after 7 of its 4294967299 bytes (is the input truncated?)"
     );
 }
 
 #[test]
-fn a_frame_cut_at_any_byte_is_told_with_its_place() {
+fn a_frame_truncated_at_any_byte_is_reported_with_its_location() {
     let whole = b"\0\0\0\x01a\0\0\0\x03bcd";
     for len in 1..whole.len() {
         let (blocks, end) = read(&whole[..len], 64, 100);
@@ -100,7 +100,7 @@ fn a_frame_cut_at_any_byte_is_told_with_its_place() {
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over_once_and_only_at_the_beginning_of_text() {
+fn only_one_byte_order_mark_at_the_start_of_text_is_skipped() {
     let mark = "\u{feff}";
     let (blocks, _) = read(format!("{mark}{mark}a\n{mark}b").as_bytes(), 64, 100);
     assert_eq!(texts(&blocks), [format!("{mark}a\n{mark}b").as_bytes()]);
@@ -114,7 +114,7 @@ fn an_empty_input_has_no_blocks() {
     assert_eq!(texts(&read(b"", 64, 100).0), [] as [&[u8]; 0]);
 }
 
-/// Gives `pieces`, each only to somebody who waits, then fails.
+/// Returns each of `pieces` only to a read that waits, then fails.
 struct Broken<'a>(std::slice::Iter<'a, &'static [u8]>);
 
 impl ByteSource for Broken<'_> {
@@ -128,7 +128,7 @@ impl ByteSource for Broken<'_> {
 }
 
 #[test]
-fn whole_records_are_handed_over_as_soon_as_nothing_more_is_waiting() {
+fn complete_records_are_emitted_when_no_more_input_is_available() {
     let pieces: [&[u8]; 4] = [b"a\n", b"b", b"\nc", b"d\n"];
     let (blocks, end) = read_source(&mut Broken(pieces.iter()), 64, 100);
     assert_eq!(texts(&blocks), [&b"a\n"[..], b"b\n", b"cd\n"]);
@@ -136,7 +136,7 @@ fn whole_records_are_handed_over_as_soon_as_nothing_more_is_waiting() {
 }
 
 #[test]
-fn what_came_before_a_failed_read_is_handed_over_but_no_half_record() {
+fn only_complete_records_before_a_failed_read_are_emitted() {
     let pieces: [&[u8]; 1] = [b"a\nhalf"];
     let (blocks, end) = read_source(&mut Broken(pieces.iter()), 64, 100);
     assert_eq!(texts(&blocks), [b"a\n"]);
