@@ -77,7 +77,7 @@ class Comparison:
         self.tables, self.targets, self.made = [], [], []
         self.adseg = args.adseg.resolve() if args.adseg else self.build()
         self.loyalty, self.conversions = self.path("loyalty.txt"), self.path("conversions.txt")
-        self.scratch = self.path("answers.txt")
+        self.scratch = self.path("decisions.txt")
         wanted = {"polars", "duckdb"} - set(args.without) and self.wants("yardsticks")
         self.data_frames = self.install() if wanted else None
 
@@ -102,7 +102,7 @@ class Comparison:
     def run(self):
         size = [self.args.events, self.args.members, self.args.customers]
         self.generate(self.loyalty, self.conversions, *size)
-        log("expected answers, by plain Python")
+        log("expected decisions, by plain Python")
         self.expected = self.plain_python(self.conversions)
         for part in filter(self.wants, PARTS):
             getattr(self, part)()
@@ -129,21 +129,21 @@ class Comparison:
         return words.replace(str(self.folder), "$D").replace(f"{PROJECT}/", "").replace(sys.executable, "python3")
 
     def plain_python(self, conversions, loyalty=None):
-        """The SHA-256 of the answers of plain Python."""
-        with open(self.scratch, "wb") as answers:
-            call(sys.executable, YARDSTICKS / "campaign.py", loyalty or self.loyalty, conversions, stdout=answers)
+        """The SHA-256 of the decisions of plain Python."""
+        with open(self.scratch, "wb") as decisions:
+            call(sys.executable, YARDSTICKS / "campaign.py", loyalty or self.loyalty, conversions, stdout=decisions)
         digest = sha256(self.scratch)
         self.scratch.unlink()
         return digest
 
     # Rows.
 
-    def row(self, name, argv, runs=None, stdin=None, stdout=None, writes=None, answers=True):
+    def row(self, name, argv, runs=None, stdin=None, stdout=None, writes=None, decisions=True):
         """A row that writes to /dev/null by default."""
         shown = self.typed(argv) + (f" < {self.typed([stdin])}" if stdin else "")
         if not writes:
             shown += f" > {self.typed([stdout or os.devnull])}"
-        return Row(name, shown, argv, stdin, stdout, writes, runs or self.args.runs, answers)
+        return Row(name, shown, argv, stdin, stdout, writes, runs or self.args.runs, decisions)
 
     def adseg_row(self, name, *more, loyalty=None, conversions=None, stdin=None, to_file=False, **options):
         """A run of adseg that writes to /dev/null by default."""
@@ -153,7 +153,7 @@ class Comparison:
 
     def table(self, title, rows, expected=None, against=None):
         """Checks and measures rows, and adds a table that compares each with the row `against`."""
-        log(f"{title}: answers")
+        log(f"{title}: decisions")
         check(rows, expected or self.expected, self.scratch)
         log(f"{title}: time and memory")
         measure(rows)
@@ -169,7 +169,7 @@ class Comparison:
         to_file = self.adseg_row("adseg", to_file=True)
         to_null = self.adseg_row("adseg, to /dev/null")
         one, two = [self.adseg_row(f"adseg, {n} thread{'s'[n < 2:]}, to /dev/null", "--threads", n) for n in (1, 2)]
-        cat = self.row("cat", ["cat", self.conversions], stdout=self.scratch, answers=False)
+        cat = self.row("cat", ["cat", self.conversions], stdout=self.scratch, decisions=False)
         others = self.others()
         rows = [to_file, to_null, two, one, cat, *others.values()]
         self.table("The same job, the same bytes", rows)
@@ -184,16 +184,16 @@ class Comparison:
 
     def others(self):
         """The other programs that do the job, if they are installed and wanted."""
-        answers, files, slow = self.scratch, [self.loyalty, self.conversions], self.args.slow_runs
-        frames = [self.data_frames, YARDSTICKS / "campaign_polars.py", *files, answers]
-        duck = [self.data_frames, YARDSTICKS / "campaign_duckdb.py", *files, answers]
+        decisions, files, slow = self.scratch, [self.loyalty, self.conversions], self.args.slow_runs
+        frames = [self.data_frames, YARDSTICKS / "campaign_polars.py", *files, decisions]
+        duck = [self.data_frames, YARDSTICKS / "campaign_duckdb.py", *files, decisions]
         plain = [sys.executable, YARDSTICKS / "campaign.py", *files]
         mawk = ["mawk", "-f", YARDSTICKS / "campaign.awk", *files]
         rows = {
-            "polars": self.row("Polars, streaming engine", frames, writes=answers),
-            "duckdb": self.row("DuckDB", duck, writes=answers),
-            "python": self.row("plain Python", plain, slow, stdout=answers),
-            "mawk": self.row("mawk", mawk, slow, stdout=answers),
+            "polars": self.row("Polars, streaming engine", frames, writes=decisions),
+            "duckdb": self.row("DuckDB", duck, writes=decisions),
+            "python": self.row("plain Python", plain, slow, stdout=decisions),
+            "mawk": self.row("mawk", mawk, slow, stdout=decisions),
         }
         if not shutil.which("mawk"):
             log("mawk is not installed; left out")
@@ -234,16 +234,16 @@ class Comparison:
     def interleaved(self):
         stream = self.path("stream.txt")
         self.generate("-", "-", self.args.events, self.args.members, self.args.customers, into=stream)
-        text = self.adseg_row("two files", answers=False)
+        text = self.adseg_row("two files", decisions=False)
         twin = self.adseg_row("the same records in one stream", loyalty="-", conversions=["-"], stdin=stream)
-        self.table("Interleaved", [text, twin], expected=interleaved_answers(stream))
+        self.table("Interleaved", [text, twin], expected=interleaved_decisions(stream))
         self.target("interleaved, times as long as two files", twin.median / text.median, "×", 1.3)
         stream.unlink()
 
     def compressed(self, tool, ending):
         compressed = self.path(f"conversions.txt.{ending}")
         self.make(tool, "-c", self.conversions, into=compressed)
-        decompress = self.row(f"{tool} -dc", [tool, "-dc", compressed], answers=False)
+        decompress = self.row(f"{tool} -dc", [tool, "-dc", compressed], decisions=False)
         text, twin = self.adseg_row("text"), self.adseg_row(f"compressed with {tool}", conversions=[compressed])
         self.table(f"Compressed with {tool}", [text, twin, decompress])
         by_text, by_tool = twin.median / text.median, twin.median / decompress.median
@@ -255,7 +255,7 @@ class Comparison:
         skewed = self.path("skewed.txt")
         give_half_to_one(self.conversions, skewed)
         self.made.append("# $D/skewed.txt: $D/conversions.txt, every second record with the first one's email")
-        even, twin = self.adseg_row("even", answers=False), self.adseg_row("skewed", conversions=[skewed])
+        even, twin = self.adseg_row("even", decisions=False), self.adseg_row("skewed", conversions=[skewed])
         self.table("One customer owns half of all events", [even, twin], expected=self.plain_python(skewed))
         skewed.unlink()
 
@@ -264,12 +264,12 @@ class Comparison:
         tenth = [max(1, count // 10) for count in (self.args.events, self.args.members, self.args.customers)]
         small = [self.path("loyalty-tenth.txt"), self.path("conversions-tenth.txt")]
         self.generate(*small, *tenth)
-        row = self.adseg_row("a tenth of all", loyalty=small[0], conversions=small[1:], answers=False)
+        row = self.adseg_row("a tenth of all", loyalty=small[0], conversions=small[1:], decisions=False)
         check([self.adseg_row("", loyalty=small[0], conversions=small[1:])],
               self.plain_python(small[1], small[0]), self.scratch)  # fmt: skip
         all_of_it = self.adseg_row("all")
-        # The answers to the log ten times over are not checked: plain Python would take too long.
-        over = self.adseg_row("the log ten times over", conversions=[self.conversions] * 10, answers=False,
+        # The decisions to the log ten times over are not checked: plain Python would take too long.
+        over = self.adseg_row("the log ten times over", conversions=[self.conversions] * 10, decisions=False,
                               runs=self.args.slow_runs)  # fmt: skip
         self.table("Ten times as much", [all_of_it, row, over])
         self.target("ten times events, members and customers, times as long", all_of_it.median / row.median, "×", 10.5)
@@ -288,7 +288,7 @@ class Comparison:
             return
         large = [self.path("loyalty-tenfold.txt"), self.path("conversions-tenfold.txt")]
         self.generate(*large, events, self.args.members * 10, self.args.customers * 10)
-        row = self.adseg_row("ten times all", loyalty=large[0], conversions=large[1:], answers=False,
+        row = self.adseg_row("ten times all", loyalty=large[0], conversions=large[1:], decisions=False,
                              runs=self.args.slow_runs)  # fmt: skip
         all_of_it = self.adseg_row("all")
         self.table("Ten times as much again", [all_of_it, row])
@@ -301,14 +301,14 @@ class Comparison:
         runs = 30 * self.args.runs
         sample = [FIXTURE / "loyalty.txt", FIXTURE / "conversions.txt"]
         tiny = self.adseg_row("a few lines", loyalty=sample[0], conversions=sample[1:], runs=runs)
-        usage = self.row("--help", [self.adseg, "--help"], runs, answers=False)
+        usage = self.row("--help", [self.adseg, "--help"], runs, decisions=False)
         self.table("Start to exit", [tiny, usage], expected=self.plain_python(sample[1], sample[0]))
         self.target("a few lines, start to exit", tiny.median * 1000, " ms", 10)
         self.target("--help, start to exit", usage.median * 1000, " ms", 5)
 
 
-def interleaved_answers(stream):
-    """The SHA-256 of the answers to an interleaved stream, computed record by record."""
+def interleaved_decisions(stream):
+    """The SHA-256 of the decisions to an interleaved stream, computed record by record."""
     digest, members = hashlib.sha256(), set()
     with open(stream, "rb") as records:
         for record in records:

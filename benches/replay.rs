@@ -37,7 +37,7 @@ struct Plain {
     /// Whether each conversion gets a code, and whether it enrols its customer.
     decisions: Vec<(bool, bool)>,
     saved_list: String,
-    /// How many clicks, baskets and purchases there are, how many codes are sent, and how many customers are enrolled.
+    /// The numbers of clicks, baskets, purchases, codes and enrolled customers.
     totals: [u64; 5],
 }
 
@@ -140,7 +140,7 @@ fn open(files: &[Arc<[u8]>; 2], format: InputFormat) -> Vec<Input> {
     sources.map(input).collect()
 }
 
-/// Compares what is written with the expected output.
+/// Compares the output with the expected output.
 struct ComparedOutput {
     expected: Arc<[u8]>,
     position: Arc<AtomicUsize>,

@@ -29,8 +29,8 @@ class Row:
     # A file that the command writes itself.
     writes: Path | None = None
     runs: int = 1
-    # Whether it decides the conversions, so that its answers can be checked.
-    answers: bool = True
+    # Whether it decides the conversions, so that its decisions can be checked.
+    decisions: bool = True
     seconds: list = field(default_factory=list)
     peaks: list = field(default_factory=list)
 
@@ -63,14 +63,14 @@ class Row:
         return seconds, usage.ru_maxrss * RSS_UNIT
 
     def digest(self, scratch):
-        """Runs the command once and returns the SHA-256 of its answers, which go to `scratch` instead of /dev/null."""
+        """Runs the command once and returns the SHA-256 of its decisions, which go to `scratch` instead of /dev/null."""
         redirected = self.stdout
         if not (self.stdout or self.writes):
             self.stdout = scratch
         self.run()
-        answers = self.writes or self.stdout
-        digest = sha256(answers)
-        answers.unlink()
+        decisions = self.writes or self.stdout
+        digest = sha256(decisions)
+        decisions.unlink()
         self.stdout = redirected
         return digest
 
@@ -84,12 +84,12 @@ def sha256(path):
 
 
 def check(rows, expected, scratch):
-    """Runs every row once, which is also the warm-up, and exits unless its answers are the expected bytes."""
+    """Runs every row once, which is also the warm-up, and exits unless its decisions are the expected bytes."""
     for row in rows:
-        if not row.answers:
+        if not row.decisions:
             row.run()
         elif row.digest(scratch) != expected:
-            sys.exit(f"compare.py: answers differ from those of plain Python: {row.shown}")
+            sys.exit(f"compare.py: decisions differ from those of plain Python: {row.shown}")
 
 
 def measure(rows):

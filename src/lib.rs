@@ -1,4 +1,4 @@
-//! adseg decides who gets an additional promo code: it replays an ad campaign's conversions against its loyalty list.
+//! adseg decides who gets an additional promo code. It replays an ad campaign's conversions against its loyalty list.
 //!
 //! # The path of a record
 //!
@@ -10,40 +10,40 @@
 //! | step | what happens | where |
 //! |---|---|---|
 //! | source | A thread opens the inputs one after the other, decompresses them and detects their format. | `input/source.rs`, `input/format.rs` |
-//! | blocks | It cuts the bytes into blocks that end where a record ends, the same way for every format. | `input/block_reader.rs` |
-//! | decode | A thread splits a slice of a block into records and their fields, checks them, and notes where each field is. | `input/splitter.rs`, `record/decoder.rs` |
-//! | partition | A hash of the email says which partition the record belongs to. | `engine/slice.rs`, `engine/partition.rs` |
-//! | apply | Each partition applies its events in input order: one pure step from event and membership to decision and membership. | `analysis/decide.rs`, `campaign/customers.rs`, `campaign/rule.rs` |
-//! | encode | A thread renders the decisions of a slice, from the fields that the decoder found. | `output/encoder.rs` |
-//! | write | A thread writes in input order; files are replaced whole or not at all. | `output/writer.rs`, `output/staging.rs` |
+//! | blocks | The same thread splits the bytes into blocks that end at the end of a record. | `input/block_reader.rs` |
+//! | decode | A thread splits a slice of a block into records and fields, checks them, and records the position of each field. | `input/splitter.rs`, `record/decoder.rs` |
+//! | partition | A hash of the email assigns the record to a partition. | `engine/slice.rs`, `engine/partition.rs` |
+//! | apply | Each partition applies its events in input order: a pure function of event and membership returns decision and membership. | `analysis/decide.rs`, `campaign/customers.rs`, `campaign/rule.rs` |
+//! | encode | A thread renders the decisions of a slice from the decoded fields. | `output/encoder.rs` |
+//! | write | A thread writes in input order; files are replaced completely or not at all. | `output/writer.rs`, `output/staging.rs` |
 //!
-//! `engine/pipeline.rs` moves three blocks through these steps at once, each one step behind the next. So the order of
-//! one email's records is kept without a lock and without sorting, and decisions come out in the order of the input.
-//! What must happen in input order on one thread (numbering, counting, rejecting) is in `engine/sequencer.rs`.
+//! `engine/pipeline.rs` moves three blocks through these steps at a time, each one step behind the next. The records of
+//! one email stay in order without a lock, and decisions are written in input order without sorting. Work that must
+//! happen in input order on one thread (numbering, counting, rejecting) is in `engine/sequencer.rs`.
 //!
 //! # The modules
 //!
 //! | module | content |
 //! |---|---|
-//! | [`cli`] | the program: one file a subcommand |
-//! | `input` | from a file or a pipe to blocks, and from a slice to decoded records |
-//! | `record` | what one record means: typed values, and what is wrong with a bad record |
+//! | [`cli`] | the command line: one file for each subcommand |
+//! | `input` | reading files and pipes as blocks, and decoding the records of a slice |
+//! | `record` | decoding one record: typed values, and the errors of bad records |
 //! | `campaign` | the rule, the customers of a partition, the saved list; without I/O and threads |
 //! | `engine` | the pipeline |
-//! | `analysis` | what each command computes over the partitions |
+//! | `analysis` | the computation of each command over the partitions |
 //! | `report` | counting for `adseg report`, and rendering as text, JSON, CSV and HTML |
 //! | `output` | encoders, the writer thread, staged files, the lock on a list, rejects |
 //! | `sample` | the data of `adseg generate` |
-//! | `escape` | the one place that makes untrusted bytes safe to show |
-//! | `location` | where a record is, for messages and reports |
+//! | `escape` | escaping of untrusted bytes for display |
+//! | `location` | the location of a record, for messages and reports |
 //!
 //! # Invariants
 //!
-//! - One email, one partition, for the whole run; nothing a user sees depends on partitions, threads, or how the input
-//!   arrives.
-//! - A record is decoded once. Spans of its fields travel to the partitions and encoders.
-//! - What input or the system can break is a typed error with the remedy in its text. What only a bug can break aborts:
-//!   an index, or `expect` with the reason why it holds. A panic in any thread ends the run, and no file is changed.
+//! - All records of one email are in one partition. Nothing that a user sees depends on partitions, threads, or how the
+//!   input arrives.
+//! - A record is decoded once. Partitions and encoders use the spans of its fields.
+//! - A failure of the input or the system is a typed error, with the remedy in its text. A failed invariant panics: use
+//!   indexing, or `expect` with the reason. A panic in any thread ends the run, and no file is changed.
 
 #![warn(clippy::unwrap_used, clippy::todo, clippy::unimplemented, clippy::print_stdout, clippy::print_stderr)]
 
@@ -60,7 +60,7 @@ mod report;
 mod sample;
 mod system;
 
-// What integration tests and benches use of the library beside the program.
+// For integration tests and benches.
 pub use analysis::{CountCampaign, Decide, EntryKind, Explain, Histories, saved_list};
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay};
 pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReaderSettings};

@@ -111,7 +111,7 @@ fn killed_run_leaves_old_or_new_files_complete() {
         let count = campaign.assert_complete();
         assert!(!status.success() || count == OUTPUTS.len());
         runs_by_new_files[count] += 1;
-        // What is left does not disturb the next run, which gives the same decisions for the same list.
+        // Remaining temporary files do not affect the next run, which makes the same decisions for the same list.
         let list = fs::read(scratch.file("loyalty.txt")).unwrap();
         scratch.adseg(WRITE_ALL).assert().success();
         if Some(&list) == old["loyalty.txt"].as_ref() {
@@ -146,7 +146,7 @@ fn interrupted_run_leaves_complete_files_and_no_temporary_ones() {
     eprintln!("{runs} interrupted runs by exit code and signal: {runs_by_end:?}");
 }
 
-/// A run that waits for its conversions on the standard input, after it has created its temporary files.
+/// A run that waits for its conversions on standard input, after it has created its temporary files.
 struct WaitingRun<'a> {
     scratch: &'a Scratch,
     run: LiveRun,
@@ -163,7 +163,7 @@ impl<'a> WaitingRun<'a> {
         Self { scratch, run }
     }
 
-    /// Sends these conversions and ends the input; returns the exit code and the standard error.
+    /// Sends these conversions and ends the input; returns the exit code and standard error.
     fn finish(mut self, conversions: &str) -> (Option<i32>, String) {
         self.run.send(conversions);
         let end = self.run.finish();
@@ -269,7 +269,7 @@ fn interrupt_with_delay(scratch: &Scratch, delay: &str, is_time: impl Fn() -> bo
     let mut run = Command::new("sh").arg("-c").arg(script).current_dir(scratch.path()).spawn().unwrap();
     let began = Instant::now();
     while !is_time() {
-        assert!(began.elapsed() < Duration::from_secs(60), "the run does not get there");
+        assert!(began.elapsed() < Duration::from_secs(60), "the run does not reach the delayed call");
         thread::sleep(Duration::from_millis(2));
     }
     Command::new("kill").args(["-TERM", scratch.read("pid").trim()]).status().unwrap();

@@ -1,5 +1,5 @@
-//! The parallel engine and the serial model have the same result: the same bytes, rejects, counts and saved list, for
-//! any number of partitions and threads, any sizes of blocks and slices, and any chunks in which the input arrives.
+//! The parallel engine and the serial model have the same output, rejects, counts and saved list, for any number of
+//! partitions and threads, any sizes of blocks and slices, and any chunks in which the input arrives.
 
 mod common;
 

@@ -21,7 +21,7 @@ fn explain_emails(scratch: &Scratch, emails: &[&str]) -> assert_cmd::Command {
 }
 
 const EMAILS: [&str; 8] = ["a@x", "A@x", "a @x", "b@x", "B@X", "c@x", "f\u{e9}@x", "F\u{c9}@x"];
-/// One spelling of each: all spellings of a watched email are watched.
+/// One spelling of each email. A watched email includes all its spellings.
 const WATCHED: [&str; 4] = ["A@X", "b@x", "c@x", "f\u{e9}@x"];
 
 fn record() -> impl Strategy<Value = String> {
@@ -142,7 +142,7 @@ fn name_after_the_files_is_a_file() {
         missing.stdout("").stderr(starts_with(message));
     }
     let no_email = scratch.adseg(&format!("explain {SOURCES} kim@example.com")).assert().code(2);
-    no_email.stderr(starts_with("adseg: no email is given; kim@example.com comes before the options"));
+    no_email.stderr(starts_with("adseg: no email is given; put kim@example.com before the options"));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn emails_from_a_file_or_pipe_are_reported_once() {
     let bad = explain_emails(&scratch, &["--emails", "emails.txt"]).assert().code(1);
     bad.stderr("adseg: emails.txt:2: the email \"a,b\" contains a comma\n");
     let twice = scratch.adseg("explain --emails - --loyalty loyalty.txt --conversions -").assert().code(2);
-    twice.stderr(contains("'-' is named for the emails and for a source"));
+    twice.stderr(contains("standard input ('-') is named for the emails and for a source"));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn bad_record_stops_explain_like_a_run_or_is_counted() {
     explain_emails(&scratch, &limit)
         .assert()
         .code(1)
-        .stderr(contains("that is one more bad record than --max-rejects 0"));
+        .stderr(contains("there are more bad records than --max-rejects 0"));
     let without = ["kim@example.com", "--max-rejects", "1"];
     explain_emails(&scratch, &without).assert().code(2).stderr(contains("--max-rejects needs --on-error skip"));
 }

@@ -160,7 +160,7 @@ fn file_truncated_while_it_is_read_is_an_error() {
     let args = format!("{RUN} --save-loyalty saved.txt");
     let CommandOutput { code, stdout, stderr } = run_with_change(&scratch, &args, || file.set_len(100).unwrap());
     assert_eq!(code, Some(1), "{stderr}");
-    let message = format!("the file had {len} bytes when it was opened and was then cut to 100");
+    let message = format!("the file had {len} bytes when it was opened and was then truncated to 100");
     assert!(stderr.contains(&message), "{stderr}");
     assert!(SMALL_DECISIONS.repeat(250_000).starts_with(&stdout));
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
@@ -196,7 +196,7 @@ fn writer_that_dies_inside_a_frame_is_detected() {
     let frame = frame("P, ClickConversion, kim@example.com, w");
     writer.write_all(&[&frame[..], &frame[..20]].concat()).unwrap();
     drop(writer);
-    let message = "adseg: fifo: record 2 at byte 42: the input ends inside this frame, after 20 of its 42 bytes (was it cut short?)\n";
+    let message = "adseg: fifo: record 2 at byte 42: the input ends inside this frame, after 20 of its 42 bytes (is the input truncated?)\n";
     assert_eq!(run.wait(), (Some(1), message.to_owned()));
     assert_eq!(scratch.names(), before);
 }
@@ -313,7 +313,7 @@ fn gzip_file_padded_with_zeros_is_complete() {
     assert_eq!(scratch.run_with(RUN_STDIN, padded.clone()).stdout, SMALL_DECISIONS);
     let output = scratch.run_with(RUN_STDIN, [&padded, &b"more"[..]].concat());
     assert_eq!(output.code, Some(1));
-    assert!(output.stderr.contains("something after the zeros"), "{}", output.stderr);
+    assert!(output.stderr.contains("data after the zeros"), "{}", output.stderr);
 }
 
 #[test]
@@ -328,13 +328,9 @@ fn wrong_format_is_reported_with_a_remedy() {
         (
             "run --loyalty loyalty.txt --loyalty-format text --conversions - --input-format framed",
             SMALL_CONVERSIONS.into(),
-            "adseg: stdin: record 1 at byte 0: the frame's length reads \"Hood\" (is this plain text? drop --input-format framed)",
+            "adseg: stdin: record 1 at byte 0: the frame length is the text \"Hood\" (is this plain text? remove --input-format framed)",
         ),
-        (
-            "unframe",
-            SMALL_CONVERSIONS.into(),
-            "adseg: stdin: record 1 at byte 0: the frame's length is a piece of text",
-        ),
+        ("unframe", SMALL_CONVERSIONS.into(), "adseg: stdin: record 1 at byte 0: the frame length consists of text"),
         (
             RUN_STDIN,
             large_window,

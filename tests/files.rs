@@ -1,4 +1,4 @@
-//! The files that a run writes: each is complete or not written, and none replaces an input.
+//! The files that a run writes: each is complete or untouched, and none replaces an input.
 
 mod common;
 
@@ -114,7 +114,7 @@ fn rejects_folder_accepts_no_other_output() {
     let scratch = Scratch::small_campaign();
     for args in ["-o rejects/codes.txt", "--save-loyalty ./rejects/loyalty.txt", "-o rejects/../rejects/codes.txt"] {
         let assert = scratch.adseg(&format!("{SKIP} {args}")).assert().code(2);
-        assert.stdout("").stderr(contains("in the folder of the rejects"));
+        assert.stdout("").stderr(contains("in the rejects folder"));
         assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
     }
 }
@@ -196,11 +196,11 @@ fn saved_list_is_the_input_of_the_next_run() {
 fn input_is_never_overwritten() {
     let scratch = Scratch::small_campaign();
     for (args, message) in [
-        ("-o loyalty.txt", "the output would be written over loyalty.txt, which is an input"),
-        ("-o ./conversions.txt", "the output would be written over conversions.txt, which is an input"),
-        ("--save-loyalty conversions.txt", "the saved list would be written over conversions.txt"),
+        ("-o loyalty.txt", "the output would overwrite loyalty.txt, which is an input"),
+        ("-o ./conversions.txt", "the output would overwrite conversions.txt, which is an input"),
+        ("--save-loyalty conversions.txt", "the saved list would overwrite conversions.txt"),
         ("-o same.txt --save-loyalty ./same.txt", "same.txt is named for two outputs"),
-        ("--save-loyalty -", "cannot both go to standard output"),
+        ("--save-loyalty -", "cannot both be written to standard output"),
     ] {
         scratch.adseg(&format!("{RUN} {args}")).assert().code(2).stdout("").stderr(contains(message));
     }
@@ -254,7 +254,7 @@ fn stdin_cannot_be_named_twice() {
         "run --loyalty loyalty.txt - --conversions -",
         "run --loyalty - --conversions conversions.txt -",
     ] {
-        scratch.adseg(args).assert().code(2).stderr(contains("'-' is named"));
+        scratch.adseg(args).assert().code(2).stderr(contains("standard input ('-') is named"));
     }
 }
 

@@ -1,7 +1,7 @@
-//! Properties that hold for bytes of any kind.
+//! Properties of arbitrary bytes.
 //!
-//! Random bytes rarely form a record. So most cases are made of the words of records, or are mutations of a seed. Every
-//! seed is also tried as it is. `CONTRIBUTING.md` says how to try more cases; add what fails to the seeds.
+//! Random bytes rarely form a record. So most cases consist of words of records, or are mutations of a seed. Every
+//! seed is also tried unchanged. `CONTRIBUTING.md` describes longer searches. Add failing inputs to the seeds.
 
 mod common;
 
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;
 
-/// What records, frames and tables are made of, and what breaks them.
+/// Words of records, frames and CSV, valid and invalid.
 const WORDS: [&[u8]; 33] = [
     b"a@x",
     b"b@x",
@@ -68,7 +68,7 @@ const CONVERSION_SEEDS: &[&[u8]] = &[
     b"P,ClikConversion,a@x,w",
 ];
 const RECORD_SEEDS: &[&[u8]] = &[b"P,ClickConversion,a@x,w", b"a@x,PurchaseConversion", b"a@x", b"a@x,fb,,F"];
-/// Rows of a table whose columns are those of the list or of the conversions, see
+/// Rows of CSV with the columns of the list or of the conversions, see
 /// [`csv_of_any_bytes_agrees_with_the_model`].
 const CSV_SEEDS: &[&[u8]] = &[
     b"P,,ClickConversion,x,w,\n\"a@x, True\",,ClickConversion,P,w,\n",
@@ -151,7 +151,7 @@ fn settings() -> impl Strategy<Value = (RunSettings, ReadSchedule)> {
     )
 }
 
-/// Tries `property` on random values; a failure is reduced to a small one.
+/// Tests `property` with random values. A failing value is reduced to a small one.
 fn try_random<T: Debug>(strategy: impl Strategy<Value = T>, default_cases: u32, property: impl Fn(T)) {
     let config = ProptestConfig { cases: cases(default_cases), failure_persistence: None, ..ProptestConfig::default() };
     let result = TestRunner::new(config).run(&strategy, |value| {
@@ -276,8 +276,8 @@ fn files_of_any_bytes_agree_with_the_model() {
     });
 }
 
-/// There is no model of compressed data and of header rows. So the engine is compared with itself: one thread that
-/// reads everything at once.
+/// The model does not support compressed data and header rows. So the engine is compared with itself on one thread that
+/// reads the input as one chunk.
 #[test]
 fn non_text_result_is_independent_of_sizes() {
     let heads: [&[u8]; 8] = [
@@ -323,8 +323,8 @@ fn byte_order_mark_in_a_header_row_is_independent_of_sizes() {
     }
 }
 
-/// Sizes decide how much of damaged compressed data can be decompressed, so also whether a bad record is found before
-/// the damage. They do not decide whether the run fails.
+/// Sizes determine how much of damaged compressed data is decompressed, and so whether a bad record is found before
+/// the damage. They do not determine whether the run fails.
 fn is_same_result(actual: &RunResult, expected: &RunResult) -> bool {
     let both = [actual, expected];
     let same_start = actual.output.starts_with(&expected.output) || expected.output.starts_with(&actual.output);

@@ -85,7 +85,7 @@ impl Case {
         read_folder(&self.folder).into_iter().filter(|(name, _)| !EXPECTATIONS.contains(&&**name)).collect()
     }
 
-    /// A copy of the inputs, and the standard input.
+    /// A copy of the inputs, and standard input.
     fn prepare(&self) -> (Scratch, Vec<u8>) {
         let (scratch, inputs) = (Scratch::new(), self.inputs());
         for (name, content) in &inputs {

@@ -1,4 +1,4 @@
-//! Messages on the standard error, and exit codes.
+//! Messages on standard error, and exit codes.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Pipes: events are answered as they arrive, readers may close their end, and signals end a run cleanly.
+//! Pipes: conversions are decided as they arrive, a closed pipe ends a run quietly, and signals end a run cleanly.
 
 #![cfg(unix)]
 
@@ -23,7 +23,7 @@ fn line_on_a_pipe_is_decided_before_the_next_arrives() {
         run.send(format!("P, {kind}Conversion, new@example.com, [6], 9.45\n"));
         assert_eq!(run.read_line(), decision("new@example.com", send));
     }
-    // Half a line is not answered until its other half arrives.
+    // A partial line is not decided before its rest arrives.
     run.send("P, ClickConversion, kim@exam");
     run.send("ple.com, w\nP, Click");
     assert_eq!(run.read_line(), decision("kim@example.com", "True"));

@@ -79,7 +79,7 @@ fn framed_conversions_get_the_same_decisions() {
 fn invalid_frame_is_an_error_after_the_valid_ones() {
     let whole = |payload: &str| [frame("ok"), frame(payload), frame("later")].concat();
     for (stream, message) in [
-        (whole("two\nlines"), "the frame contains a line feed, so it cannot be one line\n"),
+        (whole("two\nlines"), "the frame contains a line feed, so it cannot be a line\n"),
         (whole(""), "the frame contains only white space"),
         (whole("1234567890"), "the record is longer than 9 bytes"),
         ([frame("ok"), frame("cut")].concat()[..10].to_vec(), "the input ends inside this frame"),
@@ -97,7 +97,7 @@ fn overlong_line_is_an_error_and_leaves_no_file() {
     let assert = scratch.adseg("frame a.txt b.txt -o out").assert().code(1);
     assert.stderr("adseg: b.txt:3: the record is longer than 1048576 bytes (--max-record-bytes sets the limit)\n");
     assert_eq!(scratch.names(), ["a.txt", "b.txt"]);
-    scratch.adseg("frame a.txt -o a.txt").assert().code(2).stderr(contains("written over a.txt"));
+    scratch.adseg("frame a.txt -o a.txt").assert().code(2).stderr(contains("overwrite a.txt"));
 }
 
 #[test]
@@ -105,5 +105,5 @@ fn framing_a_framed_stream_again_is_an_error() {
     let scratch = Scratch::small_campaign();
     let frames = scratch.adseg("frame conversions.txt").output().unwrap().stdout;
     let assert = scratch.adseg("frame").write_stdin(frames).assert().code(1).stdout("");
-    assert.stderr("adseg: stdin:1: this is a framed stream already (adseg unframe converts it to lines)\n");
+    assert.stderr("adseg: stdin:1: the input is already framed (adseg unframe converts it to lines)\n");
 }

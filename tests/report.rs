@@ -1,4 +1,4 @@
-//! `adseg report`: its figures agree with those of a run, and data in it is never more than text.
+//! `adseg report`: its figures agree with those of a run, and names from the data are only text.
 
 mod common;
 
@@ -195,9 +195,9 @@ fn report_and_page_are_written_together_or_not() {
 fn outputs_that_would_replace_something_are_rejected() {
     let scratch = Scratch::small_campaign();
     for (args, message) in [
-        ("--html -", "cannot both go to standard output"),
-        ("-o loyalty.txt", "would be written over loyalty.txt"),
-        ("--html conversions.txt", "would be written over conversions.txt"),
+        ("--html -", "cannot both be written to standard output"),
+        ("-o loyalty.txt", "would overwrite loyalty.txt"),
+        ("--html conversions.txt", "would overwrite conversions.txt"),
         ("-o both.txt --html both.txt", "named for two outputs"),
         ("--max-rejects 3", "needs --on-error skip"),
     ] {

@@ -1,5 +1,5 @@
-//! The figures of a report are those of a serial model, which computes each of them on its own, for an interleaved
-//! stream and any number of partitions and threads and any sizes of blocks.
+//! The figures of a report agree with a serial model, which computes each figure independently, for an interleaved stream
+//! and any number of partitions and threads and any sizes of blocks.
 
 mod common;
 
@@ -64,7 +64,7 @@ impl ModelEvent {
 fn event() -> impl Strategy<Value = ModelEvent> {
     let emails = ["a@x", "b@x", "c@x", "d@x", "e@x", "f@x", "g@x", "h@x", "i@x", "A@x"];
     let email = move || select(emails.to_vec());
-    // More pairs of promo and channel than a bit set holds.
+    // More pairs of promo and channel than a bit set can contain.
     let promo = || (0_u32..10).prop_map(|number| format!("promo{number}"));
     let channel = (0_u32..10).prop_map(|number| if number == 0 { String::new() } else { format!("<b>{number}") });
     let items = || prop::collection::vec(select(vec!["6", "14", "=9", "6"]), 0..5);
@@ -79,10 +79,10 @@ fn event() -> impl Strategy<Value = ModelEvent> {
     ]
 }
 
-/// The events with what the rule says about each.
+/// The events, and the effect of each by the rule.
 struct Model<'a> {
     events: &'a [ModelEvent],
-    /// For each event: whether its customer was a member before it.
+    /// For each event: whether its customer was a member before.
     was_member: Vec<bool>,
     /// Customers who were members at their first conversion.
     early_members: BTreeSet<&'static str>,

@@ -1,4 +1,4 @@
-"""The campaign in plain Python: python3 campaign.py loyalty.txt conversions.txt > answers.txt
+"""The campaign in plain Python: python3 campaign.py loyalty.txt conversions.txt > decisions.txt
 
 A set of members, one look-up an event, bytes throughout. Nothing is decoded, and events are only split up to the
 email. All other outputs are compared with this one.
@@ -7,7 +7,7 @@ email. All other outputs are compared with this one.
 import sys
 
 
-def answers(events, members):
+def decisions(events, members):
     for event in events:
         _, kind, email, _ = event.split(b",", 3)
         kind = kind.strip()
@@ -24,7 +24,7 @@ def main(loyalty, conversions):
     with open(loyalty, "rb") as rows:
         members = {row.split(b",", 1)[0].strip() for row in rows}
     with open(conversions, "rb") as events:
-        sys.stdout.buffer.writelines(answers(events, members))
+        sys.stdout.buffer.writelines(decisions(events, members))
 
 
 main(*sys.argv[1:])

@@ -1,8 +1,8 @@
-"""The campaign in DuckDB: python campaign_duckdb.py loyalty.txt conversions.txt answers.txt
+"""The campaign in DuckDB: python campaign_duckdb.py loyalty.txt conversions.txt decisions.txt
 
 A customer is a member from the list on (-1) or from the row of the first purchase, whichever comes first. So one table
 has the start of each membership, and one join decides every conversion. A join in DuckDB does not keep the order of
-the log, so the answers are sorted by row number.
+the log, so the decisions are sorted by row number.
 
 Tried and slower: the log as a table of its own instead of a materialized expression.
 """

@@ -1,9 +1,9 @@
-"""The campaign in Polars, on its streaming engine: python campaign_polars.py loyalty.txt conversions.txt answers.txt
+"""The campaign in Polars, on its streaming engine: python campaign_polars.py loyalty.txt conversions.txt decisions.txt
 
 A customer is a member from the list on (-1) or from the row of the first purchase, whichever comes first. So one table
 has the start of each membership, and one join that keeps the order of the log decides every conversion.
 
-Tried and slower: two joins instead of one; a window over each email; the two halves of the answer as two columns;
+Tried and slower: two joins instead of one; a window over each email; the two halves of the decision as two columns;
 a separate scan for the purchases. A join that does not keep the order is faster by a fifth, but changes the output.
 """
 
@@ -38,11 +38,11 @@ def main(loyalty, conversions, output):
     membership = pl.concat([members, purchases]).group_by("email").agg(pl.col("since").min())
 
     send = pl.col("click") & (pl.col("since") < pl.col("number"))
-    answer = pl.when(send).then(pl.lit("True")).otherwise(pl.lit("False"))
-    answers = events.join(membership, on="email", how="left", maintain_order="left").select(
-        pl.format("Send additional promo code to: {}, {}", "email", answer)
+    decision = pl.when(send).then(pl.lit("True")).otherwise(pl.lit("False"))
+    decisions = events.join(membership, on="email", how="left", maintain_order="left").select(
+        pl.format("Send additional promo code to: {}, {}", "email", decision)
     )
-    answers.sink_csv(output, include_header=False, quote_style="never", engine="streaming")
+    decisions.sink_csv(output, include_header=False, quote_style="never", engine="streaming")
 
 
 main(*sys.argv[1:])

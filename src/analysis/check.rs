@@ -1,6 +1,6 @@
-//! What is in the data, and what is suspicious: what `adseg check` computes. It decides nothing.
+//! The computation of `adseg check`: counts and warnings, without decisions.
 //!
-//! Customers are sharded by their emails in lower case, so that two emails that differ only by case meet in one
+//! Customers are assigned to partitions by their emails in lower case, so emails that differ only by case are in one
 //! partition.
 
 use std::borrow::Cow;
@@ -10,11 +10,11 @@ use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
 use crate::engine::{Computation, EventBatch};
 use crate::record::{Action, RecordKind};
 
-/// Counts what there is, and what is legal but suspicious.
+/// Counts records, and collects warnings.
 #[derive(Debug, Clone, Copy)]
 pub struct Check;
 
-/// What is legal but suspicious.
+/// The kinds of warnings about valid but suspicious records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WarningKind {
     /// A record with more fields than its kind needs.
@@ -27,51 +27,50 @@ pub enum WarningKind {
     OtherCase,
 }
 
-/// How often something was seen, and the number of the first record with it.
+/// A number of occurrences, and the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occurrences {
-    /// How often.
+    /// The number of occurrences.
     pub count: u64,
-    /// The number of the first line or frame, counted over the whole run.
+    /// The number of the first line or frame, counted over all inputs.
     pub first: u64,
 }
 
-/// At most this many different names of a kind are counted one by one, of at most this many bytes each: more or longer
-/// names are something else, and memory must not pay for it.
+/// The maximum number of names of a kind that are counted separately, and their maximum length. They limit the memory.
 const MAX_NAMES: usize = 10_000;
 const MAX_NAME_BYTES: usize = 100;
 
-/// Names, and how often each was seen.
+/// Names with the number of their occurrences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// By name.
     pub by_name: BTreeMap<Vec<u8>, Occurrences>,
-    /// How often names were seen that are not counted one by one.
+    /// The occurrences of names that are not counted separately.
     pub others: u64,
     has_too_many: bool,
 }
 
-/// What was found.
+/// The findings of a check.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// Members by their emails in lower case.
     members: HashMap<Vec<u8>, Spellings>,
-    /// Loyalty rows for an email that had one before.
+    /// Loyalty rows for an email that has an earlier row.
     pub duplicates: Option<Occurrences>,
     /// The promos of the conversions.
     pub promos: Names,
     /// The channels of the clicks.
     pub channels: Names,
-    /// What is suspicious.
+    /// The warnings.
     pub warnings: BTreeMap<WarningKind, Occurrences>,
 }
 
-/// How the list writes an email, apart from case.
+/// The spellings of an email in the loyalty list, which differ only by case.
 #[derive(Debug)]
 enum Spellings {
-    /// In lower case only, as nearly all emails are written.
+    /// Lower case only, which is nearly always the case.
     LowerCase,
-    /// In these ways.
+    /// These spellings.
     Several(HashSet<Vec<u8>>),
 }
 
@@ -160,7 +159,7 @@ impl Names {
         self.has_too_many |= other.has_too_many;
     }
 
-    /// When there are too many names, which of them were counted depends on the partitions. Then none is listed.
+    /// If there are too many names, the names that were counted depend on the partitions. Then none is listed.
     fn finish(&mut self) {
         if self.has_too_many || self.by_name.len() > MAX_NAMES {
             self.others += self.by_name.values().map(|occurrences| occurrences.count).sum::<u64>();

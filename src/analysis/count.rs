@@ -1,21 +1,21 @@
-//! Counting what a campaign did: what `adseg report` computes.
+//! The computation of `adseg report`: the counts of a campaign.
 
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Tracked};
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::RecordKind;
 use crate::report::CampaignCounts;
 
-/// Applies the rule of the campaign and counts what it makes of every event.
+/// Applies the rule of the campaign, and counts events and decisions.
 #[derive(Debug, Clone, Copy)]
 pub struct CountCampaign;
 
-/// One partition's state.
+/// The state of one partition.
 #[derive(Debug)]
 pub struct CountState {
     table: CustomerTable,
-    /// What was counted.
+    /// The counts.
     pub counts: CampaignCounts,
-    /// The customers of one chunk; a buffer that is reused.
+    /// The customers of one chunk. The buffer is reused.
     customers: Vec<CustomerNumber>,
 }
 
@@ -38,7 +38,7 @@ impl Computation for CountCampaign {
     fn apply(&self, state: &mut CountState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
         let CountState { table, counts, customers } = state;
         for chunk in events.chunks(PREFETCH) {
-            // Each pass prefetches for the whole chunk what the next one needs.
+            // Each pass over the chunk prefetches the data of the next pass.
             chunk.prefetch();
             table.prefetch(chunk.hashes());
             customers.clear();

@@ -1,4 +1,4 @@
-//! Deciding who gets a code: what `adseg run` computes.
+//! The computation of `adseg run`: the decisions.
 
 use crate::campaign::{CustomerTable, Decision, EmailHasher, SavedRows, Tracked, members_in_order};
 use crate::engine::{Computation, EventBatch, PREFETCH};
@@ -7,23 +7,23 @@ use crate::record::{ConversionKind, RecordKind};
 /// Applies the rule of the campaign.
 #[derive(Debug, Clone, Copy)]
 pub struct Decide {
-    /// Keep the whole rows of the members, so that the list can be saved.
+    /// Keep the rows of the members for the saved list.
     pub keeps_rows: bool,
 }
 
-/// One partition's state.
+/// The state of one partition.
 #[derive(Debug)]
 pub struct DecideState {
     customers: CustomerTable,
     rows: Option<SavedRows>,
-    /// How many decisions were to send a code.
+    /// The number of decisions to send a code.
     pub sent: u64,
-    /// How many customers became members by a purchase.
+    /// The number of customers who became members by a purchase.
     pub enrolled: u64,
 }
 
 impl DecideState {
-    /// How many members there are.
+    /// The number of members.
     pub const fn members(&self) -> usize {
         self.customers.len()
     }
@@ -41,7 +41,7 @@ impl Computation for Decide {
         self.keeps_rows
     }
 
-    /// A basket neither reads nor changes the membership.
+    /// A basket does not depend on the membership or change it.
     fn needs_kind(&self, kind: RecordKind) -> bool {
         kind != RecordKind::Conversion(ConversionKind::Basket)
     }
@@ -64,15 +64,15 @@ impl Computation for Decide {
     }
 }
 
-/// The members of all partitions in the order of the saved list: each one's email, and the other fields of the row with
-/// a comma before each.
+/// The members of all partitions in the order of the saved list: the email, and the other fields with a comma before
+/// each.
 ///
 /// # Panics
 /// When the rows were not kept.
 pub fn saved_list(partitions: &[DecideState]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let lists: Vec<_> = partitions
         .iter()
-        .map(|state| (&state.customers, state.rows.as_ref().expect("the rows of a saved list are kept")))
+        .map(|state| (&state.customers, state.rows.as_ref().expect("rows are kept for a saved list")))
         .collect();
     members_in_order(&lists)
 }

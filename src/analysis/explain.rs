@@ -1,7 +1,7 @@
-//! The history of some customers: what `adseg explain` computes.
+//! The computation of `adseg explain`: the histories of some customers.
 //!
-//! The decision on a conversion depends on the records of its own email alone, so only the emails that were asked for
-//! are applied, and their near matches. Memory depends on the records of those.
+//! A decision depends only on the records of the same email. So only the requested emails and their near matches are
+//! applied, and memory depends only on their records.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -13,21 +13,21 @@ use crate::engine::{Computation, EventBatch};
 use crate::record::field::is_space;
 use crate::record::{Action, Conversion, ConversionKind, RecordKind};
 
-/// Applies the rule of the campaign to some emails and records what happens.
+/// Applies the rule of the campaign to some emails, and records their histories.
 #[derive(Debug, Clone)]
 pub struct Explain {
-    /// The emails that are wanted, normalized.
-    wanted: HashSet<Vec<u8>, RandomState>,
+    /// The requested emails, normalized.
+    requested: HashSet<Vec<u8>, RandomState>,
 }
 
 impl Explain {
     /// Records the histories of `emails` and of their near matches.
     pub fn new<'a>(emails: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Self { wanted: emails.into_iter().map(|email| normalized_email(email).into_owned()).collect() }
+        Self { requested: emails.into_iter().map(|email| normalized_email(email).into_owned()).collect() }
     }
 }
 
-/// One partition's state.
+/// The state of one partition.
 #[derive(Debug)]
 pub struct ExplainState {
     customers: CustomerTable,
@@ -37,7 +37,7 @@ pub struct ExplainState {
 /// All records of one email, in order.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// The records; there is at least one.
+    /// The records. There is at least one.
     pub entries: Vec<Entry>,
     /// The number of the record that made the customer a member.
     pub member_since: Option<u64>,
@@ -46,37 +46,37 @@ pub struct History {
 /// One record of a customer.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The number of its line or frame, counted over the whole run.
+    /// The number of its line or frame, counted over all inputs.
     pub number: u64,
     /// Whether the customer was a member before it.
     pub was_member: bool,
-    /// What it is.
+    /// Its kind.
     pub kind: EntryKind,
 }
 
-/// What a record is, and what it led to.
+/// The kind of a record, and the decision for a conversion.
 #[derive(Debug, Clone)]
 pub enum EntryKind {
-    /// A row of the loyalty list.
+    /// A loyalty row.
     LoyaltyRow,
     /// A conversion.
     Conversion(ConversionEntry),
 }
 
-/// A conversion and the decision on it.
+/// A conversion and its decision.
 #[derive(Debug, Clone)]
 pub struct ConversionEntry {
     /// Its type.
     pub kind: ConversionKind,
     /// The promotion.
     pub promo: Box<[u8]>,
-    /// Where the ad was, for a click.
+    /// The channel, for a click.
     pub channel: Option<Box<[u8]>>,
     /// The item ids, for a basket or a purchase.
     pub items: Option<Vec<Box<[u8]>>>,
     /// The total cost, for a purchase.
     pub total_cost: Option<Box<[u8]>>,
-    /// What was decided.
+    /// The decision.
     pub decision: Decision,
 }
 
@@ -105,14 +105,14 @@ impl Computation for Explain {
         true
     }
 
-    /// A basket decides nothing, but belongs to the history.
+    /// A basket has no effect, but is part of the history.
     fn needs_kind(&self, _kind: RecordKind) -> bool {
         true
     }
 
     fn apply(&self, state: &mut ExplainState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
         for (_, hash, event) in events.events() {
-            if self.wanted.contains(normalized_email(event.email).as_ref()) {
+            if self.requested.contains(normalized_email(event.email).as_ref()) {
                 let step = state.customers.apply(hash, event.email, event.kind);
                 state.push(&event, step);
             }
@@ -158,7 +158,7 @@ impl Histories {
         Self(by_normalized)
     }
 
-    /// The history of this email; `None` when no record has it.
+    /// The history of this email; `None` if no record has it.
     pub fn get(&self, email: &[u8]) -> Option<&History> {
         self.with_same_normalized_email(email).find(|(other, _)| *other == email).map(|(_, history)| history)
     }
@@ -177,7 +177,7 @@ impl Histories {
 
 /// The email in lower case and without white space or invisible characters: `kim@example.com` for `Kim@example.com`.
 ///
-/// It is used to find near matches only. Customers are compared by the bytes of their emails.
+/// It is only used to find near matches. Customers are identified by the bytes of their emails.
 fn normalized_email(email: &[u8]) -> Cow<'_, [u8]> {
     let is_plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase() && !is_space(byte);
     if email.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {

@@ -1,12 +1,12 @@
-//! What the commands compute over the partitions: one [`Computation`](crate::engine::Computation) a file.
+//! The computations of the commands: one [`Computation`](crate::engine::Computation) in each file.
 //!
 //! | file | command |
 //! |---|---|
-//! | `decide` | `adseg run`: who gets a code, and the saved list |
-//! | `check` | `adseg check`: what is in the data, and what is suspicious |
-//! | `explain` | `adseg explain`: the history of some customers |
-//! | `order` | `adseg order-check`: which decisions depend on the order of the files |
-//! | `count` | `adseg report`: what the campaign did; how it is counted is in [`crate::report`] |
+//! | `decide` | `adseg run`: decisions, and the saved list |
+//! | `check` | `adseg check`: counts and warnings |
+//! | `explain` | `adseg explain`: the histories of some customers |
+//! | `order` | `adseg order-check`: clicks whose decision depends on the order of the files |
+//! | `count` | `adseg report`: figures, with the counting of [`crate::report`] |
 
 mod check;
 mod count;

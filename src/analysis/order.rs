@@ -1,38 +1,38 @@
-//! The decisions that depend on the order in which files are named: what `adseg order-check` computes.
+//! The computation of `adseg order-check`: the clicks whose decision depends on the order of the files.
 //!
-//! A click of a customer who is not on the loyalty list gets a code if a purchase came before it. A purchase in the
-//! same file comes before it or does not; one in another file does if that file is named before. Each partition applies
-//! the rule of the campaign as a run does, and also to each file alone: a click whose decision an earlier purchase
-//! would change depends on the order when another file has one. The list has to be read before the conversions.
+//! A click by a customer who is not on the loyalty list gets a code if a purchase precedes it. The order of the files
+//! cannot change that for a purchase in the same file, but it can for a purchase in another file. Each partition
+//! applies the rule of the campaign to all files as a run does, and also to each file separately. If an earlier
+//! purchase would change the decision for a click, the click depends on the order if another file has a purchase. The
+//! loyalty list must be read before the conversions.
 //!
-//! What is remembered of each customer who is not on the list: for each file the first purchase, and the clicks before
-//! it.
+//! The state of a customer who is not on the list: for each file, the first purchase and the clicks before it.
 
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Membership, Tracked, transition};
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
 
-/// Applies the rule of the campaign and records what another order of the files could change.
+/// Applies the rule of the campaign, and records the clicks that another order of the files could change.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderCheck {
-    /// Remember every such click, and not only the first one of a customer in a file.
+    /// Record every such click, not only the first one of a customer in a file.
     pub every_click: bool,
 }
 
-/// One partition's state.
+/// The state of one partition.
 #[derive(Debug)]
 pub struct OrderState {
     customers: CustomerTable,
-    /// By customer number, the activity in the last file so far.
+    /// By customer number: the activity in the latest file.
     last: Vec<Option<ActivityNumber>>,
     activities: Vec<FileActivity>,
-    /// The clicks that are not the first ones of their activity, if every click is to be remembered.
+    /// The clicks after the first one of each activity, if every click is recorded.
     more_clicks: Vec<(ActivityNumber, u64)>,
 }
 
 type ActivityNumber = u32;
 
-/// What a customer did in one file.
+/// The activity of a customer in one file.
 #[derive(Debug, Default)]
 struct FileActivity {
     input: u32,
@@ -40,28 +40,29 @@ struct FileActivity {
     earlier: Option<ActivityNumber>,
     /// The number of the first purchase.
     bought: Option<u64>,
-    /// How many clicks came before it, the number of the first, and whether they get a code in the given order.
+    /// The clicks before it: their count, the number of the first, and whether they get a code in the order given.
     clicks: u64,
     first_click: u64,
     send: bool,
 }
 
-/// Clicks of one customer in one file that depend on the order of the files. The same was decided on all of them.
+/// Clicks of one customer in one file that depend on the order of the files. All have the same decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DependentClicks {
     /// The customer.
     pub email: Box<[u8]>,
-    /// The index of the input that they are in.
+    /// The index of their input.
     pub input: usize,
-    /// How many there are.
+    /// The number of clicks.
     pub count: u64,
-    /// The number of the first one's line or frame, counted over the whole run.
+    /// The number of the line or frame of the first click, counted over all inputs.
     pub first: u64,
-    /// The numbers of the others, if every click was to be remembered.
+    /// The numbers of the other clicks, if every click is recorded.
     pub others: Vec<u64>,
-    /// Whether they get a code in the given order.
+    /// Whether they get a code in the order given.
     pub send: bool,
-    /// For each other file with a purchase of the customer: the index of the input, and the first purchase's number.
+    /// For each other file with a purchase by the customer: the index of the input, and the number of the first
+    /// purchase.
     pub purchases: Vec<(usize, u64)>,
 }
 
@@ -101,7 +102,7 @@ impl Computation for OrderCheck {
 }
 
 impl OrderState {
-    /// What the customer does in this file, which is the last one so far.
+    /// The activity of the customer in this file, which is the latest.
     fn activity(&mut self, customer: CustomerNumber, input: u32) -> ActivityNumber {
         let customer = customer as usize;
         if customer >= self.last.len() {
@@ -158,7 +159,7 @@ impl OrderState {
         dependent
     }
 
-    /// The clicks of an activity except the first. The list is sorted.
+    /// The clicks of an activity after the first one. `more_clicks` is sorted.
     fn more_clicks_of(&self, activity: ActivityNumber) -> impl Iterator<Item = u64> {
         let start = self.more_clicks.partition_point(|(other, _)| *other < activity);
         self.more_clicks[start..].iter().take_while(move |(other, _)| *other == activity).map(|(_, number)| *number)
@@ -185,7 +186,7 @@ impl FileActivity {
 }
 
 impl DependentClicks {
-    /// Everything that depends on the order of the files, in the order of the first clicks.
+    /// All clicks that depend on the order of the files, in the order of the first clicks.
     pub fn merge(partitions: Vec<OrderState>) -> Vec<Self> {
         let mut dependent: Vec<_> = partitions.into_iter().flat_map(OrderState::dependent_clicks).collect();
         dependent.sort_unstable_by_key(|clicks| clicks.first);

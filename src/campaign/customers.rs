@@ -1,4 +1,4 @@
-//! The customers of one partition, and the step that a record makes for one of them.
+//! The customers of one partition, and the effect of a record on its customer.
 
 use std::hint::black_box;
 
@@ -6,34 +6,34 @@ use super::email_index::{CustomerNumber, EmailHash, EmailHasher, EmailIndex};
 use super::{Decision, transition};
 use crate::record::{Bytes, Conversion, DecodedRecord, FieldSpans, LoyaltyRow, RecordKind, Span};
 
-/// Which customers a table contains.
+/// The customers that a table contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tracked {
-    /// Members only: all that deciding needs.
+    /// Only members, which is enough for decisions.
     Members,
-    /// Everyone who has a record.
+    /// Every customer with a record.
     AllCustomers,
 }
 
-/// Whether, and how, a customer is a member.
+/// Whether a customer is a member, and for which reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
     /// Not a member.
     None,
-    /// By a row of the loyalty list.
+    /// A member by a loyalty row.
     Listed,
-    /// By a purchase.
+    /// A member by a purchase.
     Enrolled,
 }
 
-/// What a record made of its customer.
+/// The effect of a record on its customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// The customer; `None` for a customer that the table does not contain.
     pub customer: Option<CustomerNumber>,
     /// Whether the customer was a member before the record.
     pub was_member: bool,
-    /// What is decided. Nothing on a loyalty row.
+    /// The decision; the default for a loyalty row.
     pub decision: Decision,
 }
 
@@ -41,12 +41,12 @@ pub struct Step {
 #[derive(Debug)]
 pub struct CustomerTable {
     emails: EmailIndex,
-    /// By number. `None` when the table contains members only.
+    /// By number. `None` if the table contains only members.
     memberships: Option<Vec<Membership>>,
 }
 
 impl CustomerTable {
-    /// An empty table. `hasher` is the one that the events' hashes come from.
+    /// An empty table. `hasher` must be the hasher of the events' hashes.
     pub fn new(hasher: EmailHasher, tracked: Tracked) -> Self {
         let memberships = (tracked == Tracked::AllCustomers).then(Vec::new);
         Self { emails: EmailIndex::new(hasher), memberships }
@@ -68,14 +68,14 @@ impl CustomerTable {
         Step { customer, was_member, decision: transition.decision }
     }
 
-    /// Not inlined, so that the caller's loop is about members only, as it is in a run.
+    /// Not inlined: `run` has only members, and its loop is faster without this code.
     #[inline(never)]
     fn add_and_apply(&mut self, hash: EmailHash, email: &[u8], record: RecordKind) -> Step {
         let customer = self.add(hash, email);
         self.apply_to(customer, record)
     }
 
-    /// The number of a customer, who is added if need be. The table contains all customers.
+    /// The number of a customer, who is added if not in the table. The table must contain all customers.
     #[inline]
     pub fn add(&mut self, hash: EmailHash, email: &[u8]) -> CustomerNumber {
         let (customer, is_new) = self.emails.insert(hash, email);
@@ -85,7 +85,7 @@ impl CustomerTable {
         customer
     }
 
-    /// Applies a record of the customer with this number. The table contains all customers.
+    /// Applies a record of the customer with this number. The table must contain all customers.
     #[inline]
     pub fn apply_to(&mut self, customer: CustomerNumber, record: RecordKind) -> Step {
         let memberships = self.memberships.as_mut().expect("the table tracks all customers");
@@ -99,12 +99,12 @@ impl CustomerTable {
         Step { customer: Some(customer), was_member, decision: transition.decision }
     }
 
-    /// The membership of the customer with this number. The table contains all customers.
+    /// The membership of the customer with this number. The table must contain all customers.
     pub fn membership(&self, customer: CustomerNumber) -> Membership {
         self.memberships.as_ref().expect("the table tracks all customers")[customer as usize]
     }
 
-    /// How many customers the table contains.
+    /// The number of customers in the table.
     pub const fn len(&self) -> usize {
         self.emails.len()
     }
@@ -114,29 +114,29 @@ impl CustomerTable {
         self.emails.emails()
     }
 
-    /// Prefetches what looking up these hashes will read, so that the cache misses of a chunk overlap.
+    /// Prefetches the memory that look-ups of these hashes read, so their cache misses overlap.
     #[inline]
     pub fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
         self.emails.prefetch(hashes);
     }
 
-    /// Prefetches the memberships of these customers. The table contains all customers.
+    /// Prefetches the memberships of these customers. The table must contain all customers.
     #[inline]
     pub fn prefetch_memberships(&self, customers: impl Iterator<Item = CustomerNumber>) {
         black_box(customers.fold(false, |touched, customer| touched ^ (self.membership(customer) == Membership::None)));
     }
 }
 
-/// One record, as the campaign sees it. Its fields were found when it was decoded and are only looked up here.
+/// One decoded record, as the campaign processes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
-    /// What it is.
+    /// Its kind.
     pub kind: RecordKind,
     /// The customer's email.
     pub email: &'a [u8],
-    /// The number of its line or frame, counted over the whole run: the order in which things happened.
+    /// The number of its line or frame, counted over all inputs. It defines the order of events.
     pub number: u64,
-    /// Where its email and its other fields are. `None` when the engine was not asked to keep fields.
+    /// The spans of its email and its other fields. `None` if the engine did not keep fields.
     fields: Option<(Span, &'a FieldSpans)>,
     bytes: Bytes<'a>,
 }
@@ -167,7 +167,7 @@ impl<'a> Event<'a> {
 
     #[inline]
     fn record(&self) -> DecodedRecord {
-        let (email, fields) = self.fields.expect("whoever looks at fields has asked the engine to keep them");
+        let (email, fields) = self.fields.expect("the engine keeps fields that a computation needs");
         DecodedRecord { kind: self.kind, email, fields: *fields }
     }
 }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_table_decide_alike() {
+    fn both_kinds_of_table_make_the_same_decisions() {
         for tracked in [Tracked::Members, Tracked::AllCustomers] {
             let hasher = &EmailHasher::default();
             let mut table = CustomerTable::new(hasher.clone(), tracked);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_of_a_membership_is_kept() {
+    fn the_first_reason_for_a_membership_is_kept() {
         let hasher = EmailHasher::default();
         let mut table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
         apply(&mut table, &hasher, "a@x", Conversion(Purchase));

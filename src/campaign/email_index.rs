@@ -1,9 +1,9 @@
-//! The emails that one partition knows, each with a number in order of first appearance.
+//! The emails of one partition, each with a number in order of first appearance.
 //!
-//! An open-addressing table whose slots are 8 bytes: part of the hash, and the position of the email in one long
-//! buffer. A look-up that finds nothing costs one cache miss, one that finds the email costs two, and an email costs
-//! its bytes and some twenty more. The hash is not kept whole: a table that grows walks the emails in the order in
-//! which they are stored and hashes them again, which is cheaper than eight more bytes for each.
+//! An open-addressing hash table. A slot has 8 bytes: a part of the hash, and the position of the email in one buffer.
+//! A look-up costs one cache miss if the email is not found and two if it is found. An email needs its length and about
+//! 20 bytes. The full hash is not stored: when the table grows, it hashes the emails again in the order of the buffer,
+//! which is cheaper than eight more bytes for each email.
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
@@ -17,8 +17,7 @@ pub type CustomerNumber = u32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmailHash(pub u64);
 
-/// Hashes emails under a key that is drawn anew for each run, so that a hostile list of emails cannot be prepared whose
-/// hashes collide.
+/// Hashes emails with a random key for each run, so no list of emails can be prepared whose hashes collide.
 #[derive(Debug, Clone, Default)]
 pub struct EmailHasher(RandomState);
 
@@ -39,12 +38,11 @@ const POSITION_MASK: u64 = (1 << POSITION_BITS) - 1;
 /// Bits of the hash that the tag skips: the lower ones pick the slot, the upper ones the partition.
 const TAG_SHIFT: u32 = 30;
 
-/// Ones and not zeros: the system maps fresh zero pages lazily, and a table that is read before it is written would
-/// fault each of them in twice.
+/// All ones, not zeros: a new zero page that is read before it is written has two page faults instead of one.
 const EMPTY: u64 = u64::MAX;
 const FIRST_SLOTS: usize = 16;
 
-/// A table is at most this full, in eighths: probing stays within a cache line or two.
+/// The maximum load of a table, in eighths. Most probes then stay within one or two cache lines.
 const MAX_FULL_EIGHTHS: usize = 5;
 
 /// Emails, each with its number.
@@ -67,26 +65,26 @@ struct Entry<'a> {
 
 const NUMBER_BYTES: usize = 4;
 
-/// The usual length of an entry, whose end may be in another cache line than its beginning.
+/// The usual length of an entry. Its end may be in another cache line than its start.
 const USUAL_ENTRY_BYTES: usize = 30;
 
-/// In place of a length that does not fit into one byte: the length follows in four bytes.
+/// Marks a length that does not fit into one byte and follows in four bytes.
 const LONG: u8 = 0xff;
 const LONG_BYTES: usize = 4;
 
 impl EmailIndex {
-    /// An index without an email.
+    /// An empty index.
     pub fn new(hasher: EmailHasher) -> Self {
         Self { hasher, slots: vec![EMPTY; FIRST_SLOTS], entries: Vec::new(), len: 0 }
     }
 
-    /// The number of `email`, if it is known. `hash` is its hash by the index's hasher.
+    /// The number of `email`, if it is in the index. `hash` must be its hash by the hasher of the index.
     #[inline]
     pub fn find(&self, hash: EmailHash, email: &[u8]) -> Option<CustomerNumber> {
         self.probe(hash, email).ok()
     }
 
-    /// Adds `email` unless it is known. Returns its number, and whether it is new.
+    /// Adds `email` unless it is in the index. Returns its number, and whether it is new.
     pub fn insert(&mut self, hash: EmailHash, email: &[u8]) -> (CustomerNumber, bool) {
         match self.probe(hash, email) {
             Ok(number) => (number, false),
@@ -103,7 +101,7 @@ impl EmailIndex {
         }
     }
 
-    /// How many emails are known.
+    /// The number of emails.
     pub const fn len(&self) -> usize {
         self.len as usize
     }
@@ -113,8 +111,8 @@ impl EmailIndex {
         self.entries_in_order().map(|(_, entry)| entry.email)
     }
 
-    /// Prefetches the slots and entries for a chunk of hashes so that their cache misses overlap: first every slot,
-    /// then both ends of the entries in slots that have the tag.
+    /// Prefetches the slots and entries for a chunk of hashes, so their cache misses overlap: first all slots, then
+    /// both ends of the entries with the same tag.
     #[inline]
     pub fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
         // The last entry may be shorter than usual.
@@ -126,7 +124,7 @@ impl EmailIndex {
         );
     }
 
-    /// The number of `email`, or the free slot where it belongs.
+    /// The number of `email`, or the free slot for it.
     #[inline]
     fn probe(&self, hash: EmailHash, email: &[u8]) -> Result<CustomerNumber, usize> {
         let mut from = self.home(hash);
@@ -141,7 +139,7 @@ impl EmailIndex {
     }
 
     /// The first slot from `from` on with the tag of this hash, and the position of its entry; or the free slot that
-    /// ends the search. The table is never full, so there is one.
+    /// ends the search. There always is one, because the table is never full.
     #[inline]
     fn tagged(&self, hash: EmailHash, from: usize) -> Result<(usize, usize), usize> {
         let tag = slot_of(hash, 0);
@@ -159,7 +157,7 @@ impl EmailIndex {
         }
     }
 
-    /// Where the search for a hash begins.
+    /// The slot where the search for a hash begins.
     #[inline]
     const fn home(&self, hash: EmailHash) -> usize {
         hash.0 as usize & self.mask()
@@ -173,11 +171,11 @@ impl EmailIndex {
     /// The entry that begins at `position`.
     #[inline]
     fn entry(&self, position: usize) -> Entry<'_> {
-        const WHOLE: &str = "entries are stored whole";
-        let (number, rest) = self.entries[position..].split_first_chunk::<NUMBER_BYTES>().expect(WHOLE);
-        let (&short, rest) = rest.split_first().expect(WHOLE);
+        const COMPLETE: &str = "entries are stored completely";
+        let (number, rest) = self.entries[position..].split_first_chunk::<NUMBER_BYTES>().expect(COMPLETE);
+        let (&short, rest) = rest.split_first().expect(COMPLETE);
         let (len, header, rest) = if short == LONG {
-            let (len, rest) = rest.split_first_chunk::<LONG_BYTES>().expect(WHOLE);
+            let (len, rest) = rest.split_first_chunk::<LONG_BYTES>().expect(COMPLETE);
             (u32::from_le_bytes(*len) as usize, NUMBER_BYTES + 1 + LONG_BYTES, rest)
         } else {
             (short as usize, NUMBER_BYTES + 1, rest)
@@ -284,7 +282,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "fewer than 2^32 customers")]
-    fn too_many_customers_in_a_partition_abort() {
+    fn too_many_customers_in_a_partition_panic() {
         let mut index = EmailIndex::new(EmailHasher::default());
         index.len = CustomerNumber::MAX;
         insert(&mut index, b"one too many");

@@ -1,7 +1,7 @@
-//! The campaign: who is a member, and who gets a code.
+//! The campaign: members, decisions, and the saved list.
 //!
-//! The domain and nothing else: no files, threads, arguments or clocks. [`transition`] is the only place where the rule
-//! is; [`CustomerTable`] applies it to the customers of one partition.
+//! This module does no I/O and starts no threads. [`transition`] is the only definition of the rule. [`CustomerTable`]
+//! applies it to the customers of one partition.
 
 mod customers;
 mod email_index;

@@ -1,8 +1,8 @@
-//! The rule of the campaign, which the original application defines (`process_email_add_customer`).
+//! The rule of the campaign, as the original Wallaroo application defines it (`process_email_add_customer`).
 
 use crate::record::{ConversionKind, RecordKind};
 
-/// What is decided on one conversion.
+/// The decision for one conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decision {
     /// Send the customer an additional promo code.
@@ -11,18 +11,18 @@ pub struct Decision {
     pub enrolled: bool,
 }
 
-/// What a record leads to.
+/// The effect of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// What is decided. Nothing on a loyalty row.
+    /// The decision; the default for a loyalty row.
     pub decision: Decision,
-    /// Whether the customer is a member after it.
+    /// Whether the customer is a member after the record.
     pub is_member: bool,
 }
 
-/// What a record of a customer leads to who is, or is not, a member when it comes.
+/// Applies the rule to a record of a customer. `was_member` is the membership before the record.
 ///
-/// A click of a member gets a code. A loyalty row makes a member, and so does a purchase, from the next record on.
+/// A click by a member gets a code. A loyalty row or a purchase makes the customer a member, from the next record on.
 /// Nothing else has an effect.
 #[inline]
 pub const fn transition(was_member: bool, record: RecordKind) -> Transition {

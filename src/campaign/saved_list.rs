@@ -1,4 +1,4 @@
-//! The loyalty list at the end of a run: what is kept of each member beside the email, and the order of the members.
+//! The loyalty list at the end of a run: the fields and the order of the members.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -10,9 +10,9 @@ use crate::record::{LoyaltyRow, RecordKind};
 
 /// The fields that follow the email, for every member of one partition, by customer number.
 ///
-/// Rows are stored one after the other in one buffer. A row that replaces a longer one takes its place; otherwise it is
-/// appended, and the old bytes are unused until they are half of all. A list that names one email a million times costs
-/// no more than one that names it twice.
+/// Rows are stored one after the other in one buffer. A row overwrites a longer row of the same member; otherwise it is
+/// appended. The buffer is compacted when half of it is unused. So a list that repeats one email a million times needs
+/// no more memory than a list that repeats it twice.
 #[derive(Debug, Default)]
 pub struct SavedRows {
     rows: Vec<Row>,
@@ -27,23 +27,23 @@ struct Row {
     position: Position,
 }
 
-/// The position of a member in the saved list: members by a loyalty row first, then those whom a purchase enrolled,
+/// The position of a member in the saved list: first the members by a loyalty row, then those enrolled by a purchase,
 /// each in order of first appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
     is_enrolled: bool,
-    /// The number of the record that made the member.
+    /// The number of the record that made the customer a member.
     record: u64,
 }
 
-/// Fewer unused bytes than this are not worth compacting.
+/// The minimum number of unused bytes before compacting.
 const COMPACT_BYTES: usize = 1 << 16;
 
-/// The row of a member whom a purchase enrolled: no user names and no gender.
+/// The fields of a member enrolled by a purchase: no user names and no gender.
 const ENROLLED_FIELDS: &[u8] = b", , , ";
 
 impl SavedRows {
-    /// Keeps what `event` says of a member, when a table of members has made `step` of it.
+    /// Keeps the fields of a member. `step` is the effect of `event` in a table of members.
     pub fn apply(&mut self, event: &Event<'_>, step: Step) {
         let start = self.text.len();
         match (event.kind, step.customer) {
@@ -68,7 +68,7 @@ impl SavedRows {
         self.rows.push(Row { start, len: self.text.len() - start, position });
     }
 
-    /// Replaces the row of a member by the fields from `appended` on. The member keeps its position.
+    /// Replaces the row of a member with the fields from `appended` on. The position does not change.
     fn replace(&mut self, number: u32, appended: usize) {
         let row = &mut self.rows[number as usize];
         let len = self.text.len() - appended;
@@ -103,8 +103,8 @@ impl SavedRows {
     }
 }
 
-/// The members of all partitions in the order of the saved list: each one's email, and the other fields of the row with
-/// a comma before each.
+/// The members of all partitions in the order of the saved list: the email, and the other fields with a comma before
+/// each.
 pub fn members_in_order<'a>(
     partitions: &[(&'a CustomerTable, &'a SavedRows)],
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
@@ -112,7 +112,7 @@ pub fn members_in_order<'a>(
     listed.chain(merged(partitions, true)).map(|(_, email, fields)| (email, fields))
 }
 
-/// Merges the partitions' members, which are in order within each.
+/// Merges the members of the partitions, which are in order within each partition.
 fn merged<'a>(
     partitions: &[(&'a CustomerTable, &'a SavedRows)],
     is_enrolled: bool,
@@ -122,7 +122,7 @@ fn merged<'a>(
         members.filter(move |(position, ..)| position.is_enrolled == is_enrolled)
     };
     let mut members: Vec<_> = partitions.iter().map(members).collect();
-    // No two records have the same number, so the heap never compares more than positions.
+    // Record numbers are unique, so the heap compares only positions.
     let mut next = BinaryHeap::with_capacity(members.len());
     for (partition, rows) in members.iter_mut().enumerate() {
         next.extend(rows.next().map(|row| Reverse((row, partition))));
@@ -143,8 +143,8 @@ fn write_fields(row: &LoyaltyRow<'_>, text: &mut Vec<u8>) {
     }
 }
 
-/// A field as the list can contain it, which is text and has no quotes: a comma or a line feed, possible only in CSV
-/// and frames, would begin another field or row and becomes a space.
+/// A field for the saved list, which is text without quoting. A comma or a line feed, possible only in CSV and frames,
+/// becomes a space.
 fn without_separators(field: &[u8]) -> Cow<'_, [u8]> {
     let is_separator = |byte: u8| matches!(byte, b',' | b'\n');
     if field.iter().any(|&byte| is_separator(byte)) {

@@ -56,7 +56,7 @@ pub fn analyze<C: Computation>(
 pub fn replay_error(failure: ReplayError, on_error: OnError, allowed: u64) -> anyhow::Error {
     match failure {
         ReplayError::BadRecord { .. } if on_error == OnError::Skip => {
-            anyhow!("{failure}; --max-rejects {allowed} allows no more bad records")
+            anyhow!("{failure}; there are more bad records than --max-rejects {allowed} allows")
         }
         failure => failure.into(),
     }

@@ -1,8 +1,8 @@
-//! A batch: one block on its way through the three steps that threads share.
+//! A batch: one block in the three parallel steps.
 //!
-//! Each step is a list of tasks that touch nothing of each other: slices are decoded in parallel, partitions apply
-//! their events in parallel (each its own events of all slices, in order), slices are encoded in parallel. The tasks of
-//! different batches are independent, too, as long as only one batch is being applied.
+//! Each step is a list of independent tasks: one for each slice to decode, one for each partition to apply its events
+//! of all slices in order, one for each slice to encode. Tasks of different batches are also independent, if only one
+//! batch is being applied.
 
 use rayon::prelude::*;
 
@@ -13,20 +13,20 @@ use crate::input::Block;
 use crate::output::DecisionEncoder;
 use crate::system::panic_point;
 
-/// A block, its slices, and the partitions' decisions on them.
+/// A block, its slices, and the decisions of the partitions.
 #[derive(Debug)]
 pub(super) struct Batch {
     block: Block,
     buffers: BatchBuffers,
 }
 
-/// The lists of a batch, which are recycled from block to block.
+/// The buffers of a batch, which are reused for every block.
 #[derive(Debug)]
 pub(super) struct BatchBuffers {
     slices: Vec<Slice>,
-    /// How many of the slices the present block has.
+    /// The number of slices of the current block.
     used: usize,
-    /// By partition and slice, the decisions that are not the default.
+    /// By partition and slice: the decisions that are not the default.
     decisions: Vec<Vec<Vec<(u32, Decision)>>>,
 }
 
@@ -46,12 +46,12 @@ impl Batch {
         (&self.block, &mut self.buffers.slices[..self.buffers.used])
     }
 
-    /// Whether it has more than one slice, and so something to share.
+    /// Whether it has more than one slice.
     pub const fn is_large(&self) -> bool {
         self.buffers.used > 1
     }
 
-    /// What can be used again.
+    /// The block and the buffers, for reuse.
     pub fn into_parts(self) -> (Block, BatchBuffers) {
         (self.block, self.buffers)
     }
@@ -74,7 +74,7 @@ impl Batch {
         })
     }
 
-    /// Lets every partition apply its events.
+    /// Applies the events of every partition.
     pub fn apply<'a, C: Computation>(
         &'a mut self,
         states: &'a mut [C::State],
@@ -95,7 +95,7 @@ impl Batch {
         })
     }
 
-    /// Encodes what the partitions decided.
+    /// Encodes the decisions.
     pub fn encode<'a>(&'a mut self, encoder: &'a DecisionEncoder) -> impl Iterator<Item = Task<'a>> {
         let (block, buffers) = (&self.block, &mut self.buffers);
         let (slices, decisions) = (&mut buffers.slices[..buffers.used], &buffers.decisions);
@@ -108,14 +108,14 @@ impl Batch {
     }
 }
 
-/// A piece of work that touches nothing another one touches.
+/// A task that shares no mutable data with other tasks.
 pub(super) type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 
-/// Runs all tasks, on the threads of the pool if `in_parallel`: a few lines of a live pipe are not worth waking a
-/// thread.
+/// Runs all tasks, on the thread pool if `in_parallel`. For a few lines of a live pipe, waking a thread would cost
+/// more.
 ///
-/// The tasks come in the same order every round, and rayon splits them in halves: round after round the same thread is
-/// likely to get the same partitions, which are in its caches.
+/// The tasks are in the same order every round, and rayon splits them in halves. So a thread is likely to get the same
+/// partitions in every round, which are in its caches.
 pub(super) fn run_tasks(in_parallel: bool, tasks: Vec<Task<'_>>) {
     if in_parallel {
         tasks.into_par_iter().with_max_len(1).for_each(|task| task());

@@ -1,21 +1,20 @@
-//! The engine: brings every record to its partition and every decision back into input order.
+//! The engine: routes every record to its partition, and writes the decisions in input order.
 //!
 //! ```text
 //! blocks -> slices decoded in parallel -> partitions apply -> slices encoded in parallel -> writer
 //! ```
 //!
-//! [`replay`] is handed a [`Computation`], which says what a partition does with its events, and does not know the
-//! rule. Whatever the numbers of partitions, threads, slices or blocks, the bytes that come out are the same: one email
-//! belongs to one partition, which applies its events in the order of their records, and decisions are written in that
-//! order, too.
+//! [`replay`] runs a [`Computation`], which defines what a partition does with its events. The engine does not depend
+//! on the rule. The output is the same for any number of partitions, threads, slices and blocks: all records of one
+//! email are in one partition, which applies them in order, and decisions are written in input order.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | `pipeline` | the loop: three blocks in flight, each one step behind the next |
-//! | `batch` | one block on its way through the three steps, as tasks for the threads |
-//! | `slice` | a run of records that one thread decodes and encodes |
-//! | `partition` | which partition an email belongs to, and the events of a slice that go there |
-//! | `sequencer` | what must happen in input order: numbering, counting, rejecting |
+//! | `pipeline` | the main loop: three blocks in progress, each one step behind the next |
+//! | `batch` | one block in the three parallel steps, as tasks for the threads |
+//! | `slice` | the records that one thread decodes and encodes |
+//! | `partition` | the partition of an email, and the events of a slice for a partition |
+//! | `sequencer` | work in input order: numbering, counting, rejecting |
 
 mod batch;
 mod partition;
@@ -38,16 +37,16 @@ use crate::system::os_error;
 pub use partition::{Computation, DEFAULT_PARTITIONS, EventBatch, PREFETCH};
 pub use pipeline::{DecisionOutput, Outcome, replay};
 
-/// How a replay is executed. Only the limits affect what comes out.
+/// The settings of a replay. Only the limits affect the output.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The number of partitions that the customers are sharded into.
+    /// The number of partitions that customers are divided into.
     pub partitions: NonZeroU32,
-    /// The number of threads, beside the reader and the writer.
+    /// The number of threads, in addition to the reader and the writer.
     pub threads: NonZeroUsize,
     /// How the inputs are read.
     pub reader: ReaderSettings,
-    /// How many records may be rejected before one more ends the run; 0 stops at the first bad record.
+    /// The maximum number of rejects. One more bad record ends the run; 0 stops at the first bad record.
     pub max_rejects: u64,
 }
 
@@ -62,10 +61,10 @@ impl Default for Settings {
     }
 }
 
-/// What came in. Every record is counted once in `records` and once in `blanks`, `rejects` or the kind that it is.
+/// The counts of the input. Every record is counted once in `records` and once in `blanks`, `rejects` or its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Bytes processed, after decompression, without the headers of tables and byte-order marks.
+    /// Bytes processed, after decompression, without header rows and byte-order marks.
     pub bytes: u64,
     /// Lines, rows and frames.
     pub records: u64,
@@ -114,39 +113,39 @@ impl AddAssign for Counts {
     }
 }
 
-/// Receives what happens during a replay, in input order.
+/// Receives the events of a replay, in input order.
 pub trait Observer: Send {
-    /// So much was processed.
+    /// Reports progress.
     fn progressed(&mut self, counts: &Counts);
 
     /// A bad record was rejected.
     ///
     /// # Errors
-    /// When it could not be kept; the run ends then.
+    /// When the record could not be kept. This ends the run.
     fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()>;
 
     /// The next piece of the oversized record that was rejected last.
     ///
     /// # Errors
-    /// When it could not be kept; the run ends then.
+    /// When the record could not be kept. This ends the run.
     fn rejected_more(&mut self, raw: &[u8]) -> io::Result<()>;
 
     /// An input is damaged, and the settings say to continue with the next one.
     ///
     /// # Errors
-    /// When it could not be reported; the run ends then.
+    /// When the damage could not be reported. This ends the run.
     fn damaged(&mut self, error: &InputError) -> io::Result<()>;
 }
 
-/// Why a replay did not reach the end.
+/// An error that ends a replay.
 #[derive(Debug, Error)]
 pub enum ReplayError {
-    /// A record was bad, and no more may be rejected.
+    /// A record is bad, and the maximum number of rejects is reached.
     #[error("{location}: {reason}")]
     BadRecord {
-        /// Where it is.
+        /// The location of the record.
         location: Location,
-        /// What is wrong with it.
+        /// The reason why it is bad.
         reason: String,
     },
     /// An input is damaged.

@@ -1,7 +1,7 @@
-//! Partitions: which one an email belongs to, the events of a slice that go there, and what is computed over them.
+//! Partitions: the partition of an email, the events of a slice for a partition, and the computation over them.
 //!
-//! The invariant that everything rests on: one email, one partition, for the whole run. Partition numbers and hashes
-//! are internal; nothing a user sees depends on them.
+//! Invariant: all records of one email are in one partition. Partition numbers and hashes are internal; nothing that a
+//! user sees depends on them.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -10,39 +10,39 @@ use super::slice::Entry;
 use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
 use crate::record::{Bytes, FieldSpans, RecordKind, Span};
 
-/// The default of `--partitions`, as in the Wallaroo application that this one follows.
+/// The default of `--partitions`, as in the original Wallaroo application.
 pub const DEFAULT_PARTITIONS: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
 
-/// How many look-ups are started before the first one is finished: enough for their cache misses to overlap.
+/// The number of look-ups that are prefetched together, so their cache misses overlap.
 pub const PREFETCH: usize = 32;
 
-/// What a command computes: one state a partition, and a step that its events go through in the order of their records.
+/// The computation of a command: one state for each partition, to which its events are applied in order.
 pub trait Computation: Sync {
-    /// One partition's state.
+    /// The state of one partition.
     type State: Send;
 
-    /// A state for a partition without any events. The events' hashes come from `hasher`.
+    /// The initial state of a partition. `hasher` is the hasher of the events' hashes.
     fn new_state(&self, hasher: &EmailHasher) -> Self::State;
 
-    /// Whether [`Self::apply`] looks at more of an event than its kind, email and number.
+    /// Whether [`Self::apply`] uses more of an event than its kind, email and number.
     fn needs_fields(&self) -> bool;
 
-    /// Whether events of this kind have to reach their partition.
+    /// Whether [`Self::apply`] needs events of this kind.
     fn needs_kind(&self, kind: RecordKind) -> bool;
 
-    /// The hash that decides which partition an email belongs to. Emails that have to meet in one partition have the
-    /// same.
+    /// The hash that determines the partition of an email. Emails that must be in the same partition have the same
+    /// hash.
     #[inline]
     fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
         hasher.hash(email)
     }
 
-    /// Applies a partition's events of one slice, in order. Pushes the decisions that are not the default, each with
-    /// the number of its entry; a computation whose decisions nobody writes pushes none.
+    /// Applies the events of one slice for a partition, in order. Pushes the decisions that are not the default, each
+    /// with the number of its entry. A computation without output pushes none.
     fn apply(&self, state: &mut Self::State, events: EventBatch<'_>, decisions: &mut Vec<(u32, Decision)>);
 }
 
-/// Shards emails over a number of partitions.
+/// Assigns emails to partitions.
 #[derive(Debug, Clone)]
 pub(super) struct Partitioner {
     pub hasher: EmailHasher,
@@ -58,14 +58,15 @@ impl Partitioner {
         self.partitions.get() as usize
     }
 
-    /// The partition of the email with this hash. It uses the upper half of the hash; the tables use the lower half.
+    /// The partition of the email with this hash. It depends on the upper half of the hash; the tables use the lower
+    /// half.
     #[inline]
     pub const fn partition(&self, hash: EmailHash) -> usize {
         (((hash.0 >> 32) * self.partitions.get() as u64) >> 32) as usize
     }
 }
 
-/// That an entry of a slice goes to a partition.
+/// An entry of a slice that belongs to a partition.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Route {
     /// The hash of the entry's email.
@@ -74,26 +75,26 @@ pub(super) struct Route {
     pub entry: u32,
 }
 
-/// The events of one slice that go to one partition, in the order of their records.
+/// The events of one slice for one partition, in the order of their records.
 #[derive(Debug, Clone, Copy)]
 pub struct EventBatch<'a> {
     pub(super) input: usize,
     pub(super) has_quoting: bool,
     pub(super) bytes: Bytes<'a>,
     pub(super) entries: &'a [Entry],
-    /// Of every entry, or of none.
+    /// The fields of every entry, or empty.
     pub(super) fields: &'a [FieldSpans],
     pub(super) routes: &'a [Route],
     pub(super) first_line: u64,
 }
 
 impl<'a> EventBatch<'a> {
-    /// Which input the events come from, in the order in which inputs were given, counted from 0.
+    /// The index of the input of the events, in the order of the inputs, counted from 0.
     pub const fn input(self) -> usize {
         self.input
     }
 
-    /// Whether their format has quotes, so that none is left around a field.
+    /// Whether the format has quoting. Then fields have no quotes around them.
     pub const fn has_quoting(self) -> bool {
         self.has_quoting
     }
@@ -103,7 +104,7 @@ impl<'a> EventBatch<'a> {
         self.routes.chunks(size).map(move |routes| Self { routes, ..self })
     }
 
-    /// Prefetches the records, which have left the nearest cache since they were decoded.
+    /// Prefetches the records, which may have left the nearest cache since they were decoded.
     #[inline]
     pub fn prefetch(self) {
         let first_byte = |span: Span| self.bytes.get(span).first().copied().unwrap_or(0);

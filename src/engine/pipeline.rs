@@ -1,7 +1,7 @@
-//! The pipeline: the loop that receives blocks from the reader, lets the threads of the pool work on them, and hands
-//! what was encoded to the writer.
+//! The pipeline: the loop that receives blocks from the reader, processes them on the thread pool, and passes encoded
+//! output to the writer.
 //!
-//! Everything that must happen in input order happens here, on one thread: the [`Sequencer`]'s work, and the writing.
+//! Work in input order happens here, on one thread: the [`Sequencer`] and the writing.
 
 use std::io::{self, Write};
 
@@ -14,33 +14,33 @@ use crate::input::{Block, Blocks, Content, Input, InputError};
 use crate::location::LineIndex;
 use crate::output::{DecisionEncoder, Writer};
 
-/// What a replay that reached the end leaves.
+/// The result of a replay.
 #[derive(Debug)]
 pub struct Outcome<State> {
     /// The states of the partitions.
     pub states: Vec<State>,
-    /// What came in.
+    /// The counts of the input.
     pub counts: Counts,
-    /// Where a record is, by its number.
+    /// The locations of records by their numbers.
     pub line_index: LineIndex,
 }
 
-/// Where decisions are written, and how.
+/// The output of decisions.
 pub struct DecisionOutput {
-    /// How.
+    /// The encoder.
     pub encoder: DecisionEncoder,
-    /// Where.
+    /// The destination.
     pub out: Box<dyn Write + Send>,
 }
 
-/// Replays `inputs`, in their order, through `computation`, and writes the decisions to `output`, if there is one.
+/// Replays `inputs` in order through `computation`, and writes the decisions to `output` if there is one.
 ///
 /// # Errors
-/// When an input is damaged, a record is bad beyond what the settings allow, or a write fails. Every decision before
-/// that place in input order has been written then, and none after it.
+/// When an input is damaged, there are more bad records than the settings allow, or a write fails. All decisions before
+/// the damage or the bad record are written, and none after it.
 ///
 /// # Panics
-/// When a thread does, which is a bug.
+/// When a thread panics, which is a bug.
 pub fn replay<C: Computation>(
     computation: &C,
     settings: &Settings,
@@ -58,25 +58,25 @@ pub fn replay<C: Computation>(
     let mut writer = Writer::start(out, max_slices(settings)).map_err(ReplayError::Threads)?;
     let replayed = pool.install(|| Pipeline::new(computation, encoder, settings, &mut writer, observer).run(blocks));
     match (replayed, writer.finish()) {
-        // What could not be written precedes whatever else went wrong.
+        // A write error takes precedence over other errors.
         (Ok(_) | Err(_), Err(error)) => Err(ReplayError::Output(error)),
         (replayed, Ok(())) => replayed,
     }
 }
 
-/// More threads than this would never get a slice, and looking for one is not free.
+/// The maximum number of threads that can get a slice. Idle threads are not free.
 fn useful_threads(settings: &Settings) -> usize {
     settings.reader.block_bytes.div_ceil(settings.reader.slice_bytes.max(1)).max(1)
 }
 
-/// How many slices a block has at most: a few for each thread, so that the threads finish together.
+/// The maximum number of slices of a block: a few for each thread, so the threads finish at about the same time.
 fn max_slices(settings: &Settings) -> usize {
     settings.threads.get().saturating_mul(2)
 }
 
 /// A replay in progress: three batches, each one step behind the next. While one is decoded, the one before it is
-/// applied and the one before that is encoded, so that no thread waits for the slowest slice or the fullest partition
-/// of a step.
+/// applied and the one before that is encoded. So no thread waits for the slowest slice or the largest partition of a
+/// step.
 struct Pipeline<'a, C: Computation> {
     computation: &'a C,
     encoder: Option<DecisionEncoder>,
@@ -85,9 +85,9 @@ struct Pipeline<'a, C: Computation> {
     states: Vec<C::State>,
     sequencer: Sequencer<'a>,
     writer: &'a mut Writer,
-    /// The batch that was decoded.
+    /// The decoded batch, to be applied next.
     decoded: Option<Batch>,
-    /// The batch that was applied.
+    /// The applied batch, to be encoded next.
     applied: Option<Batch>,
     spare: Vec<BatchBuffers>,
 }
@@ -140,7 +140,8 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         Ok(Outcome { states: self.states, counts, line_index })
     }
 
-    /// The next block. While there is none, the batches in progress go on: no decision waits for the next event.
+    /// The next block. While no block is available, the batches in progress continue, so no decision waits for the next
+    /// event.
     fn next_block(&mut self, blocks: &mut Blocks) -> Result<Option<Result<Block, InputError>>, ReplayError> {
         while self.is_in_progress() {
             match blocks.try_next() {
@@ -155,7 +156,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         self.decoded.is_some() || self.applied.is_some()
     }
 
-    /// Takes the batches in progress through all steps.
+    /// Finishes the batches in progress.
     fn drain(&mut self, blocks: &Blocks) -> Result<(), ReplayError> {
         while self.is_in_progress() {
             self.step(None, blocks)?;
@@ -163,7 +164,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         Ok(())
     }
 
-    /// Begins a block. When a bad record in it is one too many, everything from that record on is dropped.
+    /// Begins a block. If it contains a bad record beyond the limit, that record and everything after it is dropped.
     fn block(&mut self, block: Block, blocks: &Blocks) -> Result<Option<ReplayError>, ReplayError> {
         self.sequencer.begin(&block);
         let failure = match block.content {
@@ -183,7 +184,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         Ok(failure)
     }
 
-    /// Takes every batch one step on, in parallel: `next` is decoded, and what was encoded is written.
+    /// Moves every batch one step forward, in parallel: decodes `next`, and writes the encoded batch.
     fn step(&mut self, next: Option<Block>, blocks: &Blocks) -> Result<(), ReplayError> {
         let new_buffers = || BatchBuffers::new(self.partitioner.partitions());
         let mut next = next.map(|block| Batch::new(block, self.spare.pop().unwrap_or_else(new_buffers)));
@@ -230,7 +231,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         Ok(failure)
     }
 
-    /// Writes what was encoded.
+    /// Writes the output of an encoded batch.
     fn write(&mut self, mut batch: Batch, blocks: &Blocks) -> Result<(), ReplayError> {
         let (_, slices) = batch.block_and_slices();
         for slice in slices {

@@ -1,7 +1,7 @@
-//! The sequencer: everything about a replay that must happen in input order, except the writing.
+//! The sequencer: the work of a replay in input order, except the writing.
 //!
-//! It numbers lines and frames, counts what came in, and rejects bad records or says that one of them is one too many.
-//! It runs on one thread, between the steps that threads share.
+//! It numbers lines and frames, counts records, and rejects bad records up to the limit. It runs on one thread, between
+//! the parallel steps.
 
 use std::io;
 use std::ops::{ControlFlow, Range};
@@ -16,7 +16,7 @@ use crate::location::{LineIndex, Location, RecordNumber};
 use crate::output::Rejection;
 use crate::record::{Bytes, Decoder, RecordError};
 
-/// Finds again why a slice rejected a record, and rejects it.
+/// Decodes a rejected record again to get the reason, and rejects it.
 struct RejectVisitor<'r, 'a> {
     sequencer: &'r mut Sequencer<'a>,
     block: &'r Block,
@@ -34,17 +34,17 @@ impl RecordVisitor for RejectVisitor<'_, '_> {
     }
 }
 
-/// What is known of the inputs so far.
+/// The counts and positions of the inputs so far.
 pub(super) struct Sequencer<'a> {
     observer: &'a mut dyn Observer,
     max_record_bytes: usize,
     max_rejects: u64,
     pub counts: Counts,
     pub line_index: LineIndex,
-    /// The input that is being read, and how many lines or frames of it precede what comes next.
+    /// The current input, and the number of its lines or frames so far.
     input: Option<usize>,
     lines_in_input: u64,
-    /// How many lines or frames of all inputs precede what comes next.
+    /// The number of lines or frames of all inputs so far.
     lines: u64,
 }
 
@@ -62,17 +62,17 @@ impl<'a> Sequencer<'a> {
         }
     }
 
-    /// Decodes the records of `block`.
+    /// The decoder for the records of `block`.
     pub fn decoder(&self, block: &Block) -> Decoder {
         Decoder { source: block.input.source, max_record_bytes: self.max_record_bytes }
     }
 
-    /// How many more records may be rejected.
+    /// The number of records that may still be rejected.
     pub const fn allowed_rejects(&self) -> u64 {
         self.max_rejects - self.counts.rejects
     }
 
-    /// Begins a block, and where another input begins, counts its lines from 1.
+    /// Begins a block. Lines are counted from 1 in each input.
     pub fn begin(&mut self, block: &Block) {
         if self.input == Some(block.input.index) {
             return;
@@ -90,8 +90,8 @@ impl<'a> Sequencer<'a> {
         self.lines += lines;
     }
 
-    /// Numbers the records of a decoded slice and rejects the bad ones. When one of them is one too many, it is
-    /// returned, and everything in the slice from it on is removed.
+    /// Numbers the records of a decoded slice and rejects the bad ones. If one of them is beyond the limit, returns it
+    /// as an error, and removes it and everything after it from the slice.
     pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> io::Result<Option<ReplayError>> {
         slice.first_line = self.lines;
         let (decoder, mut splitter) = (self.decoder(block), RecordSplitter::default());
@@ -116,7 +116,8 @@ impl<'a> Sequencer<'a> {
         Ok(None)
     }
 
-    /// Rejects a record that is too long, of which `block` is the first piece, unless it is one too many.
+    /// Rejects a record that is too long. `block` is its first piece. Returns an error if it is beyond the limit of
+    /// rejects.
     pub fn oversized(&mut self, block: &Block, last: bool) -> io::Result<Option<ReplayError>> {
         let location = self.location(block, 0, 0);
         let too_long = RecordError::TooLong { limit: self.max_record_bytes };
@@ -128,14 +129,14 @@ impl<'a> Sequencer<'a> {
         Ok(failure)
     }
 
-    /// Rejects the next piece of such a record.
+    /// Rejects the next piece of an oversized record.
     pub fn oversized_rest(&mut self, block: &Block, last: bool) -> io::Result<()> {
         self.count_piece(block, last);
         self.observer.rejected_more(block.bytes())
     }
 
-    /// Counts the bytes and lines of a piece. A frame and a line count when they are complete; a row may have several
-    /// lines, and one more than line feeds if a carriage return ends it.
+    /// Counts the bytes and lines of a piece. A line or frame is counted at its last piece. A row may have several
+    /// lines, and one more than line feeds if it ends with a carriage return.
     fn count_piece(&mut self, block: &Block, last: bool) {
         let piece = block.bytes();
         self.counts.bytes += piece.len() as u64;
@@ -156,7 +157,7 @@ impl<'a> Sequencer<'a> {
         self.observer.progressed(&self.counts);
     }
 
-    /// The location of a record after so many more lines, at this byte of its block.
+    /// The location of a record that follows `lines` more lines, at this byte of its block.
     fn location(&self, block: &Block, lines: u32, byte: usize) -> Location {
         let number = self.lines_in_input + u64::from(lines) + 1;
         let record = if block.format.is_framed() { RecordNumber::Frame(number) } else { RecordNumber::Line(number) };

@@ -1,4 +1,4 @@
-//! A slice: a run of a block's records that one thread decodes, and later encodes.
+//! A slice: records of a block that one thread decodes and later encodes.
 
 use std::ops::{ControlFlow, Range};
 
@@ -10,62 +10,62 @@ use crate::output::DecisionEncoder;
 use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordKind, Span};
 use crate::system::panic_point;
 
-/// What was decoded from a slice, and what was decided on it. Its lists are recycled from block to block.
+/// The decoded records of a slice, and their decisions. Its buffers are reused for every block.
 #[derive(Debug)]
 pub(super) struct Slice {
     splitter: RecordSplitter,
     /// The good records.
     entries: Vec<Entry>,
-    /// The fields of every entry, or of none where they are not needed.
+    /// The fields of every entry; empty if they are not needed.
     fields: Vec<FieldSpans>,
-    /// For each partition the entries that go there, in order.
+    /// The entries of each partition, in order.
     routes: Vec<Vec<Route>>,
     pub rejects: Vec<Reject>,
     pub counts: Counts,
-    /// How many lines of the input the slice has.
+    /// The number of lines of the slice.
     pub lines: u32,
-    /// The number of the slice's first line, counted over the whole run.
+    /// The number of the first line, counted over all inputs.
     pub first_line: u64,
     decisions: Vec<Decision>,
     pub output: Vec<u8>,
 }
 
-/// A good record. Small, because the threads pass over millions of them.
+/// A good record. It is small, because there are millions of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     kind: RecordKind,
-    /// How many lines of its slice precede it.
+    /// The number of lines before it in its slice.
     line: u32,
     pub email: Span,
 }
 
 impl Entry {
-    /// The event that the entry is, in a slice whose first line has this number.
+    /// The event of the entry, in a slice whose first line has this number.
     #[inline]
     pub fn event<'a>(&self, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, first_line: u64) -> Event<'a> {
         Event::new(self.kind, self.email, fields, bytes, first_line + u64::from(self.line))
     }
 }
 
-/// Where a bad record is. What is wrong with it is found again when it is reported: half a million of them in a row
-/// must not cost half a million messages.
+/// The position of a bad record. The reason is determined when the record is reported, so half a million consecutive
+/// bad records do not need half a million messages in memory.
 #[derive(Debug)]
 pub(super) struct Reject {
-    /// How many lines of its slice precede it.
+    /// The number of lines before it in its slice.
     pub line: u32,
-    /// How many good records of its slice precede it.
+    /// The number of good records before it in its slice.
     entries_before: u32,
     /// The record verbatim, in the block.
     pub raw: Range<usize>,
 }
 
-/// What a slice is decoded with.
+/// The context for decoding a slice.
 pub(super) struct DecodeContext<'a, C> {
     pub decoder: Decoder,
     pub partitioner: &'a Partitioner,
     pub computation: &'a C,
     pub keeps_fields: bool,
-    /// A slice with more bad records than this need not be decoded to its end: one of them ends the run.
+    /// Decoding of a slice stops after more bad records than this, because one of them ends the run.
     pub allowed_rejects: u64,
 }
 
@@ -77,13 +77,13 @@ struct SliceVisitor<'a, 'w, C> {
 }
 
 impl<C: Computation> RecordVisitor for SliceVisitor<'_, '_, C> {
-    // Inlined into the loop of each format, as the decoder is: what was decoded never goes through memory.
+    // Inlined into the loop of each format together with the decoder, so decoded values stay in registers.
     #[inline(always)]
     fn visit(&mut self, record: RawRecord, bytes: Bytes<'_>, decoded: Decoded<'_>) -> ControlFlow<()> {
         let Self { slice, context, is_framed } = self;
         match decoded {
             Ok(decoded) => slice.push(&decoded, bytes.get(decoded.email), context),
-            // The content of a record that is too long is not looked at, be it blank or not.
+            // A record that is too long is bad even if it is blank.
             Err(error) if !*is_framed && !error.is_too_long() && is_blank(&bytes.block[record.start..record.end]) => {
                 slice.counts.blanks += 1;
             }
@@ -123,12 +123,12 @@ impl Slice {
         self.clear();
         let mut splitter = std::mem::take(&mut self.splitter);
         let is_framed = block.format.is_framed();
-        // That the slice breaks when there are too many bad records is seen by who counts them.
+        // The caller detects a break by the count of bad records.
         let _ = splitter.decode(block, range, &context.decoder, &mut SliceVisitor { slice: self, context, is_framed });
         self.splitter = splitter;
     }
 
-    /// Removes everything.
+    /// Removes the content of the slice.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.fields.clear();
@@ -159,7 +159,7 @@ impl Slice {
         self.rejects.push(Reject { line: self.lines, entries_before, raw: record.raw.clone() });
     }
 
-    /// Removes everything from the bad record with this index on.
+    /// Removes the bad record with this index and everything after it.
     pub fn truncate(&mut self, reject: usize) {
         let entries = self.rejects[reject].entries_before;
         self.entries.truncate(entries as usize);
@@ -168,7 +168,7 @@ impl Slice {
         }
     }
 
-    /// The events that go to this partition.
+    /// The events of this partition.
     pub fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
         EventBatch {
             input: block.input.index,
@@ -181,7 +181,7 @@ impl Slice {
         }
     }
 
-    /// Brings the partitions' decisions into the order of the records, and encodes the conversions.
+    /// Sorts the decisions of the partitions into record order, and encodes the conversions.
     pub fn encode<'a>(
         &mut self,
         block: &Block,

@@ -119,8 +119,9 @@ pub enum ReadMode {
     NoWait,
 }
 
-/// A reader with a mode that does not wait. A live pipe has no bytes available between two events. The events that were
-/// read before are then processed.
+/// A reader with a mode that does not wait.
+///
+/// A live pipe has no bytes available between two events. The events that were read before are then processed.
 pub trait ByteSource: Send {
     /// Reads into `buffer`. As with [`Read::read`], 0 means the end.
     ///

@@ -1,6 +1,6 @@
 //! Renders decisions as text, frames, JSON lines or CSV.
 //!
-//! The encoder appends to a buffer and keeps no state, so that several threads encode parts of the input at once.
+//! The encoder appends to a buffer and has no state, so several threads can encode slices in parallel.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub enum OutputFormat {
     /// The line `Send additional promo code to: EMAIL, True`
     #[default]
     Text,
-    /// The same line after its length in 4 bytes, big-endian, as a Wallaroo receiver reads it
+    /// The same line after its length, a 4-byte big-endian number, as a Wallaroo receiver reads it
     Framed,
     /// One JSON object a line, with every field of the conversion
     Jsonl,
@@ -32,19 +32,19 @@ pub enum OutputFormat {
 pub struct DecisionEncoder {
     /// The format.
     pub format: OutputFormat,
-    /// Write only the conversions that get a code.
+    /// Write only the decisions to send a code.
     pub send_only: bool,
 }
 
 const TEXT_PREFIX: &[u8] = b"Send additional promo code to: ";
 
 impl DecisionEncoder {
-    /// Whether a decision is written with more of its conversion than the email.
+    /// Whether decisions are written with more fields of the conversion than the email.
     pub const fn needs_fields(&self) -> bool {
         matches!(self.format, OutputFormat::Jsonl | OutputFormat::Csv)
     }
 
-    /// What is written before the first decision.
+    /// The bytes before the first decision.
     pub fn header(&self) -> Vec<u8> {
         let mut header = Vec::new();
         if self.format == OutputFormat::Csv {
@@ -53,7 +53,7 @@ impl DecisionEncoder {
         header
     }
 
-    /// Appends the decisions on `conversions` to `out`, in their order.
+    /// Appends the decisions for `conversions` to `out`, in order.
     ///
     /// # Panics
     /// When one of them is not a conversion.
@@ -82,7 +82,7 @@ fn push_text(event: &Event<'_>, decision: Decision, out: &mut Vec<u8>) {
     out.extend_from_slice(if decision.send { b", True" } else { b", False" });
 }
 
-/// The columns after those of the conversion itself.
+/// The columns after those of the conversion.
 const DECISION_COLUMNS: [&str; 2] = ["send", "enrolled"];
 
 const IN_MEMORY: &str = "writing to memory does not fail, and all rows have the same number of fields";
@@ -110,8 +110,8 @@ fn csv_writer(out: &mut Vec<u8>) -> Writer<&mut Vec<u8>> {
     WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out)
 }
 
-/// Fills `row` with the columns by which conversions are read from CSV, and the decision. Fields that the type of
-/// conversion does not have are empty. `list` is scratch space.
+/// Fills `row` with the columns of conversions in CSV, and the decision. Fields that the type of conversion does not
+/// have are empty. `list` is a reused buffer.
 fn fill_csv_row(conversion: &Conversion<'_>, decision: Decision, list: &mut Vec<u8>, row: &mut ByteRecord) {
     list.clear();
     let (channel, total_cost): (&[u8], &[u8]) = match conversion.action {
@@ -140,7 +140,7 @@ const fn bool_text(value: bool) -> &'static [u8] {
     if value { b"true" } else { b"false" }
 }
 
-/// Appends `[6;14]`, as items are read.
+/// Appends items in the input format, such as `[6;14]`.
 fn push_items(items: Items<'_>, list: &mut Vec<u8>) {
     list.push(b'[');
     for (index, id) in items.iter().enumerate() {
@@ -152,8 +152,8 @@ fn push_items(items: Items<'_>, list: &mut Vec<u8>) {
     list.push(b']');
 }
 
-/// A JSON line. All have the same keys; what a type of conversion does not have is `null`. The total cost is a string,
-/// so that no reader rounds it to a binary float. JSON is UTF-8: other bytes become U+FFFD, the replacement character.
+/// A JSON line. All lines have the same keys; a field that the type of conversion does not have is `null`. The total
+/// cost is a string, so no reader rounds it to a binary float. Bytes that are not UTF-8 become U+FFFD.
 #[derive(Serialize)]
 struct DecisionLine<'a> {
     promo: Cow<'a, str>,

@@ -1,8 +1,8 @@
 //! Locks: one run at a time may replace a list, or write to a folder of rejects.
 //!
-//! A run reads a list and replaces it much later. Two such runs side by side would each undo the other's work, so a run
-//! locks the list before it reads anything. The lock is on the file itself and ends with the process. Before the list
-//! is replaced, its stamp shows whether a program that takes no lock, such as an editor, has changed it. On a file
+//! A run reads a list and replaces it much later. Two concurrent runs would undo each other's changes, so a run locks
+//! the list before it reads anything. The lock is on the file itself and ends with the process. Before the list is
+//! replaced, its stamp is checked, to detect changes by programs that do not lock the list, such as editors. On a file
 //! system without locks, only this check remains.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
@@ -22,15 +22,15 @@ pub struct ListLocked;
 #[error("another run is writing to this folder; wait for it to finish")]
 pub struct FolderLocked;
 
-/// A list that only this run may replace.
+/// The lock on a list that this run replaces.
 #[derive(Debug)]
 pub(super) struct ListLock {
     path: PathBuf,
-    /// The file as it was when it was locked, and the handle that holds the lock. `None` if there was no file.
+    /// The stamp of the file when it was locked, and the handle with the lock. `None` if there was no file.
     locked: Option<(FileStamp, File)>,
 }
 
-/// Differs after a file was replaced or written to.
+/// The identity and state of a file. It differs after the file was replaced or written to.
 #[derive(Debug, PartialEq, Eq)]
 struct FileStamp {
     inode: Inode,
@@ -43,12 +43,13 @@ type Inode = (u64, u64);
 #[cfg(not(unix))]
 type Inode = ();
 
-/// How often to retry when the file is replaced between opening and locking it.
+/// The maximum number of tries when the file is replaced between opening and locking it.
 const MAX_TRIES: usize = 100;
 
 impl ListLock {
-    /// Locks the file at `path`, or remembers that there is none. Returns `None` where there is nothing to lock: a file
-    /// that is not regular is never replaced, and one that cannot be opened is reported when it is opened for writing.
+    /// Locks the file at `path`, or records that it does not exist. Returns `None` if there is nothing to lock: a file
+    /// that is not regular is never replaced, and a file that cannot be opened is reported when it is opened for
+    /// writing.
     pub(super) fn acquire(path: &Path) -> Result<Option<Self>, ListLocked> {
         for _ in 0..MAX_TRIES {
             match fs::metadata(path) {
@@ -60,7 +61,7 @@ impl ListLock {
             }
             let file = match OpenOptions::new().read(true).write(true).open(path) {
                 Ok(file) => file,
-                // It was removed just now.
+                // It was removed since the check.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(_) => return Ok(None),
             };
@@ -71,12 +72,12 @@ impl ListLock {
         Err(ListLocked)
     }
 
-    /// Locks a file that was opened at `path`. Returns `None` when `path` is another file by now.
+    /// Locks a file that was opened at `path`. Returns `None` if another file is at `path` now.
     fn of_open_file(path: &Path, file: File) -> Result<Option<Self>, ListLocked> {
         if !try_lock(&file) {
             return Err(ListLocked);
         }
-        // The last holder of the lock may have replaced the file; a lock on the old one protects nothing.
+        // The previous owner of the lock may have replaced the file. A lock on the old file has no effect.
         let (Ok(locked), Ok(current)) = (file.metadata(), fs::metadata(path)) else { return Ok(None) };
         let is_current = inode(&locked) == inode(&current);
         Ok(is_current.then(|| Self { path: path.to_owned(), locked: Some((FileStamp::of(&current), file)) }))
@@ -87,7 +88,7 @@ impl ListLock {
         self.locked.is_none()
     }
 
-    /// Whether the file is the one that was locked, with the same content as far as its metadata shows.
+    /// Whether the locked file is still at the path, with unchanged metadata.
     pub(super) fn is_unchanged(&self) -> io::Result<bool> {
         let current = match fs::metadata(&self.path) {
             Ok(metadata) => Some(FileStamp::of(&metadata)),
@@ -98,14 +99,14 @@ impl ListLock {
     }
 }
 
-/// Locks `folder` until the returned handle is dropped. Returns `None` where folders cannot be opened.
+/// Locks `folder` until the returned handle is dropped. Returns `None` if folders cannot be opened.
 pub(super) fn lock_folder(folder: &Path) -> Result<Option<File>, FolderLocked> {
     let Ok(handle) = File::open(folder) else { return Ok(None) };
     if try_lock(&handle) { Ok(Some(handle)) } else { Err(FolderLocked) }
 }
 
-/// Locks a file until it is closed. Returns false when another process has locked it, true also where the file system
-/// has no locks.
+/// Locks a file until it is closed. Returns false if another process has locked it, and true if the file system has no
+/// locks.
 fn try_lock(file: &File) -> bool {
     // On Windows, a lock blocks every other handle from reading the file, including those of this run.
     cfg!(not(unix)) || !matches!(file.try_lock(), Err(TryLockError::WouldBlock))

@@ -1,8 +1,7 @@
-//! What a run writes, and how it gets to its place.
+//! The outputs of a run.
 //!
-//! [`DecisionEncoder`] renders decisions, [`Writer`] writes them on a thread of its own in input order, [`Staging`]
-//! replaces files whole or not at all and lets one run at a time save to a list, [`Rejects`] keeps the rejected
-//! records.
+//! [`DecisionEncoder`] renders decisions. [`Writer`] writes them in input order on its own thread. [`Staging`] replaces
+//! files completely or not at all, and locks the saved list. [`Rejects`] keeps the rejected records.
 
 mod encoder;
 mod list_lock;

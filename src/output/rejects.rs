@@ -1,12 +1,12 @@
-//! Rejected records, kept byte for byte in a folder so that they can be fixed and read again.
+//! Rejects: bad records, kept verbatim in a folder, so they can be fixed and read again.
 //!
-//! There is one file for each source and format that had a rejected record, in input order, and `errors.jsonl`, which
-//! says where each was and what is wrong with it. Rows of CSV follow their header row; a source with several header
-//! rows gets a file for each.
+//! There is one file for each source and format with a bad record. Records are in input order. `errors.jsonl` contains
+//! the location of each and the reason. CSV rows follow their header row; a source with several header rows has a file
+//! for each.
 //!
-//! A run replaces the rejects of an earlier run and nothing else: each file in the folder must be listed in
-//! `errors.jsonl`. So that this holds even when a run is killed, `errors.jsonl` is staged before the files that it
-//! lists, and files that it does not list are removed first.
+//! A run replaces only the rejects of an earlier run: each file in the folder must be listed in `errors.jsonl`. This is
+//! also true after a run was killed, because `errors.jsonl` is renamed before the files that it lists, and files that
+//! it does not list are removed first.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ use crate::location::{Location, RecordNumber};
 use crate::record::{RecordError, SourceKind};
 use crate::system::os_error;
 
-/// Describes every rejected record, one JSON object a line. Without any it is empty.
+/// Describes every rejected record, one JSON object a line. It is empty if there is none.
 const ERRORS: &str = "errors.jsonl";
 
 const STEMS: [&str; 3] = ["loyalty", "conversions", "interleaved"];
@@ -38,12 +38,12 @@ pub struct Rejection<'a> {
     pub source: SourceKind,
     /// The format of its input.
     pub format: &'a Format,
-    /// Where the record is.
+    /// The location of the record.
     pub location: Location,
-    /// What is wrong with it.
+    /// The reason why it is bad.
     pub reason: RecordError<'a>,
-    /// The record's bytes, with its line feed or frame header as far as it has one. Of an oversized record only the
-    /// first piece.
+    /// The bytes of the record, with its line feed or frame header if it has one. Only the first piece of an oversized
+    /// record.
     pub raw: &'a [u8],
 }
 
@@ -59,7 +59,7 @@ pub struct ErrorLine<'a> {
     frame: Option<u64>,
     byte: u64,
     reason: String,
-    /// The file in the folder that holds the record.
+    /// The file in the folder that contains the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kept_in: Option<Cow<'a, str>>,
 }
@@ -214,7 +214,7 @@ impl RejectFile {
     }
 }
 
-/// Whether records of both formats can be in one file: rows of tables only after the same header row.
+/// Whether records of both formats can be in one file. For CSV, the header rows must be the same.
 fn have_same_header(one: &Format, other: &Format) -> bool {
     match (one, other) {
         (Format::Csv(one), Format::Csv(other)) => one.raw == other.raw,
@@ -238,12 +238,12 @@ const fn extension(format: &Format) -> &'static str {
     }
 }
 
-/// The name of a file of rejects. `number` counts the header rows of a source from 1.
+/// The name of a rejects file. `number` counts the header rows of a source from 1.
 fn file_name(stem: &str, extension: &str, number: usize) -> String {
     if number > 1 { format!("{stem}-{number}.{extension}") } else { format!("{stem}.{extension}") }
 }
 
-/// Whether a run can have created a file of this name in a folder of rejects.
+/// Whether a run can have created a file of this name in a rejects folder.
 fn is_reject_file_name(name: &str) -> bool {
     let is_number = |rest: &str| rest.strip_prefix('-').is_some_and(|number| number.parse::<usize>().is_ok());
     let is_stem = |text: &str| {
@@ -262,7 +262,7 @@ pub fn earlier_rejects(folder: &Path) -> Vec<PathBuf> {
     rejects.map(|entry| entry.path()).collect()
 }
 
-/// Whether rejects may be written to `folder`: it does not exist, is empty, or holds only the rejects of an earlier
+/// Whether rejects may be written to `folder`: it does not exist, is empty, or contains only the rejects of an earlier
 /// run.
 ///
 /// # Errors
@@ -286,7 +286,7 @@ pub fn can_contain_rejects(folder: &Path) -> io::Result<bool> {
     Ok(names.remove(ERRORS) && listed_files(&folder.join(ERRORS))?.is_some_and(|listed| names.is_subset(&listed)))
 }
 
-/// The files that an `errors.jsonl` lists. `None` when another program wrote it.
+/// The files that an `errors.jsonl` lists. `None` if another program wrote it.
 fn listed_files(errors: &Path) -> io::Result<Option<BTreeSet<String>>> {
     let mut names = BTreeSet::new();
     for line in BufReader::new(File::open(errors)?).split(b'\n') {

@@ -1,15 +1,14 @@
-//! Writes the loyalty list at the end of a run, in the text format in which lists are read: tonight's list is
-//! tomorrow's.
+//! Writes the loyalty list at the end of a run, in the text format of the input.
 
 use std::io::{self, Write};
 
 use crate::input::{BYTE_ORDER_MARK, is_ambiguous_as_text};
 use crate::record::field::trim;
 
-/// Writes `members`, each the email and the other fields of the row with a comma before each.
+/// Writes `members`: the email, and the other fields with a comma before each.
 ///
-/// A row that would be longer than `max_record_bytes` is written without the spaces after its commas: then it is no
-/// longer than the record it came from, and can be read with the same limit.
+/// A row that would be longer than `max_record_bytes` is written without spaces after its commas. Then it is not longer
+/// than the original record, and can be read with the same limit.
 ///
 /// # Errors
 /// When `out` cannot be written.

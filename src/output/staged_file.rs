@@ -1,6 +1,6 @@
-//! One staged file: where its path leads, its temporary file, and its rename into place.
+//! One staged file: its target path, its temporary file, and the rename.
 //!
-//! Writing to it looks like a shell redirect: symbolic links are followed, permissions and owner are kept.
+//! A staged file behaves like a shell redirect: symbolic links are followed, and permissions and owner are kept.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,13 +12,13 @@ use tempfile::TempPath;
 use crate::escape;
 use crate::system::os_error;
 
-/// The order in which files are renamed into place. The saved list changes what the same command would decide, so it is
-/// last: when a run dies before that, it can simply be run again.
+/// The order in which files are renamed into place. The saved list is last, because it changes the decisions of the
+/// same command. If a run is killed before that, it can be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommitOrder {
     /// The rejected records.
     Rejects,
-    /// The decisions, or whatever else a subcommand prints.
+    /// The decisions, or the output of another subcommand.
     Output,
     /// The loyalty list.
     List,
@@ -29,12 +29,12 @@ pub enum CommitOrder {
 pub(super) struct StagedFile {
     pub(super) order: CommitOrder,
     temporary: TempPath,
-    /// The handle that everything is written through: only this one reports a write that failed late.
+    /// The handle for all writes. Only this handle reports a delayed write error.
     pub(super) file: Arc<File>,
     pub(super) target: PathBuf,
 }
 
-/// The prefix and the suffix of a temporary file's name. A run that is killed leaves such files.
+/// The prefix and the suffix of the name of a temporary file. A killed run can leave such files.
 const TEMPORARY: (&str, &str) = (".adseg-", ".tmp");
 
 /// Whether a killed run can have left a file of this name.
@@ -42,11 +42,11 @@ pub(super) fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY.0).is_some_and(|rest| rest.ends_with(TEMPORARY.1))
 }
 
-/// As many symbolic links are followed as Linux does.
+/// The maximum number of symbolic links that are followed, as in Linux.
 const MAX_LINKS: usize = 40;
 
 impl StagedFile {
-    /// Creates the temporary file, with the permissions of the existing one or those that a shell redirect gives.
+    /// Creates the temporary file, with the permissions of the existing file or those of a shell redirect.
     pub(super) fn create(target: PathBuf, existing: Option<&fs::Metadata>, order: CommitOrder) -> io::Result<Self> {
         let (file, temporary) = create_beside(&target)?.into_parts();
         if let Some(metadata) = existing {
@@ -55,7 +55,7 @@ impl StagedFile {
         Ok(Self { order, temporary, file: Arc::new(file), target })
     }
 
-    /// Renames the file into place. Fails with [`io::ErrorKind::AlreadyExists`] when it `must_be_new` and is not.
+    /// Renames the file into place. Fails with [`io::ErrorKind::AlreadyExists`] if it `must_be_new` but exists.
     pub(super) fn rename(self, must_be_new: bool) -> io::Result<()> {
         let Self { mut temporary, target, .. } = self;
         if must_be_new {
@@ -75,16 +75,16 @@ pub(super) fn parent(path: &Path) -> &Path {
     path.parent().expect("a canonical path below a folder has a parent")
 }
 
-/// Waits until everything that was written to a file is on the disk.
+/// Fsyncs a file.
 pub(super) fn sync(file: &File) -> io::Result<()> {
     match file.sync_all() {
-        // Some file systems do not sync folders, or anything.
+        // Some file systems cannot sync folders, or cannot sync at all.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         result => result,
     }
 }
 
-/// Waits until the names in a folder are on the disk.
+/// Fsyncs a folder, so renames in it are on the disk.
 #[cfg(unix)]
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
@@ -101,7 +101,7 @@ pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The path that a shell redirect to `path` would write to: a symbolic link stays, its target is replaced.
+/// The path that a shell redirect to `path` would write to: the target of a symbolic link.
 pub(super) fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -115,7 +115,7 @@ pub(super) fn follow_links(path: &Path) -> io::Result<PathBuf> {
         let folder = folder.canonicalize().map_err(|error| with_path(folder, &error))?;
         match fs::read_link(&path) {
             Ok(_) if folder.starts_with("/proc") => {
-                // An open file of some process: it may have no name any more, and others may write to it.
+                // An open file of a process: it may have no name, and other processes may write to it.
                 return Err(io::Error::other("this is a file that a process has open; use the file's own name"));
             }
             Ok(link) => path = folder.join(link),
@@ -129,7 +129,7 @@ fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {}", escape::path(path), os_error(error)))
 }
 
-/// A temporary file in the folder of `target`, with the permissions that a shell redirect gives.
+/// A temporary file in the folder of `target`, with the permissions of a shell redirect.
 fn create_beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
@@ -141,7 +141,7 @@ fn create_beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
     }
     let folder = parent(target);
     builder.tempfile_in(folder).map_err(|error| {
-        // tempfile appends the name of the temporary file, which means nothing to the user.
+        // Removes the name of the temporary file, which tempfile appends.
         let text = error.to_string();
         let words = text.split_once(" at path ").map_or(&*text, |(words, _)| words);
         with_path(folder, &io::Error::new(error.kind(), words))
@@ -154,7 +154,7 @@ fn copy_permissions(existing: &fs::Metadata, file: &File) -> io::Result<()> {
     {
         use std::os::unix::fs::{MetadataExt, fchown};
         if fchown(file, Some(existing.uid()), Some(existing.gid())).is_err() {
-            // Only root may change the owner. For other users the new file is their own, as with a redirect.
+            // Only root may change the owner. Other users own the new file, as with a redirect.
             let _ = fchown(file, None, Some(existing.gid()));
         }
     }

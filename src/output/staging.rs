@@ -1,8 +1,8 @@
-//! Staged files: written beside their final path, renamed into place when the run is done.
+//! Staged files: written to temporary files in the same folder, and renamed into place at the end of the run.
 //!
-//! Invariant: a path holds its old content or the whole new content, also after a crash of the machine. File data is
-//! fsynced before any rename, and the folder of each rename before the next rename that relies on it.
-//! A path that is not a regular file (a device, a FIFO) is written directly and never replaced.
+//! Invariant: a path has its old content or the complete new content, also after a crash of the machine. File data is
+//! fsynced before any rename, and the folder of a rename before the next rename that depends on it. A path that is not
+//! a regular file (a device, a FIFO) is written directly and never replaced.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -34,7 +34,7 @@ pub enum StageError {
     Io(io::Error),
 }
 
-// Without thiserror's `#[from]`, which would make the error its own source and print it twice.
+// Not thiserror's `#[from]`, which would also make it the source and print it twice.
 impl From<io::Error> for StageError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -64,7 +64,7 @@ pub enum CommitError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What failed.
+        /// The operation that failed.
         action: &'static str,
         /// The error.
         cause: io::Error,
@@ -104,7 +104,7 @@ impl Staging {
             Ok(metadata) if metadata.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory).into()),
             Ok(metadata) if !metadata.is_file() => return Ok(Arc::new(OpenOptions::new().write(true).open(path)?)),
             Ok(metadata) => {
-                // A rename would replace a read-only file as well; opening it does not.
+                // A rename would replace a read-only file; opening it for writing fails.
                 OpenOptions::new().write(true).open(path)?;
                 Some(metadata)
             }
@@ -154,7 +154,7 @@ impl Staging {
         Ok(path)
     }
 
-    /// Has [`Self::commit`] remove the file at this canonical path unless a staged file replaces it.
+    /// Makes [`Self::commit`] remove the file at this canonical path, unless a staged file replaces it.
     pub fn remove_on_commit(&self, path: PathBuf) {
         self.lock().remove_on_commit.push(path);
     }
@@ -167,7 +167,7 @@ impl Staging {
     /// Fsyncs all staged files, checks that the list did not change, and renames the files into place in their order.
     ///
     /// # Errors
-    /// When one of these steps fails or the run was interrupted. Files that were not renamed by then are discarded.
+    /// When one of these steps fails or the run was interrupted. Files that are not renamed yet are discarded.
     pub fn commit(&self) -> Result<(), CommitError> {
         self.sync_files().inspect_err(|_| {
             self.discard();
@@ -180,13 +180,13 @@ impl Staging {
         state.commit().inspect_err(|_| state.remove_uncommitted())
     }
 
-    /// Removes everything that was staged, and lets nothing be staged from now on. Locks are kept until the drop, since
-    /// the thread that uses the files may still be running. Returns false when the files were already committed.
+    /// Removes all staged files, and rejects new ones. Locks are kept until the drop, because the thread that uses the
+    /// files may still be running. Returns false if the files were already committed.
     pub fn discard(&self) -> bool {
         self.lock().discard()
     }
 
-    /// Fsyncs without holding the lock, so that an interrupt need not wait for the disk.
+    /// Fsyncs without the lock, so an interrupt does not wait for the disk.
     fn sync_files(&self) -> Result<(), CommitError> {
         let files: Vec<_> =
             self.lock().staged.iter().map(|staged| (staged.target.clone(), Arc::clone(&staged.file))).collect();
@@ -203,7 +203,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // This also runs while a panic unwinds: clean up even if the lock is poisoned.
+        // This also runs during a panic, so it cleans up even if the lock is poisoned.
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner).discard();
     }
 }
@@ -258,13 +258,13 @@ impl State {
     fn remove_uncommitted(&mut self) {
         self.staged.clear();
         for folder in std::mem::take(&mut self.created_folders) {
-            // Fails when the folder is not empty, and then it must stay.
+            // Fails if the folder is not empty; then it must be kept.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
-/// Removes a file, which may be gone already.
+/// Removes a file if it exists.
 fn remove_file(path: PathBuf) -> Result<(), CommitError> {
     match fs::remove_file(&path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(CommitError::Io { path, action: "remove", cause }),
@@ -272,7 +272,7 @@ fn remove_file(path: PathBuf) -> Result<(), CommitError> {
     }
 }
 
-/// Waits until the names in these folders are on the disk.
+/// Fsyncs these folders.
 fn sync_folders(folders: &mut BTreeSet<PathBuf>) -> Result<(), CommitError> {
     for path in std::mem::take(folders) {
         sync_folder(&path).map_err(|cause| CommitError::Io { path, action: "sync", cause })?;

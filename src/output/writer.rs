@@ -1,6 +1,6 @@
 //! A thread that writes encoded buffers in the order in which they are sent.
 //!
-//! Every buffer is written at once, so a live pipe needs no flush and no error is left to a `Drop` that ignores it.
+//! Every buffer is written immediately, so a live pipe needs no flush, and no write error is lost in a `Drop`.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -8,7 +8,7 @@ use std::{panic, thread};
 
 use crate::system::panic_point;
 
-/// A thread that writes.
+/// The writer thread.
 #[derive(Debug)]
 pub struct Writer {
     filled: SyncSender<Vec<u8>>,
@@ -33,7 +33,7 @@ impl Writer {
             let thread = self.thread.take().expect("a writer that failed is not used again");
             return Err(join(thread).expect_err("the thread ends early only when a write fails"));
         }
-        // No buffer may have come back yet.
+        // There may be no written buffer yet.
         Ok(self.empty.try_recv().unwrap_or_default())
     }
 
@@ -61,7 +61,7 @@ fn write_all(
         out.write_all(&buffer)?;
         buffer.clear();
         match to_recycle.try_send(buffer) {
-            // When the queue is full there are enough spare buffers; when the sender has finished it needs none.
+            // A full queue has enough spare buffers, and a sender that has finished needs none.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
     }

@@ -1,38 +1,38 @@
-//! Checks one record and finds its fields: of text, where fields are known by their position, and of tables, where they
-//! are known by the name of their column. Both need the same fields and check them in the same way.
+//! Checks one record and finds its fields. Text identifies fields by position, CSV by the name of the column. The
+//! checks are the same.
 
 use super::field::{Bytes, Span, TextFields, first_control, trim};
 use super::{ConversionKind, DecodedRecord, FieldSpans, Items, RecordError, RecordKind, TotalCost};
 
-/// What the records of an input are.
+/// The kind of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
     /// Rows of the loyalty list.
     Loyalty,
     /// Conversions.
     Conversions,
-    /// Both, in arrival order. A record whose second field is a conversion type is a conversion, every other record is
-    /// a loyalty row.
+    /// Both, in order of arrival. A record whose second field is a conversion type is a conversion; every other record
+    /// is a loyalty row.
     Interleaved,
 }
 
-/// The columns of a loyalty row, by their names in the header.
+/// The columns of a loyalty row in CSV.
 pub const LOYALTY_COLUMNS: [&str; 4] = ["email", "fb_user", "insta_user", "gender"];
 
-/// The columns of a conversion, by their names in the header.
+/// The columns of a conversion in CSV.
 pub const CONVERSION_COLUMNS: [&str; 6] = ["promo", "conversion", "email", "where", "items", "total_cost"];
 
-/// The most columns that a record needs.
+/// The maximum number of columns that a record needs.
 pub const MAX_COLUMNS_NEEDED: usize = CONVERSION_COLUMNS.len();
 
-/// Where the columns of a row are, stripped, in the order of [`LOYALTY_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for
-/// a column that the header does not have.
+/// The fields of a row, stripped, in the order of [`LOYALTY_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for a column
+/// that the header row does not have.
 pub type Columns = [Option<Span>; MAX_COLUMNS_NEEDED];
 
 const LOYALTY_ROW: &str = "a loyalty row";
 const LOYALTY_FIELDS: &[&str] = &["email", "Facebook user", "Instagram user", "gender"];
 
-/// A type of conversion with its article, and the fields that it needs.
+/// The name of a conversion type with its article, and its required fields.
 const fn required_fields(kind: ConversionKind) -> (&'static str, &'static [&'static str]) {
     match kind {
         ConversionKind::Click => ("a click", &["promo", "ClickConversion", "email", "where"]),
@@ -44,9 +44,9 @@ const fn required_fields(kind: ConversionKind) -> (&'static str, &'static [&'sta
 /// Decodes the records of one input.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder {
-    /// What the input holds.
+    /// The kind of the source.
     pub source: SourceKind,
-    /// The longest record that is accepted, in bytes, without line feed or frame header.
+    /// The maximum record length in bytes, without line feed or frame header.
     pub max_record_bytes: usize,
 }
 
@@ -54,7 +54,7 @@ impl Decoder {
     /// Decodes a line or the payload of a frame.
     ///
     /// # Errors
-    /// When the record is bad. A blank line is bad, too: who reads lines tests for it.
+    /// When the record is bad. A blank line is also bad; the caller checks for blank lines.
     #[inline(always)]
     pub fn decode_text<'a>(&self, fields: &TextFields<'a, '_>) -> Result<DecodedRecord, RecordError<'a>> {
         if fields.start == fields.end {
@@ -69,12 +69,12 @@ impl Decoder {
         if is_conversion { text_conversion(fields) } else { text_loyalty_row(fields) }
     }
 
-    /// Decodes a row of a table.
+    /// Decodes a row of CSV.
     pub fn decode_columns<'a>(&self, bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
         match self.source {
             SourceKind::Loyalty => table_loyalty_row(bytes, columns),
             SourceKind::Conversions => table_conversion(bytes, columns),
-            SourceKind::Interleaved => unreachable!("an interleaved stream has no header, so it is not a table"),
+            SourceKind::Interleaved => unreachable!("an interleaved stream has no header row, so it is not CSV"),
         }
     }
 
@@ -154,7 +154,7 @@ fn text_loyalty_row<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, Re
 fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
     let [promo, name, email, channel, items, total_cost] = *columns;
     let (Some(promo), Some(name), Some(email)) = (promo, name, email) else {
-        panic!("a header without promo, conversion and email is refused");
+        panic!("a header row without promo, conversion and email is rejected");
     };
     let name = bytes.get(name);
     let kind = ConversionKind::from_name(name)
@@ -181,9 +181,9 @@ fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRe
 
 fn table_loyalty_row<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
     let [Some(email), Some(first), Some(second), Some(third), ..] = *columns else {
-        panic!("a header without every column of the list is refused");
+        panic!("a header row without all columns of the loyalty list is rejected");
     };
-    // A saved list is text: commas around the name would be gone when it is read again.
+    // A saved list is text and replaces commas, so the name would be a conversion type when the list is read again.
     if let Some(kind) = ConversionKind::from_name(without_commas_around(bytes.get(first))) {
         return Err(RecordError::ConversionInList { kind });
     }
@@ -200,7 +200,7 @@ fn without_commas_around(field: &[u8]) -> &[u8] {
     field
 }
 
-/// Checks a stripped email: not empty, and without control bytes, so that a record cannot forge a line of output.
+/// Checks that a stripped email is not empty and contains no control bytes, which could forge a line of output.
 #[inline(always)]
 fn check_email(email: &[u8]) -> Result<(), RecordError<'_>> {
     if email.is_empty() {
@@ -212,7 +212,7 @@ fn check_email(email: &[u8]) -> Result<(), RecordError<'_>> {
     }
 }
 
-/// Checks an email that was not split at commas: what follows a comma could be mistaken for the answer.
+/// Checks an email that was not split at commas. The text after a comma could be mistaken for the decision.
 pub fn check_table_email(email: &[u8]) -> Result<(), RecordError<'_>> {
     if email.contains(&b',') { Err(RecordError::CommaInEmail { email }) } else { check_email(email) }
 }
@@ -280,7 +280,7 @@ pub mod tests {
     }
 
     #[test]
-    fn an_email_with_control_bytes_or_without_any_byte_is_refused() {
+    fn an_email_that_is_empty_or_has_control_bytes_is_rejected() {
         assert_eq!(
             message(b"P, ClickConversion, a@x\nSend, w"),
             r#"the email "a@x\nSend" contains a control byte (0x0a)"#
@@ -305,7 +305,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_conversion_in_the_list_is_refused() {
+    fn a_conversion_in_the_list_is_rejected() {
         let error = loyalty_row(b"Hoodie, ClickConversion, a@x, Instagram").unwrap_err();
         assert_eq!(error, RecordError::ConversionInList { kind: ConversionKind::Click });
     }

@@ -1,33 +1,33 @@
-//! Why a record is bad, in words a person can act on.
+//! The reasons why a record is bad, as messages with a remedy.
 //!
-//! Where the record is (file, line, byte) is not known here; see [`crate::location`].
+//! The location of the record (file, line, byte) is in [`crate::location`].
 
 use thiserror::Error;
 
 use super::ConversionKind;
 use crate::escape::Quoted;
 
-/// What is wrong with one record.
+/// The reason why a record is bad.
 ///
-/// An error borrows the offending bytes, so that refusing a record allocates nothing.
+/// An error borrows the invalid bytes, so rejecting a record does not allocate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RecordError<'a> {
-    /// A frame of length 0. A blank line of text never gets this far.
+    /// A frame of length 0. Blank lines of text are skipped before.
     #[error("the frame is empty")]
     Empty,
-    /// Longer than `--max-record-bytes`.
+    /// The record is longer than `--max-record-bytes`.
     #[error("the record is longer than {limit} bytes (--max-record-bytes sets the limit)")]
     TooLong {
-        /// The longest record that is accepted, in bytes.
+        /// The maximum record length, in bytes.
         limit: usize,
     },
-    /// A frame whose length consists of letters.
-    #[error("the frame's length reads {} (is this plain text? drop --input-format framed)", Quoted(length))]
+    /// A frame whose length consists of printable text.
+    #[error("the frame length is the text {} (is this plain text? remove --input-format framed)", Quoted(length))]
     TextAsFrameLength {
-        /// The bytes that should be its length.
+        /// The bytes of the length.
         length: &'a [u8],
     },
-    /// Fewer fields than the record's kind needs.
+    /// Fewer fields than the kind of the record needs.
     #[error(
         "expected {what} with {} fields ({}), found {found}{}",
         fields.len(),
@@ -39,12 +39,12 @@ pub enum RecordError<'a> {
         what: &'static str,
         /// The names of the fields that the kind needs.
         fields: &'static [&'static str],
-        /// How many fields the record has.
+        /// The number of fields of the record.
         found: usize,
         /// The record.
         record: &'a [u8],
     },
-    /// The second field of a conversion is none of the three types.
+    /// The second field of a conversion is not one of the three types.
     #[error(
         "unknown conversion type {} (expected ClickConversion, BasketConversion or PurchaseConversion){}",
         Quoted(name),
@@ -53,10 +53,10 @@ pub enum RecordError<'a> {
     UnknownConversion {
         /// The promo, stripped.
         promo: &'a [u8],
-        /// What is in the place of the type.
+        /// The field in place of the type.
         name: &'a [u8],
     },
-    /// A conversion where a loyalty row should be. Read as a row, it would make its promo a member.
+    /// A conversion in a loyalty list. Read as a loyalty row, it would make its promo a member.
     #[error("this is a {}, not a loyalty row (are --loyalty and --conversions swapped?)", kind.name())]
     ConversionInList {
         /// Its type.
@@ -65,7 +65,7 @@ pub enum RecordError<'a> {
     /// No email.
     #[error("the email is empty")]
     EmptyEmail,
-    /// A byte that could forge output, or that no mailer accepts.
+    /// A control byte in an email. It could forge output, and no mailer accepts it.
     #[error("the email {} contains a control byte (0x{byte:02x})", Quoted(email))]
     ControlInEmail {
         /// The email, stripped.
@@ -73,24 +73,24 @@ pub enum RecordError<'a> {
         /// The first control byte in it.
         byte: u8,
     },
-    /// A comma in an email, possible only in CSV: what follows it could be mistaken for the answer.
+    /// A comma in an email, possible only in CSV. The text after it could be mistaken for the decision.
     #[error("the email {} contains a comma", Quoted(email))]
     CommaInEmail {
         /// The email, stripped.
         email: &'a [u8],
     },
-    /// A CSV row that is not as wide as its header.
+    /// A CSV row with more or fewer fields than its header row.
     #[error("expected {header} fields as in the header row, found {row}")]
     WrongWidth {
-        /// How many columns the header has.
+        /// The number of columns of the header row.
         header: u32,
-        /// How many fields the row has.
+        /// The number of fields of the row.
         row: u32,
     },
-    /// A CSV row with quotes where RFC 4180 has none.
+    /// A CSV row with quotes that RFC 4180 does not allow.
     #[error("a quoted field is not closed, or there is text before or after its quotes")]
     Misquoted,
-    /// A CSV row that needs a column which the header does not have.
+    /// A CSV row that needs a column that the header row does not have.
     #[error("{what} needs a column \"{column}\", and the header row has none")]
     MissingColumn {
         /// The kind of the record, with its article.
@@ -101,16 +101,16 @@ pub enum RecordError<'a> {
     /// Items that are not `[…]`.
     #[error("the items {} are not in brackets (expected something like [6;14])", Quoted(items))]
     ItemsWithoutBrackets {
-        /// The whole field.
+        /// The field.
         items: &'a [u8],
     },
     /// Items with nothing between two separators.
     #[error("the items {} contain an empty id (expected something like [6;14])", Quoted(items))]
     EmptyItem {
-        /// The whole field.
+        /// The field.
         items: &'a [u8],
     },
-    /// An id with a bracket or a control byte in it.
+    /// An id that contains a bracket or a control byte.
     #[error("the item id {} contains a bracket or a control byte", Quoted(id))]
     BadItem {
         /// The id, stripped.
@@ -119,19 +119,19 @@ pub enum RecordError<'a> {
     /// A total cost that is not a decimal number.
     #[error("the total cost {} is not a decimal number (expected something like 18.64)", Quoted(cost))]
     BadTotalCost {
-        /// The whole field.
+        /// The field.
         cost: &'a [u8],
     },
 }
 
 impl RecordError<'_> {
-    /// Whether the record is beyond the limit, so that its content was not looked at.
+    /// Whether the record is beyond the limit, so its content was not checked.
     pub const fn is_too_long(&self) -> bool {
         matches!(self, Self::TooLong { .. } | Self::TextAsFrameLength { .. })
     }
 }
 
-/// A hint what a record with an unknown conversion type may be.
+/// A hint for a record with an unknown conversion type.
 fn hint(promo: &[u8], name: &[u8]) -> &'static str {
     if name.strip_prefix(b"\"").unwrap_or(name).starts_with(b"conversion") {
         "; if this is CSV with a header row, add --conversions-format csv"

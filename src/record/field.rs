@@ -1,4 +1,4 @@
-//! The fields of a record: what ASCII white space and control bytes are, and splitting a text record at its commas.
+//! The fields of a record: splitting text at commas, and tests for ASCII white space and control bytes.
 //!
 //! There is no quoting in the text format: a comma always ends a field. CSV rows are split in `input::csv`.
 
@@ -9,7 +9,7 @@ use wide::u8x16;
 /// These are the bytes that Python's `bytes.strip()` removes; `u8::is_ascii_whitespace` lacks `\v`.
 #[inline]
 pub const fn is_space(byte: u8) -> bool {
-    // Nearly every byte is above the space and needs only the first comparison.
+    // Most bytes are above the space and need only the first comparison.
     byte <= b' ' && matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
@@ -25,7 +25,7 @@ const LANES: usize = 16;
 #[inline(always)]
 pub fn first_control(bytes: &[u8]) -> Option<u8> {
     let (lanes, _) = bytes.as_chunks::<LANES>();
-    // The last lanes overlap with bytes that were tested before, which does no harm.
+    // The last lanes overlap with bytes that are tested already.
     let clean = bytes.last_chunk().is_some_and(|last| !lanes.iter().chain([last]).any(any_control));
     if clean { None } else { bytes.iter().copied().find(|&byte| is_control(byte)) }
 }
@@ -67,11 +67,11 @@ const fn trim_end(mut bytes: &[u8]) -> &[u8] {
 pub struct TextFields<'a, 'c> {
     /// The block.
     pub block: &'a [u8],
-    /// Where the record begins in the block.
+    /// The start of the record in the block.
     pub start: usize,
-    /// Where the record ends, without line feed.
+    /// The end of the record, without a line feed.
     pub end: usize,
-    /// Where its commas are in the block.
+    /// The positions of its commas in the block.
     pub commas: &'c [u32],
 }
 
@@ -87,7 +87,7 @@ impl<'a> TextFields<'a, '_> {
         self.commas.len() + 1
     }
 
-    /// The bytes that spans of the record point into.
+    /// The bytes that spans of the record refer to.
     pub const fn bytes(&self) -> Bytes<'a> {
         Bytes::of_block(self.block)
     }
@@ -114,11 +114,11 @@ pub struct Span {
     end: u32,
 }
 
-/// Set in the start of a span that points into the scratch buffer.
+/// Set in the start of a span of the scratch buffer.
 const SCRATCH: u32 = 1 << 31;
 
 impl Span {
-    /// Stands for a field that the record does not have.
+    /// A field that the record does not have.
     pub const ABSENT: Self = Self { start: u32::MAX, end: u32::MAX };
 
     /// A range of the block.
@@ -133,7 +133,7 @@ impl Span {
     }
 }
 
-/// The bytes that spans point into.
+/// The bytes that spans refer to.
 #[derive(Debug, Clone, Copy)]
 pub struct Bytes<'a> {
     /// The block, as it was read.
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_point_into_block_or_scratch() {
+    fn spans_refer_to_block_or_scratch() {
         let bytes = Bytes { block: b"0123456789", scratch: b"abc" };
         assert_eq!(bytes.get(Span::in_block(2, 4)), b"23");
         assert_eq!(bytes.get(Span::in_scratch(1, 3)), b"bc");

@@ -1,4 +1,4 @@
-//! The items of a basket or a purchase, `[6;14]`, and the total cost of a purchase, exact.
+//! The items of a basket or a purchase, such as `[6;14]`, and the exact total cost of a purchase.
 
 use super::RecordError;
 use super::field::{first_control, trim};
@@ -6,7 +6,7 @@ use super::field::{first_control, trim};
 /// A checked list of item ids. Every id is stripped, not empty, and free of `;`, brackets and control bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Items<'a> {
-    /// What is between the brackets, stripped.
+    /// The text between the brackets, stripped.
     inner: &'a [u8],
 }
 
@@ -14,7 +14,7 @@ impl<'a> Items<'a> {
     /// Parses a stripped field.
     ///
     /// # Errors
-    /// When the brackets are missing, or an id is empty or contains a byte that no id can contain.
+    /// When the brackets are missing, an id is empty, or an id contains an invalid byte.
     #[inline]
     pub fn parse(field: &'a [u8]) -> Result<Self, RecordError<'a>> {
         let [b'[', inner @ .., b']'] = field else {
@@ -42,7 +42,7 @@ impl<'a> Items<'a> {
         Self { inner: trim(inner) }
     }
 
-    /// The ids, in the order in which they were written. An empty basket has none.
+    /// The ids, in the order of the record. An empty basket has none.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
         let ids = (!self.inner.is_empty()).then(|| self.inner.split(|&byte| byte == b';'));
@@ -50,7 +50,7 @@ impl<'a> Items<'a> {
     }
 }
 
-/// Whether every id is valid and without white space except spaces, in one pass. Nearly all lists are like that.
+/// Whether every id is valid and contains no white space except spaces. Nearly all lists pass this fast test.
 #[inline]
 fn are_plain_ids(list: &[u8]) -> bool {
     let mut is_empty = true;
@@ -68,7 +68,7 @@ fn are_plain_ids(list: &[u8]) -> bool {
 
 /// A decimal number as it was written: an optional sign, digits, and an optional fraction.
 ///
-/// It keeps its digits, so that nothing is lost to a binary float.
+/// It keeps all digits and is never converted to a binary float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TotalCost<'a>(&'a [u8]);
 
@@ -76,7 +76,7 @@ impl<'a> TotalCost<'a> {
     /// Parses a stripped field.
     ///
     /// # Errors
-    /// When the field is anything but `[+-]digits[.digits]`.
+    /// When the field is not `[+-]digits[.digits]`.
     #[inline]
     pub fn parse(field: &'a [u8]) -> Result<Self, RecordError<'a>> {
         let unsigned = match field {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_id_is_refused_at_any_position() {
+    fn an_empty_id_is_rejected_at_any_position() {
         for field in [&b"[;]"[..], b"[6;]", b"[;6]", b"[6; ;9]"] {
             assert_eq!(Items::parse(field), Err(RecordError::EmptyItem { items: field }));
         }

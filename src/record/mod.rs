@@ -1,7 +1,7 @@
-//! What one record means: a row of the loyalty list or a conversion.
+//! One record: a loyalty row or a conversion.
 //!
-//! A record is a run of bytes: one line of text, the payload of one frame, or one CSV row. [`Decoder`] checks it and
-//! finds its fields; everything after that uses the fields it found. Nothing here reads, counts or remembers.
+//! A record is one line of text, the payload of one frame, or one CSV row. [`Decoder`] checks it and finds its fields,
+//! which all later steps use. This module does no I/O and keeps no state.
 
 mod decoder;
 mod error;

@@ -1,12 +1,12 @@
-//! The typed values of a decoded record, and the spans that they are made of.
+//! The typed values of a decoded record, and the spans of its fields.
 
 use super::field::{Bytes, Span};
 use super::{Items, TotalCost};
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
-    /// A row of the loyalty list.
+    /// A loyalty row.
     LoyaltyRow,
     /// A conversion.
     Conversion(ConversionKind),
@@ -45,10 +45,10 @@ impl ConversionKind {
     }
 }
 
-/// A loyalty customer: `email, Facebook user, Instagram user, gender`. Everything but the email may be empty.
+/// A loyalty row: `email, Facebook user, Instagram user, gender`. All fields except the email may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoyaltyRow<'a> {
-    /// The email, which identifies the customer everywhere: compared byte for byte, without control bytes.
+    /// The email, which identifies the customer. It contains no control bytes and is compared byte for byte.
     pub email: &'a [u8],
     /// The user name on Facebook.
     pub fb_user: &'a [u8],
@@ -56,7 +56,8 @@ pub struct LoyaltyRow<'a> {
     pub insta_user: &'a [u8],
     /// The gender, as the list writes it.
     pub gender: &'a [u8],
-    /// What follows the comma after the gender. Real lists have rows with more fields; a saved list keeps them.
+    /// The text after the comma that follows the gender. Real lists have rows with more fields; a saved list keeps
+    /// them.
     pub extra: Option<&'a [u8]>,
 }
 
@@ -67,7 +68,7 @@ pub struct Conversion<'a> {
     pub promo: &'a [u8],
     /// The customer's email.
     pub email: &'a [u8],
-    /// What the customer did.
+    /// The action of the customer.
     pub action: Action<'a>,
 }
 
@@ -83,12 +84,12 @@ impl Conversion<'_> {
     }
 }
 
-/// What a customer did, with what only this type of conversion carries.
+/// The action of a customer, with the fields of this type of conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Clicked the ad.
     Click {
-        /// Where the ad was, for instance `Instagram`.
+        /// The channel of the ad, such as `Instagram`.
         channel: &'a [u8],
     },
     /// Put items into a basket.
@@ -100,32 +101,32 @@ pub enum Action<'a> {
     Purchase {
         /// The items bought.
         items: Items<'a>,
-        /// What they cost together.
+        /// The total cost of the items.
         total_cost: TotalCost<'a>,
     },
 }
 
-/// A record as the decoder found it: what it is, and where its fields are.
+/// A decoded record: its kind and the spans of its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodedRecord {
-    /// What it is.
+    /// Its kind.
     pub kind: RecordKind,
-    /// Where its email is.
+    /// Its email.
     pub email: Span,
-    /// Where its other fields are.
+    /// Its other fields.
     pub fields: FieldSpans,
 }
 
-/// Where the fields of a record are, stripped, without its email.
+/// The stripped fields of a record, except its email.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldSpans {
-    /// The promo of a conversion, the Facebook user of a customer.
+    /// The promo of a conversion, or the Facebook user of a loyalty row.
     pub first: Span,
-    /// The channel of a click, the items of a basket or purchase, the Instagram user of a customer.
+    /// The channel of a click, the items of a basket or purchase, or the Instagram user of a loyalty row.
     pub second: Span,
-    /// The total cost of a purchase, the gender of a customer.
+    /// The total cost of a purchase, or the gender of a loyalty row.
     pub third: Span,
-    /// Whatever follows the fields that the record needs, unsplit.
+    /// The text after the fields that the record needs, unsplit.
     pub extra: Span,
 }
 

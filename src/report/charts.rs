@@ -1,7 +1,7 @@
 //! The charts of the page, as inline SVG.
 //!
-//! They are as wide as a phone, so that their text is never scaled down. The page sets the colour of the text; the
-//! other colours work on light and dark pages. Exact numbers are in the table beside a chart.
+//! They are as wide as a phone, so their text is never scaled down. The page sets the colour of the text; the other
+//! colours fit light and dark pages. The table beside a chart has the exact numbers.
 
 use console::truncate_str;
 use plotters::coord::Shift;
@@ -15,7 +15,7 @@ const ROW_HEIGHT: i32 = 44;
 const LINE_HEIGHT: u32 = 220;
 const TEXT_SIZE: u32 = 16;
 
-/// How many bars a chart has at most, and how wide a name may be, in characters.
+/// The maximum number of bars of a chart, and the maximum width of a name, in characters.
 const MAX_BARS: usize = 10;
 const NAME_WIDTH: usize = 26;
 
@@ -39,7 +39,7 @@ pub struct Bar {
     pub value: String,
 }
 
-/// A bar chart. `None` when no bar is longer than 0.
+/// A bar chart. `None` if no bar is longer than 0.
 pub fn bars(bars: &[Bar]) -> Option<String> {
     let bars = &bars[..bars.len().min(MAX_BARS)];
     let longest = bars.iter().map(|bar| bar.length).fold(0.0, f64::max);
@@ -62,7 +62,7 @@ pub fn bars(bars: &[Bar]) -> Option<String> {
     Some(svg)
 }
 
-/// A line chart that starts at the origin. `None` when there is nothing to draw.
+/// A line chart that starts at the origin. `None` if there is no data.
 pub fn line(points: &[(f64, f64)]) -> Option<String> {
     let &(end, height) = points.last()?;
     if end <= 0.0 || height <= 0.0 {

@@ -1,7 +1,7 @@
 //! Counts the events of a campaign, in each partition and in total.
 //!
-//! It takes one pass and bounded memory: some 40 bytes per customer, and one entry for each of a limited number of
-//! names. Totals must not depend on the number of partitions or on their order.
+//! Counting takes one pass. It needs about 40 bytes for each customer, and one entry for each of a limited number of
+//! names. Totals do not depend on the number or the order of the partitions.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,7 @@ use super::timeline::{Bucket, Timeline};
 use crate::campaign::{CustomerNumber, Event, Step};
 use crate::record::{Action, Conversion, ConversionKind, LoyaltyRow, RecordKind};
 
-/// What is known of one customer. There are millions of them, so this is small.
+/// The state of one customer. It is small, because there are millions of them.
 #[derive(Debug, Clone, Copy, Default)]
 struct CustomerStats {
     /// The latest loyalty row, if there is one.
@@ -30,7 +30,7 @@ struct CustomerStats {
     has_purchase: bool,
 }
 
-/// What a loyalty row says.
+/// The fields of a loyalty row that are counted.
 #[derive(Debug, Clone, Copy)]
 struct Profile {
     gender: NameId,
@@ -59,7 +59,7 @@ pub struct CampaignCounts {
     items: NameTable<ItemCounts>,
     genders: NameTable<GenderCounts>,
     timeline: Timeline,
-    /// The most digits that a total cost has after its point.
+    /// The maximum number of digits of a total cost after the decimal point.
     decimals: u8,
     /// Customers with a loyalty row.
     with_row: u64,
@@ -67,7 +67,7 @@ pub struct CampaignCounts {
 }
 
 impl CampaignCounts {
-    /// Reads what counting events of these customers will need, so that their cache misses overlap.
+    /// Prefetches the state of these customers, so their cache misses overlap.
     #[inline]
     pub fn prefetch(&self, customers: impl Iterator<Item = CustomerNumber>) {
         let touch = |customer: CustomerNumber| {
@@ -77,8 +77,8 @@ impl CampaignCounts {
         black_box(customers.fold(0, |touched, customer| touched ^ touch(customer)));
     }
 
-    /// Counts an event of the customer with this number, given what the campaign made of it. Events of a partition must
-    /// come in input order.
+    /// Counts an event of the customer with this number. `step` is its effect. Events of a partition must be in input
+    /// order.
     pub fn count(&mut self, event: &Event<'_>, customer: CustomerNumber, step: Step) {
         let index = customer as usize;
         if index >= self.customers.len() {
@@ -184,7 +184,7 @@ impl CampaignCounts {
             }
             Entry::Vacant(_) => None,
         };
-        // A customer who was counted for the pair was counted for the promo and the channel too.
+        // A customer who was counted for the pair was also counted for the promo and the channel.
         let is_new = match pair {
             Some(pair) => {
                 let is_new = self.distinct.insert(customer, Key::Pair(pair.number));
@@ -202,7 +202,7 @@ impl CampaignCounts {
         self.channels[channel].count(gets_code, is_new_to_channel);
     }
 
-    /// The clicks of each pair. `None` when there were too many pairs, promos or channels.
+    /// The clicks of each pair. `None` if there are too many pairs, promos or channels.
     fn pairs(&self) -> Option<Vec<((Name, Name), ClickCounts)>> {
         let (promos, channels) = (self.promos.names()?, self.channels.names()?);
         let name = |names: &[Name], id: NameId| names[id as usize].clone();
@@ -213,7 +213,7 @@ impl CampaignCounts {
     }
 }
 
-/// Counts by name. `None` when there are more than [`MAX_NAMES`].
+/// Counts by name. `None` if there are more than [`MAX_NAMES`] names.
 pub type ByName<T, K = Name> = Option<BTreeMap<K, T>>;
 
 /// The counts of all partitions.
@@ -221,7 +221,7 @@ pub type ByName<T, K = Name> = Option<BTreeMap<K, T>>;
 pub struct Totals {
     /// Customers who were members at their first conversion.
     pub(super) members: GroupActivity,
-    /// Customers who were not.
+    /// Customers who were non-members at their first conversion.
     pub(super) non_members: GroupActivity,
     pub(super) promos: ByName<PromoCounts>,
     pub(super) channels: ByName<ClickCounts>,
@@ -232,9 +232,9 @@ pub struct Totals {
     pub(super) with_row: u64,
     /// Members at the end.
     pub(super) member_count: u64,
-    /// The log in order.
+    /// The timeline of the log.
     pub(super) timeline: Vec<Bucket>,
-    /// The most digits that a total cost has after its point.
+    /// The maximum number of digits of a total cost after the decimal point.
     pub(super) decimals: u8,
 }
 
@@ -267,7 +267,7 @@ impl Totals {
         totals
     }
 
-    /// What all customers did.
+    /// The activity of all customers.
     pub fn all(&self) -> GroupActivity {
         let mut all = self.members;
         all += self.non_members;

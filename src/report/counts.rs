@@ -1,18 +1,18 @@
-//! The counts that a report consists of, each of which can be added to that of another partition.
+//! The counts of a report. The counts of several partitions can be added.
 
 use std::ops::AddAssign;
 
 use super::money::{Amount, Sum};
 
-/// Whether a customer was a member at their first conversion. It never changes, so that customers who enroll by a
-/// purchase do not count as members.
+/// Whether a customer was a member at their first conversion. It never changes, so customers who are enrolled by a
+/// purchase remain non-members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     Members,
     NonMembers,
 }
 
-/// How far a customer got in the funnel. A basket counts only after a click, a purchase only after such a basket.
+/// The stage of a customer in the funnel. A basket counts only after a click, a purchase only after such a basket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FunnelStage {
     /// No click yet.
@@ -25,7 +25,7 @@ pub enum FunnelStage {
     ThenPurchase,
 }
 
-/// What the customers of a group did.
+/// The activity of the customers of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GroupActivity {
     pub customers: u64,
@@ -72,7 +72,7 @@ impl ClickCounts {
     }
 }
 
-/// What happened under one promo.
+/// The counts of one promo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PromoCounts {
     pub clicks: ClickCounts,
@@ -91,11 +91,11 @@ pub struct ItemCounts {
     pub baskets: u64,
     /// Purchases that contain it.
     pub orders: u64,
-    /// How often it is in purchases, repeats included.
+    /// Its occurrences in purchases, repeats included.
     pub units: u64,
     /// The sum of the purchases that contain it.
     pub revenue: Sum,
-    /// The last record that contained it, so that a record with a repeated item counts once.
+    /// The last record that contains it. A record with a repeated item counts once.
     last_record: Option<u64>,
 }
 
@@ -107,7 +107,7 @@ impl ItemCounts {
         }
     }
 
-    /// Counts an item of the purchase with this number, which has this amount.
+    /// Counts an item of the purchase with this number and amount.
     pub fn count_in_purchase(&mut self, record: u64, amount: Option<Amount>) {
         self.units += 1;
         if self.last_record.replace(record) != Some(record) {

@@ -1,7 +1,7 @@
 //! Counts each customer once for a promo, a channel, and a pair of the two.
 //!
-//! Most campaigns have few promos and channels, so the first 128 keys have a bit each in 16 bytes per customer. Pairs
-//! of a customer and a later key are in a set, at some forty bytes each.
+//! Most campaigns have few promos and channels, so each of the first 128 keys is a bit in 16 bytes per customer. Pairs
+//! of a customer and a later key are in a set, at about 40 bytes each.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use super::names::NameId;
 use crate::campaign::CustomerNumber;
 
-/// What a customer is counted once for.
+/// A key for which each customer is counted once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A promo.
@@ -21,19 +21,19 @@ pub enum Key {
     Pair(u32),
 }
 
-/// Which customers were counted for which keys.
+/// The set of counted customers for each key.
 #[derive(Debug, Default)]
 pub struct DistinctCounter {
     /// The bits of each customer's keys.
     seen: Vec<u128>,
-    /// The bit of each promo, channel and pair, by id: `None` until the first customer, 0 when all bits are taken.
+    /// The bit of each promo, channel and pair, by id: `None` before the first customer, 0 if all bits are used.
     bits: [Vec<Option<u128>>; 3],
     bits_taken: u32,
     beyond_bits: HashSet<(CustomerNumber, Key), RandomState>,
 }
 
 impl DistinctCounter {
-    /// Returns whether this is the first time for the customer and the key.
+    /// Adds a customer for a key. Returns whether the pair is new.
     #[inline]
     pub fn insert(&mut self, customer: CustomerNumber, key: Key) -> bool {
         let bit = self.bit(key);
@@ -72,7 +72,7 @@ impl DistinctCounter {
         bit
     }
 
-    /// Reads what [`Self::insert`] will need for this customer. The result means nothing.
+    /// Reads the memory that [`Self::insert`] needs for this customer, as a prefetch. The result has no meaning.
     #[inline]
     pub fn touch(&self, customer: CustomerNumber) -> u64 {
         self.seen.get(customer as usize).map_or(0, |&seen| seen as u64)

@@ -1,4 +1,4 @@
-//! The tables as text for a terminal, and as JSON and CSV with every row for programs and spreadsheets.
+//! The tables as text for a terminal, and with all rows as JSON and CSV.
 
 use std::iter;
 
@@ -11,8 +11,8 @@ use super::names::{MAX_NAMES, Name};
 use super::table::{Layout, Row, Table};
 use crate::escape::{csv_cell, json_string};
 
-/// The tables as one JSON object on one line, with an array of rows for each table. A table that has too many rows is
-/// null, and so is a name that is too long. Money is a string of exact digits.
+/// The tables as one JSON object on one line, with an array of rows for each table. A table with too many rows is null,
+/// and a name that is too long is null. Money is a string of exact digits.
 pub fn json(tables: &[Table]) -> String {
     json_string(&Tables(tables)) + "\n"
 }
@@ -52,7 +52,7 @@ impl Serialize for Object<'_> {
 }
 
 impl Serialize for Name {
-    /// JSON is UTF-8: other bytes become U+FFFD, the replacement character.
+    /// Bytes that are not UTF-8 become U+FFFD.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Bytes(name) => serializer.serialize_str(&String::from_utf8_lossy(name)),
@@ -63,8 +63,8 @@ impl Serialize for Name {
 
 const HEADER: [&str; 5] = ["table", "name", "channel", "figure", "value"];
 
-/// The tables as CSV with one figure per row, so that all of them fit into one file. Names are as people see them, and
-/// follow an apostrophe if a spreadsheet would read them as a formula. A table that has too many rows has none.
+/// The tables as CSV with one figure a row, so all tables fit into one file. Names are escaped for display, with an
+/// apostrophe before a name that a spreadsheet would evaluate as a formula. A table with too many rows has none.
 pub fn csv(tables: &[Table]) -> Vec<u8> {
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
     let mut write = |row: [&str; 5]| writer.write_record(row).expect("writing to memory cannot fail");
@@ -81,7 +81,7 @@ pub fn csv(tables: &[Table]) -> Vec<u8> {
     writer.into_inner().expect("writing to memory cannot fail")
 }
 
-/// How wide a name may be, in columns of a terminal.
+/// The maximum width of a name, in columns of a terminal.
 const NAME_WIDTH: usize = 32;
 
 /// The tables one after the other, with the first `top` rows of long lists.
@@ -107,7 +107,7 @@ fn table(table: &Table, top: usize) -> String {
     text
 }
 
-/// A line for each row. The title is the heading of its first name.
+/// A line for each row. The title is the heading of the first column.
 fn row_by_row(table: &Table, rows: &[&Row]) -> Vec<Vec<String>> {
     let other_names = table.names.iter().skip(1).map(|name| (*name).to_owned());
     let headings = table.columns.iter().map(|column| column.heading.trim().to_owned());

@@ -1,11 +1,11 @@
-//! What `adseg report` counts, and the tables that it shows: counting, figures, and their text, JSON, CSV and HTML.
+//! The report of `adseg report`: counting, figures, and output as text, JSON, CSV and HTML.
 //!
-//! Each figure is defined once, in `figures`. Every format renders the same tables, so formats cannot disagree.
+//! Each figure is defined once, in `figures`. Every format renders the same tables.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
 //! | `counting` | counts of a partition, and their totals |
-//! | `counts`, `money`, `names`, `distinct`, `timeline` | what these counts consist of |
+//! | `counts`, `money`, `names`, `distinct`, `timeline` | parts of these counts |
 //! | `figures` | the tables of a report, and the definition of each figure |
 //! | `table` | a table of figures |
 //! | `export`, `page` | tables as text, JSON and CSV, and as an HTML page |

@@ -8,10 +8,10 @@ use std::ops::AddAssign;
 
 use crate::record::TotalCost;
 
-/// How many digits an amount has before its point at most, without leading zeros.
+/// The maximum number of digits of an amount before the decimal point, without leading zeros.
 pub const WHOLE_DIGITS: usize = 18;
 
-/// How many digits an amount has after its point at most, without trailing zeros.
+/// The maximum number of digits of an amount after the decimal point, without trailing zeros.
 pub const FRACTION_DIGITS: usize = 18;
 
 /// One, in the unit of fractions: 10^-18.
@@ -23,7 +23,7 @@ pub struct Amount {
     whole: i64,
     /// In units of 10^-18, with the sign of the amount.
     fraction: i64,
-    /// How many digits were written after the point.
+    /// The number of digits after the decimal point.
     decimals: u8,
 }
 
@@ -47,7 +47,7 @@ impl Amount {
         Some(Self { whole: sign * number(whole), fraction: sign * number(significant) * scale, decimals })
     }
 
-    /// How many digits were written after the point, 18 at most.
+    /// The number of digits after the decimal point, at most 18.
     pub const fn decimals(self) -> u8 {
         self.decimals
     }

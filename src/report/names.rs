@@ -1,7 +1,7 @@
 //! Counts by name, for a limited number of names.
 //!
-//! Promos, channels, items and genders are whatever the data contains, which may be millions of names. When there are
-//! more than [`MAX_NAMES`], which of them came first would depend on the partitions, so none is reported.
+//! The data may contain millions of promos, channels, items or genders. If there are more than [`MAX_NAMES`], the first
+//! ones depend on the partitions, so none is reported.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{AddAssign, Index, IndexMut};
@@ -10,10 +10,10 @@ use foldhash::fast::RandomState;
 
 use crate::escape::display_name;
 
-/// How many names a table has at most.
+/// The maximum number of names of a table.
 pub const MAX_NAMES: usize = 10_000;
 
-/// How long a name may be, in bytes. Longer names are counted together.
+/// The maximum length of a name, in bytes. Longer names are counted together.
 pub const MAX_NAME_BYTES: usize = 200;
 
 /// The key of all longer names. It is too long to be the key of a name.
@@ -22,7 +22,7 @@ const TOO_LONG: &[u8] = &[0; MAX_NAME_BYTES + 1];
 /// The number of a name in its partition, in order of first appearance.
 pub type NameId = u32;
 
-/// What a row of a table is about.
+/// The name of a row of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     /// A name, byte for byte.
@@ -49,13 +49,13 @@ impl Name {
 #[derive(Debug)]
 pub struct NameTable<T> {
     ids: HashMap<Box<[u8]>, NameId, RandomState>,
-    /// The ids of names that were looked up lately, by [`slot`]. Most look-ups end here, without a hash.
+    /// The ids of recently used names, by [`slot`]. Most look-ups find the name here, without a hash.
     recent: [NameId; SLOTS],
     /// By id.
     names: Vec<Box<[u8]>>,
     /// By id.
     counts: Vec<T>,
-    /// Once there are too many names, counts are of no use; [`Self::finish`] drops them.
+    /// If there are too many names, [`Self::finish`] drops the counts.
     too_many: bool,
 }
 
@@ -66,7 +66,7 @@ impl<T> Default for NameTable<T> {
 }
 
 impl<T: Default> NameTable<T> {
-    /// The id of `name`. Names beyond the limit get that of another name.
+    /// The id of `name`. Names beyond the limit get the id of another name.
     #[inline]
     pub fn id(&mut self, name: &[u8]) -> NameId {
         let key = if name.len() > MAX_NAME_BYTES { TOO_LONG } else { name };
@@ -120,17 +120,17 @@ impl<T> IndexMut<NameId> for NameTable<T> {
     }
 }
 
-/// How many names [`NameTable::recent`] has room for.
+/// The number of slots of [`NameTable::recent`].
 const SLOTS: usize = 64;
 
-/// A number that differs between most names of a campaign and costs next to nothing.
+/// A cheap hash that differs between most names of a campaign.
 #[inline]
 fn slot(key: &[u8]) -> usize {
     let byte = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or(0));
     (byte(key.first()) ^ byte(key.last()) << 2 ^ key.len() << 4) % SLOTS
 }
 
-/// The counts of all partitions by name. `None` when one partition had too many names, or all of them have together.
+/// The counts of all partitions by name. `None` if one partition or all of them together have too many names.
 pub fn merge<K: Ord, T: AddAssign + Default>(
     partitions: impl IntoIterator<Item = Option<Vec<(K, T)>>>,
 ) -> Option<BTreeMap<K, T>> {

@@ -1,4 +1,4 @@
-//! The tables as an HTML page with charts: one file without scripts that loads nothing.
+//! The tables as an HTML page with charts: one file, without scripts and external resources.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -8,7 +8,7 @@ use super::table::{Layout, Row, Table, Value};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Names are escaped; should one be markup anyway, the browser runs and loads nothing.
+/// Names are escaped. As a second defence, the browser runs no scripts and loads no resources.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// The tables as a page, with the first `top` rows of long lists.
@@ -26,7 +26,7 @@ pub fn page(tables: &[Table], top: usize) -> String {
             body {
                 header {
                     h1 { "Campaign report" }
-                    p { "“Members” are customers who were members at their first conversion; “others” are non-members." }
+                    p { "“Members” are customers who were members at their first conversion; “others” were non-members." }
                 }
                 (cards(&tables[0]))
                 main {
@@ -177,7 +177,7 @@ fn timeline(table: &Table) -> Vec<(f64, f64)> {
     table.rows.iter().flatten().map(point).collect()
 }
 
-/// What every figure counts.
+/// The definition of every figure.
 fn definitions(tables: &[Table]) -> Markup {
     html! {
         section {

@@ -1,4 +1,4 @@
-//! A table of figures. Its content does not depend on the format that it is written in.
+//! A table of figures. Its content does not depend on the output format.
 
 use serde::{Serialize, Serializer};
 
@@ -11,13 +11,13 @@ pub struct Table {
     pub key: &'static str,
     /// Its title for people.
     pub title: &'static str,
-    /// What the names of a row are: `promo`, `channel`.
+    /// The kinds of names of a row, such as `promo` and `channel`.
     pub names: &'static [&'static str],
     /// The columns: one for each value of a row.
     pub columns: Vec<Column>,
-    /// The rows. `None` when there would be too many.
+    /// The rows. `None` if there are too many.
     pub rows: Option<Vec<Row>>,
-    /// How people see it.
+    /// Its layout for people.
     pub layout: Layout,
 }
 
@@ -28,13 +28,13 @@ pub struct Column {
     pub key: &'static str,
     /// Its heading for people. Leading spaces mean that it is a part of the figure before it.
     pub heading: &'static str,
-    /// What it counts.
+    /// Its definition.
     pub about: &'static str,
-    /// Whether people do not see it when all of its values are 0.
+    /// Whether it is hidden from people if all values are 0.
     pub is_hidden_when_zero: bool,
 }
 
-/// Which rows people see, and how. JSON and CSV have all rows.
+/// The layout for people, and the rows that are visible. JSON and CSV contain all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// All rows side by side, with a line for each figure.
@@ -61,7 +61,7 @@ pub enum Value {
     Count(u64),
     /// An exact or rounded decimal number.
     Money(String),
-    /// A share. JSON and CSV do not have it, because they have both numbers.
+    /// A share. JSON and CSV do not contain it, because they contain both numbers.
     Share {
         /// The part.
         part: u64,
@@ -73,14 +73,14 @@ pub enum Value {
 }
 
 impl Row {
-    /// The first name for a person; nothing if the row has none.
+    /// The first name for people; empty if the row has no name.
     pub fn name(&self) -> String {
         self.names.first().map_or(String::new(), Name::display)
     }
 }
 
 impl Value {
-    /// The value for a person.
+    /// The value for people.
     pub fn display(&self) -> String {
         match self {
             Self::Count(count) => count.to_string(),
@@ -99,7 +99,7 @@ impl Value {
         }
     }
 
-    /// Whether JSON and CSV have the value.
+    /// Whether JSON and CSV contain the value.
     pub const fn is_exported(&self) -> bool {
         !matches!(self, Self::Share { .. })
     }
@@ -124,7 +124,7 @@ fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// How many rows a sample has at most.
+/// The maximum number of rows of a sample.
 const SAMPLE_ROWS: usize = 10;
 
 impl Table {
@@ -139,7 +139,7 @@ impl Table {
         value
     }
 
-    /// The rows that people see, at most `top` of a long list, and how many more there are.
+    /// The visible rows, at most `top` of a long list, and the number of hidden ones.
     pub fn visible_rows(&self, top: usize) -> (Vec<&Row>, usize) {
         let rows = self.rows.as_deref().unwrap_or_default();
         match self.layout {
@@ -147,7 +147,7 @@ impl Table {
             Layout::Top => (rows.iter().take(top).collect(), rows.len().saturating_sub(top)),
             Layout::Sample => {
                 let step = rows.len().div_ceil(SAMPLE_ROWS).max(1);
-                // From the end, because the last row is the result.
+                // Steps from the end, because the last row is the total.
                 let mut sample: Vec<_> = rows.iter().rev().step_by(step).collect();
                 sample.reverse();
                 (sample, 0)
@@ -155,7 +155,7 @@ impl Table {
         }
     }
 
-    /// The columns that people see of these rows, with their indexes.
+    /// The visible columns of these rows, with their indexes.
     pub fn visible_columns(&self, rows: &[&Row]) -> Vec<(usize, &Column)> {
         let is_zero = |index: usize| rows.iter().all(|row| matches!(row.values[index], Value::Count(0)));
         let columns = self.columns.iter().enumerate();

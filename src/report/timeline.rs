@@ -1,13 +1,13 @@
 //! Conversions and new members from the start of a log to its end.
 //!
-//! Conversions have no time, so the timeline is by record number, in at most 100 buckets of equal size: a power of two
-//! of records. When there are too many buckets, pairs of them are merged. A bucket starts at a multiple of its size, so
-//! buckets of all partitions align, and the final size depends only on the first and the last conversion.
+//! Conversions have no time, so the timeline is by record number, in at most 100 buckets of equal size, a power of two.
+//! If there are too many buckets, pairs of them are merged. A bucket starts at a multiple of its size, so the buckets
+//! of all partitions align, and the final size depends only on the first and the last conversion.
 
-/// How many buckets a timeline has at most. A long one has at least half as many.
+/// The maximum number of buckets. A long timeline has at least half as many.
 const MAX_BUCKETS: u64 = 100;
 
-/// What happened in one bucket.
+/// The counts of one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bucket {
     /// Conversions.

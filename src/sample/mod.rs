@@ -1,6 +1,6 @@
 //! Sample data for `adseg generate`: the same settings give the same bytes in every version.
 //!
-//! Published figures depend on these bytes. The order of the draws is part of them.
+//! Published figures depend on these bytes, so the order of the draws must not change.
 
 mod text;
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 use self::text::{FAULTS, push_bad_conversion, push_conversion, push_member};
 use crate::record::ConversionKind;
 
-/// What to generate.
+/// The settings of the generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// The seed of all random numbers.
@@ -22,7 +22,7 @@ pub struct Settings {
     pub customers: u64,
     /// The weights of clicks, baskets and purchases. If all are 0, every conversion is a click.
     pub mix: [u32; 3],
-    /// How many of a million conversions are bad records.
+    /// The number of bad records per million conversions.
     pub bad_per_million: u32,
 }
 
@@ -30,10 +30,10 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Records {
     settings: Settings,
-    /// The members and the number of events that are not written yet.
+    /// The members and the number of events still to write.
     members: Range<u64>,
     events: u64,
-    /// Which customers are members, and which cause conversions, the most active first.
+    /// The order of customers as members, and by activity, the most active first.
     member_order: Shuffle,
     activity_order: Shuffle,
     member_random: Random,
@@ -71,7 +71,7 @@ impl Records {
         }
     }
 
-    /// Appends the next record without a line feed. False if there is none.
+    /// Appends the next record without a line feed. Returns false if there is none.
     pub fn write_next(&mut self, record: &mut Vec<u8>) -> bool {
         let left = self.members.end - self.members.start;
         // After the first half, every order of the remaining records is equally likely.
@@ -114,7 +114,7 @@ pub(super) const ROOT_TWO: u64 = 0x6a09_e667_f3bc_c908;
 pub(super) struct Random(u64);
 
 impl Random {
-    /// The numbers of different purposes are independent, so more draws for one do not change another.
+    /// Generators for different purposes are independent, so more draws from one do not change another.
     pub(super) fn new(seed: u64, purpose: u64) -> Self {
         Self(mixed(mixed(seed) ^ purpose))
     }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_records_are_refused_for_the_right_reason() {
+    fn bad_records_are_rejected_for_the_right_reason() {
         let reasons = ["unknown conversion", "fields", "email is empty", "control", "bracket", "empty id", "decimal"];
         let decode = |source, record: &str| decode(source, record.as_bytes()).map_err(|error| error.to_string());
         let settings = Settings { events: 50_000, ..DEFAULTS };

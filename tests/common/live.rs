@@ -41,7 +41,7 @@ impl LiveRun {
         self.stdin.as_mut().unwrap().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// The next line of the standard output.
+    /// The next line of standard output.
     pub fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
@@ -72,13 +72,13 @@ impl LiveRun {
         assert!(status.unwrap().success());
     }
 
-    /// Ends the standard input; returns the exit code and the standard error.
+    /// Ends standard input; returns the exit code and standard error.
     pub fn finish(mut self) -> (Option<i32>, String) {
         self.close_stdin();
         self.wait()
     }
 
-    /// Waits with the standard input open; returns the exit code and the standard error.
+    /// Waits with standard input open; returns the exit code and standard error.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let mut stderr = Vec::new();
         self.stderr.read_to_end(&mut stderr).unwrap();

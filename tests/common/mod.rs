@@ -1,4 +1,4 @@
-//! Shared by all tests: a scratch directory, the command under test, and a comparison that prints a diff.
+//! Shared by all tests: a scratch folder, the command under test, and a comparison that prints a diff.
 //!
 //! `model` is the serial model of a run. `replay` is the only file that calls into the crate.
 
@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 /// The default command.
 pub const RUN: &str = "run --loyalty loyalty.txt --conversions conversions.txt";
 
-/// The same with the conversions on the standard input.
+/// The same with the conversions on standard input.
 pub const RUN_STDIN: &str = "run --loyalty loyalty.txt --conversions -";
 
 /// The loyalty list of [`Scratch::small_campaign`].
@@ -27,13 +27,13 @@ Hoodie, ClickConversion, kim@example.com, Instagram
 Hoodie, ClickConversion, lee@example.com, Facebook
 ";
 
-/// The decisions to [`SMALL_CONVERSIONS`].
+/// The decisions for [`SMALL_CONVERSIONS`].
 pub const SMALL_DECISIONS: &str = "\
 Send additional promo code to: kim@example.com, True
 Send additional promo code to: lee@example.com, False
 ";
 
-/// A temporary directory in which one test runs `adseg`.
+/// A temporary folder in which one test runs `adseg`.
 pub struct Scratch(tempfile::TempDir);
 
 impl Scratch {
@@ -66,14 +66,14 @@ impl Scratch {
         text(fs::read(self.file(name)).unwrap())
     }
 
-    /// The sorted names of everything in the directory.
+    /// The sorted names of everything in the folder.
     pub fn names(&self) -> Vec<String> {
         self.names_in(".")
     }
 
-    /// The sorted names of everything in a directory of the scratch directory.
-    pub fn names_in(&self, directory: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.file(directory)).unwrap();
+    /// The sorted names of everything in a folder of the scratch folder.
+    pub fn names_in(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.file(folder)).unwrap();
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
@@ -109,8 +109,8 @@ impl Scratch {
 
     /// A shell script that finds `adseg` on its path.
     pub fn sh(&self, script: &str) -> Command {
-        let directory = Path::new(env!("CARGO_BIN_EXE_adseg")).parent().unwrap();
-        let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+        let folder = Path::new(env!("CARGO_BIN_EXE_adseg")).parent().unwrap();
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("sh");
         command.arg("-c").arg(script).current_dir(self.path()).env("PATH", path);
         command

@@ -1,4 +1,4 @@
-//! The serial model of `adseg run`: one record after the other, one map. The parallel engine is compared with it.
+//! The serial model of `adseg run`: it processes one record after the other with one map. The engine is compared with it.
 //!
 //! It shares no code with the crate.
 

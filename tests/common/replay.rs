@@ -1,4 +1,4 @@
-//! Calls into the crate: everything that the tests use of it, from bytes in memory to what a user can observe.
+//! All calls of the tests into the crate.
 
 use std::io::{self, Cursor, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
