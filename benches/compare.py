@@ -54,7 +54,7 @@ def arguments():
     add("--write", action="store_true", help="write the results into benches/RESULTS.md")
     args = parser.parse_args()
     if args.write and (args.only or args.without):
-        parser.error("--write needs the whole comparison, without --only and --without")
+        parser.error("--write needs the complete comparison, without --only and --without")
     return args
 
 

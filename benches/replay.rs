@@ -1,7 +1,7 @@
 //! The speed of a replay in memory, in bytes of input a second: by input and output format, and by computation, each on
 //! one thread and on the default number.
 //!
-//! Every result is compared with that of [`Plain`], a serial implementation on strings. `compare.py` compares the whole
+//! Every result is compared with that of [`Plain`], a serial implementation on strings. `compare.py` compares the
 //! program with other tools.
 
 use std::collections::HashSet;

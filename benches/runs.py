@@ -29,7 +29,7 @@ class Row:
     # A file that the command writes itself.
     writes: Path | None = None
     runs: int = 1
-    # Whether it decides the conversions, so that its decisions can be checked.
+    # Whether it decides the conversions, so its decisions can be checked.
     decisions: bool = True
     seconds: list = field(default_factory=list)
     peaks: list = field(default_factory=list)
@@ -63,7 +63,7 @@ class Row:
         return seconds, usage.ru_maxrss * RSS_UNIT
 
     def digest(self, scratch):
-        """Runs the command once and returns the SHA-256 of its decisions, which go to `scratch` instead of /dev/null."""
+        """Runs the command once and returns the SHA-256 of its decisions, which are written to `scratch` instead of /dev/null."""
         redirected = self.stdout
         if not (self.stdout or self.writes):
             self.stdout = scratch
@@ -93,7 +93,7 @@ def check(rows, expected, scratch):
 
 
 def measure(rows):
-    """Runs the rows in turn, so that other load on the machine affects all of them alike."""
+    """Runs the rows in turn, so other load on the machine affects all of them equally."""
     rounds = max(row.runs for row in rows)
     for turn in range(rounds):
         for row in rows:

@@ -3,8 +3,7 @@
 //! # The path of a record
 //!
 //! ```text
-//! source -> blocks of whole records -> slices decoded in parallel -> partitions apply -> slices encoded in parallel ->
-//! writer
+//! source -> blocks -> slices decoded in parallel -> partitions apply -> slices encoded in parallel -> writer
 //! ```
 //!
 //! | step | what happens | where |

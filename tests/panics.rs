@@ -31,7 +31,7 @@ fn a_panic_in_any_thread_fails_the_run_and_changes_no_file() {
             let scratch = Scratch::small_campaign();
             scratch.write("codes.txt", "old\n");
             let list = scratch.read("loyalty.txt");
-            // Enough for several blocks, so that every queue fills.
+            // Several blocks, so every queue fills.
             scratch.write("conversions.txt", common::SMALL_CONVERSIONS.repeat(60_000));
             let args = format!(
                 "{RUN} --threads {threads} -o codes.txt --save-loyalty loyalty.txt --on-error skip --rejects rejects"

@@ -169,7 +169,7 @@ def timeline_differences(timeline):
 
 
 def normal(row):
-    """Money as a number, so that 1.50 and 1.5 are the same."""
+    """Money as a number, so 1.50 and 1.5 are equal."""
     money = ("revenue", "average_order")
     return {key: Decimal(value) if key in money and value is not None else value for key, value in row.items()}
 

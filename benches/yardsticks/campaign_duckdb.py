@@ -4,7 +4,7 @@ A customer is a member from the list on (-1) or from the row of the first purcha
 has the start of each membership, and one join decides every conversion. A join in DuckDB does not keep the order of
 the log, so the decisions are sorted by row number.
 
-Tried and slower: the log as a table of its own instead of a materialized expression.
+Tried and slower: the log as a separate table instead of a materialized expression.
 """
 
 import sys

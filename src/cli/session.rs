@@ -40,7 +40,7 @@ pub struct CommandFailure {
 }
 
 impl Session {
-    /// Shows progress as `--progress` says: by default if standard error is a terminal and the output is not.
+    /// Shows progress according to `--progress`: by default if standard error is a terminal and the output is not.
     pub fn show_progress(&self, args: &MessageArgs, output_on_terminal: bool, total_bytes: Option<u64>) {
         let is_wanted = match args.progress {
             ProgressWhen::Always => true,

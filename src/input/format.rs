@@ -139,7 +139,7 @@ const fn is_utf16(head: &[u8]) -> Peek<bool> {
 ///
 /// # Errors
 /// When it is UTF-16, or its first bytes cannot be read.
-pub(super) fn refuse_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
+pub(super) fn reject_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
     let source = PeekedSource::peek(source, |head| is_utf16(head) == Peek::TooShort)?;
     if is_utf16(source.head()) == Peek::Known(true) {
         return Err(io::Error::new(
@@ -177,15 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn only_utf_16_is_refused() {
-        let refused = |bytes: &'static [u8]| refuse_utf16(Box::new(Cursor::new(bytes))).is_err();
+    fn only_utf_16_is_rejected() {
+        let is_rejected = |bytes: &'static [u8]| reject_utf16(Box::new(Cursor::new(bytes))).is_err();
         for utf_16 in [&b"\xff\xfea\0@\0"[..], b"\xfe\xff\0a\0@", b"\xff\xfe\n\0"] {
-            assert!(refused(utf_16), "{utf_16:?}");
+            assert!(is_rejected(utf_16), "{utf_16:?}");
         }
         for other in
             [&b""[..], b"\xff", b"\xff\xfe", b"\xff\xfea", b"\xff\xfeab", b"\xfe\xffa", b"a@x", b"\xef\xbb\xbfa"]
         {
-            assert!(!refused(other), "{other:?}");
+            assert!(!is_rejected(other), "{other:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::InputFormat;
 use super::decompress::decompressed;
-use super::format::refuse_utf16;
+use super::format::reject_utf16;
 use crate::location::Location;
 use crate::record::SourceKind;
 use crate::system::os_error;
@@ -64,7 +64,7 @@ impl Input {
         };
         opened
             .and_then(decompressed)
-            .and_then(refuse_utf16)
+            .and_then(reject_utf16)
             .map_err(|cause| InputError::Open { input: self.name, cause })
     }
 }

@@ -71,7 +71,7 @@ pub enum CommitError {
     },
 }
 
-/// The files that one run writes. Dropping it discards what was not committed.
+/// The files that one run writes. Dropping it discards uncommitted files.
 #[derive(Debug, Default)]
 pub struct Staging(Mutex<State>);
 
@@ -125,7 +125,7 @@ impl Staging {
         Ok(file)
     }
 
-    /// Locks the list at `path` until the staging is dropped, so that no other run can replace it.
+    /// Locks the list at `path` until the staging is dropped, so no other run can replace it.
     pub fn lock_list(&self, path: &Path) -> Result<(), ListLocked> {
         self.lock().list_lock = ListLock::acquire(path)?;
         Ok(())

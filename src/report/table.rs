@@ -115,7 +115,7 @@ impl Serialize for Value {
     }
 }
 
-/// A share in percent, rounded to one digit after the point. Nothing when the whole is 0.
+/// A share in percent, rounded to one digit after the point. Empty if the whole is 0.
 fn percent(part: u64, whole: u64) -> String {
     let (part, whole) = (u128::from(part), u128::from(whole));
     match (2_000 * part + whole).checked_div(2 * whole) {

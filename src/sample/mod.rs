@@ -129,7 +129,7 @@ impl Random {
         scaled(limit, self.draw())
     }
 
-    /// A number below `limit` from the cube of a uniform draw, so that low numbers are far more frequent.
+    /// A number below `limit` from the cube of a uniform draw, so low numbers are far more frequent.
     pub(super) fn skewed_below(&mut self, limit: u64) -> u64 {
         let draw = self.draw();
         scaled(limit, scaled(draw, scaled(draw, draw)))
@@ -158,7 +158,7 @@ pub(super) struct Shuffle {
 }
 
 impl Shuffle {
-    /// Consecutive numbers end up about `fraction` of the count apart. The count is not 0.
+    /// Consecutive indexes give numbers that differ by about `fraction` of the count. The count is not 0.
     pub(super) fn new(count: u64, start: u64, fraction: u64) -> Self {
         let mut factor = scaled(count, fraction);
         while greatest_common_divisor(factor, count) != 1 {

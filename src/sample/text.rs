@@ -113,7 +113,7 @@ fn push_user(record: &mut Vec<u8>, customer: u64, joint: u8) {
     }
 }
 
-/// Permutes the low 15 bits, so that consecutive numbers differ in names and domain: 6 bits pick the first name, 6 the
+/// Permutes the low 15 bits, so consecutive numbers differ in names and domain: 6 bits pick the first name, 6 the
 /// surname, 3 the domain. Multiplying by an odd number and xor with a right shift are both bijections.
 fn scattered(customer: u64) -> u64 {
     let bits = ((customer & 0x7fff) * 0x5a35) & 0x7fff;

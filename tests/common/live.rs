@@ -1,6 +1,6 @@
 //! A run that a test exchanges data with while it runs.
 //!
-//! The run is killed when it takes too long, so that its test fails instead of blocking, and when its test fails. Both
+//! The run is killed when it takes too long, so its test fails instead of blocking, and when its test fails. Both
 //! go through the owned [`Child`], which never signals a process id that the system may have reused.
 
 use std::io::{BufRead, BufReader, Read, Write};

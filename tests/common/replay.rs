@@ -63,7 +63,7 @@ pub struct Chunk {
 }
 
 impl ReadSchedule {
-    /// Everything at once.
+    /// The input as one chunk.
     pub fn whole() -> Self {
         Self(vec![Chunk { max_bytes: usize::MAX, is_ready: true }])
     }
