@@ -268,7 +268,7 @@ class Comparison:
         check([self.adseg_row("", loyalty=small[0], conversions=small[1:])],
               self.plain_python(small[1], small[0]), self.scratch)  # fmt: skip
         all_of_it = self.adseg_row("all")
-        # The decisions to the log ten times over are not checked: plain Python would take too long.
+        # The decisions for the log ten times over are not checked: plain Python would take too long.
         over = self.adseg_row("the log ten times over", conversions=[self.conversions] * 10, decisions=False,
                               runs=self.args.slow_runs)  # fmt: skip
         self.table("Ten times as much", [all_of_it, row, over])
@@ -308,7 +308,7 @@ class Comparison:
 
 
 def interleaved_decisions(stream):
-    """The SHA-256 of the decisions to an interleaved stream, computed record by record."""
+    """The SHA-256 of the decisions for an interleaved stream, computed record by record."""
     digest, members = hashlib.sha256(), set()
     with open(stream, "rb") as records:
         for record in records:

@@ -63,7 +63,7 @@ class Row:
         return seconds, usage.ru_maxrss * RSS_UNIT
 
     def digest(self, scratch):
-        """Runs the command once and returns the SHA-256 of its decisions, which are written to `scratch` instead of /dev/null."""
+        """Runs the command once, with `scratch` instead of /dev/null, and returns the SHA-256 of its decisions."""
         redirected = self.stdout
         if not (self.stdout or self.writes):
             self.stdout = scratch
