@@ -29,7 +29,7 @@ FIXTURE = PROJECT / "fixtures" / "sample"
 
 # The size of a conversion that `adseg generate` writes, rounded up.
 EVENT_BYTES = 75
-PARTS = ["yardsticks", "forms", "growth", "start"]
+PARTS = ["yardsticks", "forms", "growth", "start", "before"]
 
 
 def arguments():
@@ -47,12 +47,15 @@ def arguments():
     add("--long", action="store_true", help="also measure ten times the data, if there is space")
     add("--dir", type=Path, help="write the data into a temporary folder in DIR (default: /dev/shm if it exists)")
     add("--adseg", type=Path, help="measure this program instead of a release build of this project")
+    add("--before", type=Path, metavar="ADSEG", help="also measure this earlier adseg against the present one")
     add("--without", action="append", default=[], choices=["polars", "duckdb", "python", "mawk"],
         help="leave out this program; all outputs are still compared with that of plain Python")
     add("--only", action="append", default=[], choices=PARTS,
         help="measure only this part")
     add("--write", action="store_true", help="write the results into benches/RESULTS.md")
     args = parser.parse_args()
+    if args.only == ["before"] and not args.before:
+        parser.error("--only before needs --before ADSEG")
     if args.write and (args.only or args.without):
         parser.error("--write needs the complete comparison, without --only and --without")
     return args
@@ -76,13 +79,14 @@ class Comparison:
         self.args, self.folder = args, folder
         self.tables, self.targets, self.made = [], [], []
         self.adseg = args.adseg.resolve() if args.adseg else self.build()
+        self.earlier = args.before.resolve() if args.before else None
         self.loyalty, self.conversions = self.path("loyalty.txt"), self.path("conversions.txt")
         self.scratch = self.path("decisions.txt")
         wanted = {"polars", "duckdb"} - set(args.without) and self.wants("yardsticks")
         self.data_frames = self.install() if wanted else None
 
     def wants(self, part):
-        return not self.args.only or part in self.args.only
+        return part in self.args.only if self.args.only else part != "before" or self.earlier
 
     def path(self, name):
         return self.folder / name
@@ -125,7 +129,8 @@ class Comparison:
 
     def typed(self, argv):
         """The command for a shell, with $D for the folder of the data."""
-        words = " ".join("adseg" if word == self.adseg else str(word) for word in argv)
+        programs = {self.adseg: "adseg", self.earlier: "adseg-before"}
+        words = " ".join(programs.get(word) or str(word) for word in argv)
         return words.replace(str(self.folder), "$D").replace(f"{PROJECT}/", "").replace(sys.executable, "python3")
 
     def plain_python(self, conversions, loyalty=None):
@@ -305,6 +310,45 @@ class Comparison:
         self.table("Start to exit", [tiny, usage], expected=self.plain_python(sample[1], sample[0]))
         self.target("a few lines, start to exit", tiny.median * 1000, " ms", 10)
         self.target("--help, start to exit", usage.median * 1000, " ms", 5)
+
+    def before(self):
+        """The same commands by this program and by an earlier one."""
+        frames = [self.path("loyalty.frames"), self.path("conversions.frames")]
+        for lines, framed in zip([self.loyalty, self.conversions], frames):
+            self.make(self.adseg, "frame", lines, "-o", framed)
+        csv = self.path("conversions.csv")
+        write_csv(self.conversions, csv)
+        self.made.append("# $D/conversions.csv: the records of $D/conversions.txt")
+
+        text = [self.loyalty, self.conversions]
+        for name, (loyalty, conversions), (subcommand, *more), answers in [
+            ("text", text, ["run"], True),
+            ("framed", frames, ["run"], True),
+            ("CSV", [self.loyalty, csv], ["run", "--conversions-format", "csv"], True),
+            ("to JSON Lines", text, ["run", "--output-format", "jsonl"], False),
+            ("with a saved list", text, ["run", "--save-loyalty", self.path("saved.txt")], True),
+            ("check", text, ["check"], False),
+            ("report", text, ["report", "-o", self.path("report.html")], False),
+        ]:
+            words = [subcommand, "--loyalty", loyalty, "--conversions", conversions, *more]
+            now, then = [
+                self.row(f"{name}, {when}", [program, *words], answers=answers)
+                for program, when in [(self.adseg, "now"), (self.earlier, "before")]
+            ]
+            self.table(f"Before and now: {name}", [now, then], against=then)
+            self.target(f"{name}, times as long as before", now.median / then.median, "×", 1.03)
+            self.target(f"{name}, times the processor time of before", now.cpu / then.cpu, "×", 1.03)
+
+
+def write_csv(conversions, csv):
+    """Writes conversions as CSV with a header row."""
+    with open(conversions, "rb") as events, open(csv, "wb") as out:
+        out.write(b"promo,conversion,email,where,items,total_cost\n")
+        for event in events:
+            promo, kind, email, rest = (field.strip() for field in event.split(b",", 3))
+            # A click ends with its place, a basket with its items, a purchase with its items and its total.
+            details = {b"ClickConversion": b"%b,,", b"BasketConversion": b",%b,", b"PurchaseConversion": b",%b"}
+            out.write(b",".join([promo, kind, email, details[kind] % rest]) + b"\n")
 
 
 def interleaved_decisions(stream):

@@ -33,10 +33,16 @@ class Row:
     decisions: bool = True
     seconds: list = field(default_factory=list)
     peaks: list = field(default_factory=list)
+    # Processor time of all threads, in seconds.
+    cpus: list = field(default_factory=list)
 
     @property
     def median(self):
         return statistics.median(self.seconds)
+
+    @property
+    def cpu(self):
+        return statistics.median(self.cpus)
 
     @property
     def peak(self):
@@ -44,7 +50,7 @@ class Row:
         return max(self.peaks)
 
     def run(self):
-        """Runs the command once, into a new file. Returns seconds and peak memory in bytes."""
+        """Runs the command once, into a new file. Returns seconds, peak memory in bytes and processor time."""
         for made in (self.stdout, self.writes):
             if made:
                 made.unlink(missing_ok=True)
@@ -60,7 +66,7 @@ class Row:
         seconds = time.perf_counter() - began
         if status != 0:
             sys.exit(f"compare.py: command failed: {' '.join(argv)}")
-        return seconds, usage.ru_maxrss * RSS_UNIT
+        return seconds, usage.ru_maxrss * RSS_UNIT, usage.ru_utime + usage.ru_stime
 
     def digest(self, scratch):
         """Runs the command once, with `scratch` instead of /dev/null, and returns the SHA-256 of its decisions."""
@@ -99,9 +105,10 @@ def measure(rows):
         for row in rows:
             # The runs of a row with fewer runs are spread over the rounds.
             if turn * row.runs // rounds < (turn + 1) * row.runs // rounds:
-                seconds, peak = row.run()
+                seconds, peak, cpu = row.run()
                 row.seconds.append(seconds)
                 row.peaks.append(peak)
+                row.cpus.append(cpu)
                 for made in (row.stdout, row.writes):
                     if made:
                         made.unlink()
