@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::io::{self, Cursor, Write};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -131,7 +132,7 @@ fn json_line(fields: [&str; 6], send: bool, enrolled: bool) -> String {
 fn open(files: &[Arc<[u8]>; 2], format: InputFormat) -> Vec<Input> {
     let sources = [SourceKind::Loyalty, SourceKind::Conversions].into_iter().zip(files);
     let input = |(source, file): (SourceKind, &Arc<[u8]>)| Input {
-        name: format!("{source:?}").into(),
+        path: PathBuf::from(format!("{source:?}")).into(),
         source,
         format,
         origin: Origin::Source(Box::new(Cursor::new(Arc::clone(file)))),

@@ -75,7 +75,7 @@ fn write_escaped(bytes: &[u8], limit: usize, out: &mut Formatter<'_>) -> Result<
 /// `\n`, `\t`, `\u{1b}`, `\u{202e}`.
 fn write_misleading(char: char, out: &mut impl fmt::Write) -> fmt::Result {
     match char {
-        '\0' | '\t' | '\r' | '\n' => write!(out, "{}", char.escape_debug()),
+        '\t' | '\r' | '\n' => write!(out, "{}", char.escape_debug()),
         _ => write!(out, "{}", char.escape_unicode()),
     }
 }
@@ -198,7 +198,7 @@ mod tests {
 
     /// A misleading character of every kind, with its escape in text and in JSON.
     const MISLEADING: [(char, &str, &str); 26] = [
-        ('\0', r"\0", r"\u0000"),
+        ('\0', r"\u{0}", r"\u0000"),
         ('\n', r"\n", r"\n"),
         ('\r', r"\r", r"\r"),
         ('\t', r"\t", r"\t"),

@@ -60,7 +60,7 @@ mod sample;
 mod system;
 
 // For integration tests and benches.
-pub use analysis::{CountCampaign, Decide, EntryKind, Explain, Histories, saved_list};
+pub use analysis::{CountCampaign, Decide, Explain, Histories, saved_list};
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay};
 pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReaderSettings};
 pub use location::{Location, RecordNumber};

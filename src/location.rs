@@ -1,16 +1,19 @@
 //! The location of a record: input, line or frame, and byte, as an editor counts them.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use crate::escape;
+
 /// The location of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// The name of the input in messages.
-    pub input: Arc<str>,
+    /// The path of the input, or `stdin`.
+    pub input: Arc<Path>,
     /// The number of the record in its input.
     pub record: RecordNumber,
     /// The offset of the record in the input: of the first byte of the line or of the frame header. Known only while
@@ -27,10 +30,18 @@ pub enum RecordNumber {
     Frame(u64),
 }
 
+impl RecordNumber {
+    /// The number of a frame or a line.
+    pub const fn new(is_framed: bool, number: u64) -> Self {
+        if is_framed { Self::Frame(number) } else { Self::Line(number) }
+    }
+}
+
 /// `conversions.txt:17`, or `stdin: record 17 at byte 1042` for frames.
 impl fmt::Display for Location {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { input, record, byte } = self;
+        let input = escape::path(input);
         match (record, byte) {
             (RecordNumber::Line(line), _) => write!(out, "{input}:{line}"),
             (RecordNumber::Frame(frame), Some(byte)) => write!(out, "{input}: record {frame} at byte {byte}"),
@@ -43,7 +54,7 @@ impl fmt::Display for Location {
 impl Serialize for Location {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut keys = serializer.serialize_map(None)?;
-        keys.serialize_entry("file", &*self.input)?;
+        keys.serialize_entry("file", &self.input.to_string_lossy())?;
         match self.record {
             RecordNumber::Line(line) => keys.serialize_entry("line", &line)?,
             RecordNumber::Frame(frame) => keys.serialize_entry("frame", &frame)?,
@@ -64,7 +75,7 @@ pub struct LineIndex {
 
 #[derive(Debug)]
 struct IndexedInput {
-    name: Arc<str>,
+    path: Arc<Path>,
     is_framed: bool,
     /// The number of lines and frames of the inputs before it.
     before: u64,
@@ -72,8 +83,8 @@ struct IndexedInput {
 
 impl LineIndex {
     /// Adds the next input, which begins after `before` lines and frames.
-    pub fn push(&mut self, name: Arc<str>, is_framed: bool, before: u64) {
-        self.inputs.push(IndexedInput { name, is_framed, before });
+    pub fn push(&mut self, path: Arc<Path>, is_framed: bool, before: u64) {
+        self.inputs.push(IndexedInput { path, is_framed, before });
     }
 
     /// The location of the record with this number.
@@ -82,10 +93,9 @@ impl LineIndex {
     /// When no input has such a record.
     pub fn location(&self, number: u64) -> Location {
         let after = self.inputs.partition_point(|input| input.before <= number);
-        let IndexedInput { name, is_framed, before } = &self.inputs[..after].last().expect("every record has an input");
-        let record = number - before + 1;
-        let record = if *is_framed { RecordNumber::Frame(record) } else { RecordNumber::Line(record) };
-        Location { input: Arc::clone(name), record, byte: None }
+        let IndexedInput { path, is_framed, before } = &self.inputs[..after].last().expect("every record has an input");
+        let record = RecordNumber::new(*is_framed, number - before + 1);
+        Location { input: Arc::clone(path), record, byte: None }
     }
 }
 
@@ -96,16 +106,16 @@ mod tests {
     #[test]
     fn a_record_number_gives_input_and_line() {
         let mut index = LineIndex::default();
-        index.push("empty.txt".into(), false, 0);
-        index.push("a.txt".into(), false, 0);
-        index.push("b.frames".into(), true, 2);
+        index.push(Path::new("empty.txt").into(), false, 0);
+        index.push(Path::new("a.txt").into(), false, 0);
+        index.push(Path::new("b.frames").into(), true, 2);
         let location = |number| index.location(number).to_string();
         assert_eq!([0, 1, 2, 3].map(location), ["a.txt:1", "a.txt:2", "b.frames: record 1", "b.frames: record 2"]);
     }
 
     #[test]
     fn a_location_is_shown_as_editors_expect() {
-        let location = Location { input: "stdin".into(), record: RecordNumber::Frame(17), byte: Some(1042) };
+        let location = Location { input: Path::new("stdin").into(), record: RecordNumber::Frame(17), byte: Some(1042) };
         assert_eq!(location.to_string(), "stdin: record 17 at byte 1042");
         assert_eq!(serde_json::to_string(&location).unwrap(), r#"{"file":"stdin","frame":17,"byte":1042}"#);
         let location = Location { record: RecordNumber::Line(17), ..location };

@@ -22,6 +22,19 @@ fn a_path_cannot_reverse_an_error_message() {
     scratch().adseg("").args(args).assert().code(1).stderr(contains(message));
 }
 
+#[cfg(unix)]
+#[test]
+fn json_names_a_file_as_a_program_can_open_it() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("c\u{202e}.txt", "bad\n");
+    let args = ["--conversions", "c\u{202e}.txt"];
+    let skip = "run --loyalty loyalty.txt --on-error skip --rejects rejects";
+    scratch.adseg(skip).args(args).assert().success();
+    assert!(scratch.read("rejects/errors.jsonl").starts_with(r#"{"file":"c\u202e.txt","line":1,"#));
+    let check = scratch.adseg("check --loyalty loyalty.txt --format jsonl").args(args).assert().code(1);
+    check.stdout(contains(r#"{"kind":"error","file":"c\u202e.txt","line":1,"#));
+}
+
 #[test]
 fn json_lines_of_run_escape_misleading_characters() {
     let json = r#"{"promo":"P\u202e\u009b31m","#.to_owned();

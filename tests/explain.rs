@@ -134,11 +134,11 @@ fn name_after_the_files_is_a_file() {
     for (args, message) in [
         (
             "lee@example.com",
-            "adseg: gone@store.txt: no such file (if it is an email, put it before the options, or use --email",
+            "adseg: gone@store.txt: no such file; if it is an email, put it before the options, or use --email",
         ),
         ("--email lee@example.com", "adseg: gone@store.txt: no such file"),
     ] {
-        let missing = scratch.adseg(&format!("explain {args} {SOURCES} gone@store.txt")).assert().code(1);
+        let missing = scratch.adseg(&format!("explain {args} {SOURCES} gone@store.txt")).assert().code(2);
         missing.stdout("").stderr(starts_with(message));
     }
     let no_email = scratch.adseg(&format!("explain {SOURCES} kim@example.com")).assert().code(2);
@@ -196,7 +196,10 @@ fn bad_record_stops_explain_like_a_run_or_is_counted() {
     let skipped =
         explain_emails(&scratch, &["kim@example.com", "lee@example.com", "--on-error", "skip"]).assert().success();
     skipped
-        .stdout(contains("1 click, ").and(ends_with("occurs in no good record (1 bad record was skipped)\n")))
+        .stdout(
+            contains("1 click, ")
+                .and(ends_with("no good record\n  skipped 1 bad record, which may include this email\n")),
+        )
         .stderr(starts_with("adseg: conversions.txt:2: ").and(ends_with("adseg: 1 bad record skipped\n")));
     let limit = ["kim@example.com", "--on-error", "skip", "--max-rejects", "0"];
     explain_emails(&scratch, &limit)

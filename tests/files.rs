@@ -119,6 +119,17 @@ fn rejects_folder_accepts_no_other_output() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn rejects_folder_accepts_no_other_output_by_a_link() {
+    let scratch = Scratch::small_campaign();
+    std::os::unix::fs::symlink("rejects/codes.txt", scratch.file("link")).unwrap();
+    fs::create_dir(scratch.file("rejects")).unwrap();
+    let assert = scratch.adseg(&format!("{SKIP} -o link")).assert().code(2);
+    assert.stderr(contains("link is in the rejects folder; name another folder"));
+    assert_eq!(scratch.names_in("rejects"), Vec::<String>::new());
+}
+
 #[test]
 fn replacing_a_list_keeps_its_bad_rows() {
     let scratch = Scratch::small_campaign();

@@ -83,6 +83,17 @@ fn time_is_linear_for_one_customer_and_for_new_customers() {
 }
 
 #[test]
+fn blank_lines_before_a_header_take_linear_time() {
+    let scratch = Scratch::small_campaign();
+    let header = "promo,conversion,email,where\nP,ClickConversion,kim@example.com,w\n";
+    scratch.write("conversions.csv", "\n".repeat(3 << 20) + header);
+    let csv = "run --loyalty loyalty.txt --conversions conversions.csv --conversions-format csv";
+    // The limit is in seconds of processor time. Quadratic time would be minutes.
+    let output = scratch.sh(&format!("ulimit -t 5; adseg {csv}")).output().unwrap();
+    common::assert_same(output.stdout, "Send additional promo code to: kim@example.com, True\n", &text(output.stderr));
+}
+
+#[test]
 fn maximum_partition_count_is_cheap_and_changes_nothing() {
     usage_of_run("--partitions 10000 --threads 2", &SMALL_CONVERSIONS.repeat(20_000), 2).assert_peak_below(128);
     let scratch = Scratch::small_campaign();

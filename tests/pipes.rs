@@ -149,6 +149,22 @@ fn signal_ends_a_run_blocked_on_its_output() {
 }
 
 #[test]
+fn signal_ends_a_committed_run_blocked_on_its_messages() {
+    let scratch = Scratch::small_campaign();
+    let script =
+        format!("mkfifo full; exec 9<>full; head -c 65536 /dev/zero >&9; exec adseg {RUN} -o codes.txt --summary 2>&9");
+    let run = LiveRun::spawn(scratch.sh(&script));
+    while !scratch.names().contains(&"codes.txt".to_owned()) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    // The rename is seen a moment before the run knows that it is committed.
+    thread::sleep(Duration::from_millis(200));
+    run.signal("-INT");
+    assert_eq!(run.wait(), (Some(0), String::new()));
+    assert_eq!(scratch.read("codes.txt"), SMALL_DECISIONS);
+}
+
+#[test]
 fn signal_ignored_at_start_stays_ignored() {
     let scratch = Scratch::small_campaign();
     let mut run = LiveRun::spawn(scratch.sh(&format!("trap '' HUP; exec adseg {RUN_STDIN}")));

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
+use serde::Serialize;
 
 use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, EventBatch};
@@ -50,17 +51,8 @@ pub struct Entry {
     pub number: u64,
     /// Whether the customer was a member before it.
     pub was_member: bool,
-    /// Its kind.
-    pub kind: EntryKind,
-}
-
-/// The kind of a record, and the decision for a conversion.
-#[derive(Debug, Clone)]
-pub enum EntryKind {
-    /// A loyalty row.
-    LoyaltyRow,
-    /// A conversion.
-    Conversion(ConversionEntry),
+    /// The conversion; `None` for a loyalty row.
+    pub conversion: Option<ConversionEntry>,
 }
 
 /// A conversion and its decision.
@@ -78,6 +70,58 @@ pub struct ConversionEntry {
     pub total_cost: Option<Box<[u8]>>,
     /// The decision.
     pub decision: Decision,
+}
+
+/// The numbers of a customer's records and codes.
+#[derive(Debug, Default, Serialize)]
+pub struct Totals {
+    /// Loyalty rows.
+    pub loyalty_rows: u64,
+    /// Clicks.
+    pub clicks: u64,
+    /// Baskets.
+    pub baskets: u64,
+    /// Purchases.
+    pub purchases: u64,
+    /// Decisions to send a code.
+    pub codes: u64,
+}
+
+impl History {
+    /// The reason for the decision on an entry of this history, in words. The decision itself comes from the campaign.
+    pub fn reason(&self, entry: &Entry) -> &'static str {
+        let Some(conversion) = &entry.conversion else {
+            return if entry.was_member {
+                "already a member: replaces the earlier row"
+            } else {
+                "on the loyalty list: a member from here on"
+            };
+        };
+        match conversion.kind {
+            ConversionKind::Click if conversion.decision.send => "a member clicked",
+            ConversionKind::Click if self.member_since.is_some_and(|since| since > entry.number) => "not a member yet",
+            ConversionKind::Click => "not a member",
+            ConversionKind::Basket => "a basket gets no code",
+            ConversionKind::Purchase if conversion.decision.enrolled => "bought: a member from here on",
+            ConversionKind::Purchase if entry.was_member => "a member bought: only clicks get a code",
+            ConversionKind::Purchase => "a purchase gets no code",
+        }
+    }
+
+    /// The numbers of records and codes.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for entry in &self.entries {
+            totals.codes += u64::from(entry.conversion.as_ref().is_some_and(|conversion| conversion.decision.send));
+            *match entry.conversion.as_ref().map(|conversion| conversion.kind) {
+                None => &mut totals.loyalty_rows,
+                Some(ConversionKind::Click) => &mut totals.clicks,
+                Some(ConversionKind::Basket) => &mut totals.baskets,
+                Some(ConversionKind::Purchase) => &mut totals.purchases,
+            } += 1;
+        }
+        totals
+    }
 }
 
 impl ConversionEntry {
@@ -122,22 +166,21 @@ impl Computation for Explain {
 
 impl ExplainState {
     fn push(&mut self, event: &Event<'_>, step: Step) {
-        let kind = match event.kind {
-            RecordKind::LoyaltyRow => EntryKind::LoyaltyRow,
+        let conversion = match event.kind {
+            RecordKind::LoyaltyRow => None,
             RecordKind::Conversion(kind) => {
                 let conversion = event.conversion().expect("the event is a conversion");
-                EntryKind::Conversion(ConversionEntry::new(&conversion, kind, step.decision))
+                Some(ConversionEntry::new(&conversion, kind, step.decision))
             }
         };
         let history = match self.histories.get_mut(event.email) {
             Some(history) => history,
             None => self.histories.entry(event.email.to_owned()).or_default(),
         };
-        let joins = !step.was_member && (event.kind == RecordKind::LoyaltyRow || step.decision.enrolled);
-        if joins {
+        if step.joins {
             history.member_since = Some(event.number);
         }
-        history.entries.push(Entry { number: event.number, was_member: step.was_member, kind });
+        history.entries.push(Entry { number: event.number, was_member: step.was_member, conversion });
     }
 }
 

@@ -17,5 +17,5 @@ mod order;
 pub use check::{Check, Findings, Names, Occurrences, WarningKind};
 pub use count::CountCampaign;
 pub use decide::{Decide, DecideState, saved_list};
-pub use explain::{ConversionEntry, Entry, EntryKind, Explain, Histories, History};
+pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals};
 pub use order::{DependentClicks, OrderCheck};

@@ -8,6 +8,8 @@
 //!
 //! The state of a customer who is not on the list: for each file, the first purchase and the clicks before it.
 
+use std::sync::Arc;
+
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Membership, Tracked, transition};
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
@@ -61,9 +63,9 @@ pub struct DependentClicks {
     pub others: Vec<u64>,
     /// Whether they get a code in the order given.
     pub send: bool,
-    /// For each other file with a purchase by the customer: the index of the input, and the number of the first
-    /// purchase.
-    pub purchases: Vec<(usize, u64)>,
+    /// For each file with a purchase by the customer, perhaps this one: the index of the input, and the number of the
+    /// first purchase. All clicks of the customer share them, because there may be thousands of files.
+    all_purchases: Arc<[(usize, u64)]>,
 }
 
 impl Computation for OrderCheck {
@@ -130,21 +132,19 @@ impl OrderState {
         let mut dependent = Vec::new();
         for (email, last) in self.customers.emails().zip(&self.last) {
             let activities = || std::iter::successors(*last, |&later| self.activities[later as usize].earlier);
+            let first_purchase = |number: ActivityNumber| {
+                let activity = &self.activities[number as usize];
+                Some((activity.input as usize, activity.bought?))
+            };
+            let mut all_purchases: Vec<_> = activities().filter_map(first_purchase).collect();
+            all_purchases.reverse();
+            let all_purchases: Arc<[_]> = all_purchases.into();
             for number in activities() {
                 let here = &self.activities[number as usize];
-                if here.clicks == 0 {
+                let bought_elsewhere = all_purchases.len() > usize::from(here.bought.is_some());
+                if here.clicks == 0 || !bought_elsewhere {
                     continue;
                 }
-                let others = activities().filter(|&other| other != number);
-                let purchase = |other: ActivityNumber| {
-                    let other = &self.activities[other as usize];
-                    Some((other.input as usize, other.bought?))
-                };
-                let mut purchases: Vec<_> = others.filter_map(purchase).collect();
-                if purchases.is_empty() {
-                    continue;
-                }
-                purchases.reverse();
                 dependent.push(DependentClicks {
                     email: email.into(),
                     input: here.input as usize,
@@ -152,7 +152,7 @@ impl OrderState {
                     first: here.first_click,
                     others: self.more_clicks_of(number).collect(),
                     send: here.send,
-                    purchases,
+                    all_purchases: Arc::clone(&all_purchases),
                 });
             }
         }
@@ -186,6 +186,12 @@ impl FileActivity {
 }
 
 impl DependentClicks {
+    /// For each other file with a purchase by the customer: the index of the input, and the number of the first
+    /// purchase.
+    pub fn purchases(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.all_purchases.iter().copied().filter(|&(input, _)| input != self.input)
+    }
+
     /// All clicks that depend on the order of the files, in the order of the first clicks.
     pub fn merge(partitions: Vec<OrderState>) -> Vec<Self> {
         let mut dependent: Vec<_> = partitions.into_iter().flat_map(OrderState::dependent_clicks).collect();

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use super::email_index::{CustomerNumber, EmailHash, EmailHasher, EmailIndex};
-use super::{Decision, transition};
+use super::rule::{Decision, Transition, transition};
 use crate::record::{Bytes, Conversion, DecodedRecord, FieldSpans, LoyaltyRow, RecordKind, Span};
 
 /// The customers that a table contains.
@@ -33,6 +33,8 @@ pub struct Step {
     pub customer: Option<CustomerNumber>,
     /// Whether the customer was a member before the record.
     pub was_member: bool,
+    /// Whether the customer becomes a member by the record.
+    pub joins: bool,
     /// The decision; the default for a loyalty row.
     pub decision: Decision,
 }
@@ -60,12 +62,9 @@ impl CustomerTable {
         }
         let known = self.emails.find(hash, email);
         let was_member = known.is_some();
-        let transition = transition(was_member, record);
-        let customer = match known {
-            None if transition.is_member => Some(self.emails.insert(hash, email).0),
-            known => known,
-        };
-        Step { customer, was_member, decision: transition.decision }
+        let Transition { decision, joins } = transition(was_member, record);
+        let customer = if joins { Some(self.emails.insert(hash, email).0) } else { known };
+        Step { customer, was_member, joins, decision }
     }
 
     /// Not inlined: `run` has only members, and its loop is faster without this code.
@@ -91,12 +90,11 @@ impl CustomerTable {
         let memberships = self.memberships.as_mut().expect("the table tracks all customers");
         let membership = &mut memberships[customer as usize];
         let was_member = *membership != Membership::None;
-        let transition = transition(was_member, record);
-        if transition.is_member && !was_member {
-            let is_listed = record == RecordKind::LoyaltyRow;
-            *membership = if is_listed { Membership::Listed } else { Membership::Enrolled };
+        let Transition { decision, joins } = transition(was_member, record);
+        if joins {
+            *membership = if decision.enrolled { Membership::Enrolled } else { Membership::Listed };
         }
-        Step { customer: Some(customer), was_member, decision: transition.decision }
+        Step { customer: Some(customer), was_member, joins, decision }
     }
 
     /// The membership of the customer with this number. The table must contain all customers.

@@ -16,8 +16,8 @@ pub struct Decision {
 pub struct Transition {
     /// The decision; the default for a loyalty row.
     pub decision: Decision,
-    /// Whether the customer is a member after the record.
-    pub is_member: bool,
+    /// Whether the customer becomes a member by this record.
+    pub joins: bool,
 }
 
 /// Applies the rule to a record of a customer. `was_member` is the membership before the record.
@@ -27,7 +27,7 @@ pub struct Transition {
 #[inline]
 pub const fn transition(was_member: bool, record: RecordKind) -> Transition {
     let RecordKind::Conversion(conversion) = record else {
-        return Transition { decision: Decision { send: false, enrolled: false }, is_member: true };
+        return Transition { decision: Decision { send: false, enrolled: false }, joins: !was_member };
     };
     let decision = match (conversion, was_member) {
         (ConversionKind::Click, true) => Decision { send: true, enrolled: false },
@@ -36,7 +36,7 @@ pub const fn transition(was_member: bool, record: RecordKind) -> Transition {
             Decision { send: false, enrolled: false }
         }
     };
-    Transition { decision, is_member: was_member || decision.enrolled }
+    Transition { decision, joins: decision.enrolled }
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
             (false, Basket, false, false),
             (false, Purchase, false, true),
         ] {
-            let expected = Transition { decision: Decision { send, enrolled }, is_member: was_member || enrolled };
+            let expected = Transition { decision: Decision { send, enrolled }, joins: enrolled };
             assert_eq!(transition(was_member, RecordKind::Conversion(conversion)), expected, "{conversion:?}");
         }
     }
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_loyalty_row_makes_a_member_and_decides_nothing() {
         for was_member in [true, false] {
-            let expected = Transition { decision: Decision::default(), is_member: true };
+            let expected = Transition { decision: Decision::default(), joins: !was_member };
             assert_eq!(transition(was_member, RecordKind::LoyaltyRow), expected);
         }
     }

@@ -50,13 +50,13 @@ impl SavedRows {
             (RecordKind::LoyaltyRow, Some(number)) => {
                 let row = event.loyalty_row().expect("the event is a loyalty row");
                 write_fields(&row, &mut self.text);
-                if step.was_member {
-                    self.replace(number, start);
-                } else {
+                if step.joins {
                     self.push(start, Position { is_enrolled: false, record: event.number });
+                } else {
+                    self.replace(number, start);
                 }
             }
-            _ if step.decision.enrolled => {
+            _ if step.joins => {
                 self.text.extend_from_slice(ENROLLED_FIELDS);
                 self.push(start, Position { is_enrolled: true, record: event.number });
             }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::error::usage_error;
 use crate::engine::DEFAULT_PARTITIONS;
 use crate::input::{DEFAULT_MAX_RECORD_BYTES, InputFormat};
 
@@ -62,6 +63,22 @@ pub struct BadRecordArgs {
     /// Fail after more than N bad records
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Bad records")]
     pub max_rejects: Option<u64>,
+}
+
+impl BadRecordArgs {
+    /// The number of bad records that are skipped before the command fails.
+    ///
+    /// # Errors
+    /// When `--max-rejects` is given and bad records are not skipped.
+    pub fn allowed(&self) -> anyhow::Result<u64> {
+        match (self.on_error, self.max_rejects) {
+            (OnError::Skip, limit) => Ok(limit.unwrap_or(u64::MAX)),
+            (OnError::Stop, None) => Ok(0),
+            (OnError::Stop, Some(_)) => {
+                usage_error("--max-rejects needs --on-error skip; without it the first bad record ends the run")
+            }
+        }
+    }
 }
 
 /// The action for a bad record.
@@ -134,6 +151,31 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
 /// A whole number, 0 or more.
 pub fn count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
+}
+
+/// The arguments of every command that replays the inputs.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    pub bad_records: BadRecordArgs,
+
+    #[command(flatten)]
+    pub messages: MessageArgs,
+
+    #[command(flatten)]
+    pub speed: SpeedArgs,
+}
+
+/// The report of `explain`, `order-check` and `check`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The format of the report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
+    pub format: ReportFormat,
+
+    /// Write the report to FILE, which is replaced when the report is complete; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Report")]
+    pub output: PathBuf,
 }
 
 /// The format of a report that `explain`, `order-check` and `check` write.

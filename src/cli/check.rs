@@ -3,24 +3,21 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{InputArgs, MessageArgs, ReportFormat, SpeedArgs, count};
-use super::inputs::Inputs;
-use super::outputs::Output;
-use super::replay::apply_speed;
-use super::session::Progress;
-use super::session::Session;
-use super::{EXIT_CODES, FAILED};
+use super::args::{InputArgs, MessageArgs, ReportArgs, ReportFormat, SpeedArgs, count};
+use super::error::{EXIT_CODES, FAILED};
+use super::files::{Inputs, Output};
+use super::replay::settings;
+use super::session::{Progress, Session};
 use crate::analysis::{Check, Findings, Names, Occurrences, WarningKind};
-use crate::engine::{Counts, Observer, Outcome, ReplayError, Settings, replay};
+use crate::engine::{Counts, Observer, Outcome, ReplayError, replay};
 use crate::escape::{self, Quoted};
-use crate::input::{InputError, ReaderSettings};
+use crate::input::InputError;
 use crate::location::LineIndex;
 use crate::output::{CommitOrder, ErrorLine, Rejection};
 
@@ -59,13 +56,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     inputs: InputArgs,
 
-    /// The format of the report
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
-    format: ReportFormat,
-
-    /// Write the report to FILE, which is replaced when the report is complete; `-` is standard output
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportArgs,
 
     /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
@@ -81,17 +73,13 @@ pub struct CheckArgs {
 /// Executes `adseg check`.
 pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::new(&args.inputs)?;
-    let output = Output::open(args.output.as_deref().unwrap_or(Path::new("-")), &inputs, session, CommitOrder::Output)?;
+    let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
-    let reader = ReaderSettings {
-        max_record_bytes: args.inputs.max_record_bytes.get(),
-        continues_after_damage: true,
-        ..ReaderSettings::default()
-    };
-    let settings = apply_speed(Settings { reader, max_rejects: u64::MAX, ..Settings::default() }, &args.speed);
+    let mut settings = settings(&args.inputs, &args.speed, u64::MAX);
+    settings.reader.continues_after_damage = true;
     let mut report = Report {
         out: BufWriter::new(output.writer()),
-        format: args.format,
+        format: args.report.format,
         to_list: args.max_errors.unwrap_or(u64::MAX),
         damaged: 0,
         progress: session.progress.clone(),
@@ -103,8 +91,7 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
         Err(failure) => return Err(failure.into()),
     };
     let is_clean = report.finish(outcome).map_err(|error| output.cannot_write(error))?;
-    session.commit()?;
-    Ok(ExitCode::from(if is_clean { 0 } else { FAILED }))
+    session.commit(ExitCode::from(if is_clean { 0 } else { FAILED }))
 }
 
 /// Writes the report: bad records as they are found, the rest at the end.

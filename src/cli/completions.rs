@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff};
 
-use super::{Cli, usage_error};
+use super::error::usage_error;
 use crate::escape;
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -46,31 +46,31 @@ pub struct ManArgs {
 }
 
 /// Executes `adseg completions`.
-pub fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
+pub fn completions(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "adseg", &mut script);
+    clap_complete::generate(args.shell, &mut command, "adseg", &mut script);
     print(&script)
 }
 
 /// Executes `adseg man`.
-pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
+pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.dir {
-        return write_pages(folder);
+        return write_pages(folder, command);
     }
     let name = match &args.command {
         Some(command) => format!("adseg-{}.1", command.strip_prefix("adseg-").unwrap_or(command)),
         None => "adseg.1".to_owned(),
     };
-    match (pages()?.into_iter().find(|page| page.file_name == name), &args.command) {
+    match (pages(command)?.into_iter().find(|page| page.file_name == name), &args.command) {
         (Some(page), _) => print(&page.roff),
         (None, Some(command)) => usage_error(format!("there is no subcommand '{}'", escape::text(command))),
         (None, None) => unreachable!("the program has a page"),
     }
 }
 
-fn write_pages(folder: &Path) -> anyhow::Result<ExitCode> {
+fn write_pages(folder: &Path, command: Command) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the folder", escape::path(folder)))?;
-    for page in pages()? {
+    for page in pages(command)? {
         let path = folder.join(&page.file_name);
         fs::write(&path, &page.roff).with_context(|| format!("{}: cannot write", escape::path(&path)))?;
     }
@@ -92,8 +92,8 @@ struct Page {
 
 /// The page of `adseg` and one for each subcommand. They are generated from the clap definitions, so they agree with
 /// `--help`.
-fn pages() -> io::Result<Vec<Page>> {
-    let mut program = Cli::command().disable_help_subcommand(true);
+fn pages(command: Command) -> io::Result<Vec<Page>> {
+    let mut program = command.disable_help_subcommand(true);
     program.build();
     let subcommands: Vec<Command> = program.get_subcommands().cloned().collect();
     [program].into_iter().chain(subcommands).map(page).collect()

@@ -1,27 +1,26 @@
 //! `adseg explain`: prints every record of some emails, with its decision and the reason.
 
-mod report;
-
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use serde::Serialize;
 
-use self::report::Printer;
-use super::args::{BadRecordArgs, InputArgs, MessageArgs, ReportFormat, SpeedArgs};
-use super::inputs::{Inputs, is_dash};
-use super::outputs::Output;
-use super::replay::{analyze, print_skipped};
+use super::args::{InputArgs, ReplayArgs, ReportArgs, ReportFormat};
+use super::error::{EXIT_CODES, usage_error};
+use super::files::{Inputs, Output, is_dash};
+use super::replay::{analyze, plural, print_skipped, write_report};
 use super::session::Session;
-use super::{EXIT_CODES, usage_error};
-use crate::analysis::{Explain, Histories};
-use crate::escape;
+use crate::analysis::{ConversionEntry, Entry, Explain, Histories, History, Totals};
+use crate::escape::{self, Escaped, json_line, shorten};
 use crate::input::BYTE_ORDER_MARK;
+use crate::location::{LineIndex, Location};
 use crate::output::CommitOrder;
 use crate::record::field::trim;
 use crate::record::{RecordError, check_table_email};
@@ -50,6 +49,12 @@ Examples:
     sed -n '100,110p' conversions.txt | cut -d , -f 3 |
       adseg explain --emails - --loyalty loyalty.txt --conversions conversions.txt";
 
+/// The maximum number of near matches in the text report.
+const LISTED_NEAR_MATCHES: usize = 10;
+
+/// The maximum width of a promo, and of channel, items and total cost, in characters.
+const SHOWN_CHARS: usize = 24;
+
 /// The arguments of `adseg explain`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
@@ -69,47 +74,44 @@ pub struct ExplainArgs {
     #[command(flatten)]
     inputs: InputArgs,
 
-    /// The format of the report
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
-    format: ReportFormat,
+    #[command(flatten)]
+    report: ReportArgs,
 
     #[command(flatten)]
-    bad_records: BadRecordArgs,
-
-    #[command(flatten)]
-    messages: MessageArgs,
-
-    #[command(flatten)]
-    speed: SpeedArgs,
+    replay: ReplayArgs,
 }
 
 /// Executes `adseg explain`.
 pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let emails = emails(args)?;
-    let inputs = Inputs::new(&args.inputs).map_err(|error| suggest_email_option(error, &args.inputs))?;
-    let output = Output::open(Path::new("-"), &inputs, session, CommitOrder::Output)?;
+    if let Some(path) = email_among_files(&args.inputs) {
+        let email = escape::path(path);
+        return usage_error(format!(
+            "{email}: no such file; if it is an email, put it before the options, or use --email {email}"
+        ));
+    }
+    let inputs = Inputs::new(&args.inputs)?;
+    let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     let computation = Explain::new(emails.iter().map(Vec::as_slice));
-    let arguments = (&args.inputs, &args.bad_records, &args.messages, &args.speed);
-    let outcome = analyze(&computation, inputs, arguments, &output, session)?;
+    let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;
     let skipped = outcome.counts.rejects;
     let histories = Histories::merge(outcome.states);
     let printer = Printer { histories: &histories, line_index: &outcome.line_index, skipped };
-    let mut out = BufWriter::new(output.writer());
-    let mut print_all = || -> io::Result<()> {
+    write_report(&output, |out| {
         for (index, email) in emails.iter().enumerate() {
-            match args.format {
+            match args.report.format {
                 ReportFormat::Text => {
                     out.write_all(if index == 0 { b"" } else { b"\n" })?;
-                    printer.write_text(email, &mut out)?;
+                    printer.write_text(email, out)?;
                 }
-                ReportFormat::Jsonl => printer.write_jsonl(email, &mut out)?,
+                ReportFormat::Jsonl => printer.write_jsonl(email, out)?,
             }
         }
-        out.flush()
-    };
-    print_all().map_err(|error| output.cannot_write(error))?;
-    print_skipped(session, &args.messages, skipped);
-    Ok(ExitCode::SUCCESS)
+        Ok(())
+    })?;
+    let exit_code = session.commit(ExitCode::SUCCESS)?;
+    print_skipped(session, &args.replay.messages, skipped);
+    Ok(exit_code)
 }
 
 /// The requested emails in order, without duplicates.
@@ -168,19 +170,177 @@ fn parse_email(typed: &[u8]) -> Result<&[u8], RecordError<'_>> {
     check_table_email(email).map(|()| email)
 }
 
-/// Replaces the error for a missing file if its name looks like an email that follows the options.
-fn suggest_email_option(error: anyhow::Error, inputs: &InputArgs) -> anyhow::Error {
-    match email_among_files(inputs) {
-        Some(path) => {
-            let email = escape::path(path);
-            anyhow!("{email}: no such file (if it is an email, put it before the options, or use --email {email})")
-        }
-        None => error,
-    }
-}
-
 /// An input that does not exist and whose name looks like an email.
 fn email_among_files(inputs: &InputArgs) -> Option<&PathBuf> {
     let mut files = inputs.loyalty.iter().chain(&inputs.conversions);
     files.find(|path| path.as_os_str().as_encoded_bytes().contains(&b'@') && !path.exists())
+}
+
+/// Prints histories.
+struct Printer<'a> {
+    histories: &'a Histories,
+    line_index: &'a LineIndex,
+    /// The number of bad records that were skipped. Their emails are not known.
+    skipped: u64,
+}
+
+impl Printer<'_> {
+    fn write_text(&self, email: &[u8], out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}", Escaped(email))?;
+        let history = self.histories.get(email);
+        match history {
+            Some(history) => self.write_history(history, out)?,
+            None if self.skipped == 0 => writeln!(out, "  occurs in no record")?,
+            None => writeln!(out, "  occurs in no good record")?,
+        }
+        if self.skipped > 0 {
+            writeln!(out, "  skipped {}, which may include this email", plural(self.skipped, "bad record"))?;
+        }
+        let mut near_matches = self.histories.near_matches(email);
+        for (other, of_other) in near_matches.by_ref().take(LISTED_NEAR_MATCHES) {
+            let records = plural(of_other.entries.len() as u64, "record");
+            let first = self.line_index.location(of_other.entries[0].number);
+            let (before, after) = if history.is_some() { ("another customer is", "") } else { ("did you mean", "?") };
+            writeln!(out, "  {before} \"{}\"{after} ({records}, the first at {first})", Escaped(other))?;
+        }
+        match near_matches.count() {
+            0 => Ok(()),
+            more => writeln!(out, "  and {more} more that differ only by case or white space"),
+        }
+    }
+
+    fn write_history(&self, history: &History, out: &mut impl Write) -> io::Result<()> {
+        let rows: Vec<[String; 6]> = history.entries.iter().map(|entry| self.row(entry, history)).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let (places, promos, details) = (width(0), width(2), width(3));
+        for [place, kind, promo, detail, decision, reason] in &rows {
+            writeln!(
+                out,
+                "  {place:places$}  {kind:<18}  {promo:promos$}  {detail:details$}  {decision:<5}  {reason}"
+            )?;
+        }
+        let since = match history.member_since {
+            Some(number) => format!("a member since {}", self.line_index.location(number)),
+            None => "not a member".to_owned(),
+        };
+        let Totals { clicks, baskets, purchases, codes, .. } = history.totals();
+        let [clicks, baskets] = [plural(clicks, "click"), plural(baskets, "basket")];
+        let [purchases, codes] = [plural(purchases, "purchase"), plural(codes, "code")];
+        writeln!(out, "  {since}; {clicks}, {baskets}, {purchases}; {codes}")
+    }
+
+    fn row(&self, entry: &Entry, history: &History) -> [String; 6] {
+        let place = self.line_index.location(entry.number).to_string();
+        let (kind, promo, detail, decision) = match &entry.conversion {
+            None => ("loyalty row", String::new(), String::new(), ""),
+            Some(conversion) => (
+                conversion.kind.name(),
+                shorten(Escaped(&conversion.promo).to_string(), SHOWN_CHARS),
+                shorten(detail(conversion), SHOWN_CHARS),
+                if conversion.decision.send { "True" } else { "False" },
+            ),
+        };
+        [place, kind.to_owned(), promo, detail, decision.to_owned(), history.reason(entry).to_owned()]
+    }
+
+    /// Writes a line for each record, and one for the customer.
+    fn write_jsonl(&self, email: &[u8], out: &mut impl Write) -> io::Result<()> {
+        let history = self.histories.get(email);
+        if let Some(history) = history {
+            for entry in &history.entries {
+                json_line(&Line::Record(self.record(email, history, entry)), &mut *out)?;
+            }
+        }
+        let near_matches = self.histories.near_matches(email).map(|(other, history)| NearMatch {
+            email: text(other),
+            records: history.entries.len(),
+            first: self.line_index.location(history.entries[0].number),
+        });
+        let customer = Customer {
+            email: text(email),
+            found: history.is_some(),
+            member_since: history.and_then(|history| Some(self.line_index.location(history.member_since?))),
+            totals: history.map_or_else(Totals::default, History::totals),
+            near_matches: near_matches.collect(),
+        };
+        json_line(&Line::Customer(customer), out)
+    }
+
+    fn record<'b>(&'b self, email: &'b [u8], history: &History, entry: &'b Entry) -> Record<'b> {
+        let conversion = entry.conversion.as_ref();
+        Record {
+            email: text(email),
+            at: self.line_index.location(entry.number),
+            conversion: conversion.map(|conversion| conversion.kind.name()),
+            promo: conversion.map(|conversion| text(&conversion.promo)),
+            channel: conversion.and_then(|conversion| conversion.channel.as_deref().map(text)),
+            items: conversion
+                .and_then(|conversion| Some(conversion.items.as_ref()?.iter().map(|id| text(id)).collect())),
+            total_cost: conversion.and_then(|conversion| conversion.total_cost.as_deref().map(text)),
+            member: entry.was_member,
+            send: conversion.map(|conversion| conversion.decision.send),
+            enrolled: conversion.map(|conversion| conversion.decision.enrolled),
+            why: history.reason(entry),
+        }
+    }
+}
+
+/// Channel, items and total cost in one column.
+fn detail(conversion: &ConversionEntry) -> String {
+    let channel = conversion.channel.as_deref().map(|channel| Escaped(channel).to_string());
+    let items = conversion.items.as_ref().map(|items| format!("[{}]", Escaped(&items.join(&b";"[..]))));
+    let total_cost = conversion.total_cost.as_deref().map(|cost| Escaped(cost).to_string());
+    [channel, items, total_cost].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Bytes as text for JSON. Bytes that are not UTF-8 become U+FFFD.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// A line of the JSONL report.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line<'a> {
+    Record(Record<'a>),
+    Customer(Customer<'a>),
+}
+
+/// One record of a customer. The fields of a conversion are `None` for a loyalty row.
+#[derive(Serialize)]
+struct Record<'a> {
+    email: Cow<'a, str>,
+    #[serde(flatten)]
+    at: Location,
+    conversion: Option<&'static str>,
+    promo: Option<Cow<'a, str>>,
+    #[serde(rename = "where")]
+    channel: Option<Cow<'a, str>>,
+    items: Option<Vec<Cow<'a, str>>>,
+    total_cost: Option<Cow<'a, str>>,
+    /// Whether the customer was a member before this record.
+    member: bool,
+    send: Option<bool>,
+    enrolled: Option<bool>,
+    why: &'static str,
+}
+
+/// A customer's totals and near matches.
+#[derive(Serialize)]
+struct Customer<'a> {
+    email: Cow<'a, str>,
+    /// Whether a record has this email.
+    found: bool,
+    member_since: Option<Location>,
+    #[serde(flatten)]
+    totals: Totals,
+    near_matches: Vec<NearMatch<'a>>,
+}
+
+/// An email that differs only by case or white space.
+#[derive(Serialize)]
+struct NearMatch<'a> {
+    email: Cow<'a, str>,
+    records: usize,
+    first: Location,
 }

@@ -3,7 +3,7 @@
 //! Records are not decoded. A frame that cannot be a line, because it contains a line feed or only white space, is an
 //! error, so no record is lost.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,10 +12,9 @@ use clap::Args;
 use memchr::memchr;
 use thiserror::Error;
 
-use super::EXIT_CODES;
 use super::args::MaxRecordBytes;
-use super::inputs::Inputs;
-use super::outputs::Output;
+use super::error::EXIT_CODES;
+use super::files::{Inputs, Output};
 use super::session::Session;
 use crate::input::{
     BYTE_ORDER_MARK, Block, Blocks, Content, InputFormat, ReaderSettings, frame_at, is_ambiguous_as_text, is_blank,
@@ -54,8 +53,8 @@ pub struct FrameArgs {
     max_record_bytes: MaxRecordBytes,
 
     /// Write to FILE, which is replaced at the end; `-` is standard output
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    output: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Output")]
+    output: PathBuf,
 }
 
 /// The maximum number of buffers that wait to be written.
@@ -89,7 +88,7 @@ pub fn unframe(args: &FrameArgs, session: &Session) -> anyhow::Result<ExitCode> 
 fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Result<ExitCode> {
     let stdin = [PathBuf::from("-")];
     let inputs = Inputs::single_source(if args.files.is_empty() { &stdin } else { &args.files }, from)?;
-    let output = Output::open(args.output.as_deref().unwrap_or(Path::new("-")), &inputs, session, CommitOrder::Output)?;
+    let output = Output::open(&args.output, &inputs, session, CommitOrder::Output)?;
     let max_record_bytes = args.max_record_bytes.get();
     let settings = ReaderSettings { max_record_bytes, ..ReaderSettings::default() };
     let blocks = Blocks::read(inputs.into_inputs(&session.progress), settings)?;
@@ -98,8 +97,7 @@ fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Re
     // A write error takes precedence over other errors.
     writer.finish().map_err(|error| output.cannot_write(error))?;
     converted?;
-    session.commit()?;
-    Ok(ExitCode::SUCCESS)
+    session.commit(ExitCode::SUCCESS)
 }
 
 fn convert_blocks(
@@ -184,7 +182,7 @@ fn check_line(payload: &[u8]) -> Result<(), ConvertError> {
 
 fn at_record(block: &Block, records_before: u64, (error, records, bytes): Unconverted) -> anyhow::Error {
     let number = records_before + records + 1;
-    let record = if block.format.is_framed() { RecordNumber::Frame(number) } else { RecordNumber::Line(number) };
-    let location = Location { input: Arc::clone(&block.input.name), record, byte: Some(block.offset + bytes as u64) };
+    let record = RecordNumber::new(block.format.is_framed(), number);
+    let location = Location { input: Arc::clone(&block.input.path), record, byte: Some(block.offset + bytes as u64) };
     anyhow!("{location}: {error}")
 }

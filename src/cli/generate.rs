@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::args::count;
-use super::inputs::FileId;
-use super::outputs::Output;
+use super::error::{EXIT_CODES, usage_error};
+use super::files::{FileId, Output};
 use super::session::Session;
-use super::{EXIT_CODES, usage_error};
 use crate::escape;
 use crate::input::push_frame;
 use crate::output::CommitOrder;
@@ -145,8 +144,7 @@ pub fn generate(args: &GenerateArgs, session: &Session) -> anyhow::Result<ExitCo
             }
         }
     }
-    session.commit()?;
-    Ok(ExitCode::SUCCESS)
+    session.commit(ExitCode::SUCCESS)
 }
 
 fn open(path: &Path, force: bool, session: &Session, order: CommitOrder) -> anyhow::Result<Output> {

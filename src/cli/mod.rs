@@ -3,7 +3,8 @@
 //! | file | shared by several subcommands |
 //! |---|---|
 //! | `args` | groups of arguments |
-//! | `inputs`, `outputs` | opening the input and output files, and checking them against each other |
+//! | `error` | exit codes, printing errors |
+//! | `files` | opening the input and output files, and checking them against each other |
 //! | `replay` | replaying the inputs: settings, bad records, errors |
 //! | `session` | signals, progress, committing files |
 //!
@@ -12,27 +13,23 @@
 mod args;
 mod check;
 mod completions;
+mod error;
 mod explain;
+mod files;
 mod frame;
 mod generate;
-mod inputs;
 mod order_check;
-mod outputs;
 mod replay;
 mod report;
 mod run;
 mod session;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
-use thiserror::Error;
 
-use crate::escape;
-use crate::system::os_error;
-
+use error::EXIT_CODES;
+pub use error::print_error;
 pub use session::CommandFailure;
 
 const ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
@@ -48,7 +45,7 @@ const LONG_ABOUT: &str = "Decide who gets an additional promo code: replay an ad
 #[command(name = "adseg", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
 #[command(arg_required_else_help = true)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -58,17 +55,6 @@ Examples:
   adseg check --loyalty loyalty.txt --conversions conversions.txt
   adseg run --loyalty loyalty.txt --conversions conversions.txt
   adseg help run";
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    done
-  1    bad data, or a failed read or write
-  2    wrong usage
-  101  internal error (a bug); no file was changed
-  130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
-
-A closed pipe (adseg run ... | head) ends a command quietly: with 0, or with 1 if it had files to
-write, which are discarded.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -112,21 +98,18 @@ enum Command {
     Man(completions::ManArgs),
 }
 
-/// Bad data, or a failed read or write.
-const FAILED: u8 = 1;
-/// Wrong usage.
-const WRONG_USAGE: u8 = 2;
-/// Interrupted by a signal: 128 + SIGINT, as in a shell.
-const INTERRUPTED: u8 = 130;
-
-/// Executes the command.
+/// Parses the arguments and executes the command.
 ///
 /// # Errors
 /// When the command fails, or the reader of its output closes the pipe.
 ///
 /// # Panics
 /// When a thread panics, which is a bug. No file is changed then.
-pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
+pub fn execute() -> Result<ExitCode, CommandFailure> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return error::print_usage(error, &Cli::command()),
+    };
     session::run(move |session| match &cli.command {
         Command::Run(args) => run::run(args, session),
         Command::Check(args) => check::check(args, session),
@@ -136,76 +119,9 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
         Command::Frame(args) => frame::frame(args, session),
         Command::Unframe(args) => frame::unframe(args, session),
         Command::Generate(args) => generate::generate(args, session),
-        Command::Completions(args) => completions::completions(args),
-        Command::Man(args) => completions::man(args),
+        Command::Completions(args) => completions::completions(args, Cli::command()),
+        Command::Man(args) => completions::man(args, Cli::command()),
     })
-}
-
-/// Arguments that clap accepts but that are invalid together. The exit code is that of wrong usage.
-#[derive(Debug, Error)]
-#[error("{0}\n\nFor more information, try '--help'.")]
-struct UsageError(String);
-
-/// A usage error, as the `Err` of a check.
-fn usage_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
-    Err(UsageError(message.into()).into())
-}
-
-/// Prints why a command failed, with all causes, and returns its exit code.
-pub fn print_error(error: &anyhow::Error) -> ExitCode {
-    let text = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), os_error)
-    };
-    // The text of a typed error includes its cause, which some errors also have as their source.
-    let mut message = String::new();
-    for cause in error.chain().map(text).filter(|cause| !cause.is_empty()) {
-        if message.is_empty() {
-            message = cause;
-        } else if !message.ends_with(&cause) {
-            message = format!("{message}: {cause}");
-        }
-    }
-    session::print_line(&format!("adseg: {message}"));
-    ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
-}
-
-/// Prints the messages of clap: help and version on standard output, errors on standard error in the format of adseg.
-pub fn print_usage_error(mut error: clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        let printed = error.print().and_then(|()| io::stdout().flush());
-        return match printed {
-            Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
-                print_error(&anyhow::Error::new(cause).context("stdout: cannot write"))
-            }
-            Ok(()) | Err(_) => ExitCode::SUCCESS,
-        };
-    }
-    if error.kind() == ErrorKind::InvalidSubcommand
-        && error.get(ContextKind::SuggestedSubcommand).is_none()
-        && let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand)
-        && let Some(similar) = similar_subcommand(typed)
-    {
-        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![similar]));
-    }
-    let rendered = error.render().to_string();
-    let message = rendered.strip_prefix("error: ").map_or(rendered.clone(), |message| format!("adseg: {message}"));
-    // Arguments are untrusted.
-    for line in message.trim_end().lines() {
-        session::print_line(&escape::text(line));
-    }
-    ExitCode::from(WRONG_USAGE)
-}
-
-/// The subcommand with the smallest edit distance, if it is at most 2.
-fn similar_subcommand(typed: &str) -> Option<String> {
-    const MAX_EDITS: usize = 2;
-    let command = Cli::command();
-    let distances = command.get_subcommands().map(|subcommand| {
-        let name = subcommand.get_name();
-        (strsim::osa_distance(name, typed), name)
-    });
-    let (edits, name) = distances.min()?;
-    (edits <= MAX_EDITS && edits < name.len()).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -215,13 +131,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_misspelled_subcommand_is_recognized() {
-        for (typed, meant) in [("rnu", Some("run")), ("chek", Some("check")), ("explian", Some("explain")), ("x", None)]
-        {
-            assert_eq!(similar_subcommand(typed).as_deref(), meant, "{typed}");
-        }
     }
 }

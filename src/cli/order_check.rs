@@ -3,19 +3,17 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{BadRecordArgs, InputArgs, MessageArgs, ReportFormat, SpeedArgs};
-use super::inputs::Inputs;
-use super::outputs::Output;
-use super::replay::{analyze, print_skipped};
+use super::args::{InputArgs, ReplayArgs, ReportArgs, ReportFormat};
+use super::error::{EXIT_CODES, FAILED};
+use super::files::{Inputs, Output};
+use super::replay::{analyze, plural, print_skipped, write_report};
 use super::session::Session;
-use super::{EXIT_CODES, FAILED};
 use crate::analysis::{DependentClicks, OrderCheck};
 use crate::escape::{Escaped, json_line};
 use crate::location::{LineIndex, Location};
@@ -56,45 +54,37 @@ pub struct OrderCheckArgs {
     #[command(flatten)]
     inputs: InputArgs,
 
-    /// The format of the report; jsonl lists every click
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
-    format: ReportFormat,
+    #[command(flatten)]
+    report: ReportArgs,
 
-    /// List every click, not only the first click of each customer in a file for the first ten customers
+    /// List every click, not only the first click of each customer in a file for the first ten customers; jsonl always
+    /// does
     #[arg(long, help_heading = "Report")]
     all: bool,
 
     #[command(flatten)]
-    bad_records: BadRecordArgs,
-
-    #[command(flatten)]
-    messages: MessageArgs,
-
-    #[command(flatten)]
-    speed: SpeedArgs,
+    replay: ReplayArgs,
 }
 
 /// Executes `adseg order-check`.
 pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::new(&args.inputs)?;
-    let output = Output::open(Path::new("-"), &inputs, session, CommitOrder::Output)?;
-    let (every_click, files) = (args.all || args.format == ReportFormat::Jsonl, inputs.conversions());
+    let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
+    let (every_click, files) = (args.all || args.report.format == ReportFormat::Jsonl, inputs.conversions());
     let (clicks, line_index, skipped) = if files.len() < 2 {
         (Vec::new(), LineIndex::default(), 0)
     } else {
-        let arguments = (&args.inputs, &args.bad_records, &args.messages, &args.speed);
-        let outcome = analyze(&OrderCheck { every_click }, inputs, arguments, &output, session)?;
+        let outcome = analyze(&OrderCheck { every_click }, inputs, &args.inputs, &args.replay, &output, session)?;
         (DependentClicks::merge(outcome.states), outcome.line_index, outcome.counts.rejects)
     };
     let report = OrderReport { files, clicks: &clicks, line_index: &line_index };
-    let mut out = BufWriter::new(output.writer());
-    let written = match args.format {
-        ReportFormat::Text => report.write_text(every_click, &mut out),
-        ReportFormat::Jsonl => report.write_jsonl(&mut out),
-    };
-    written.and_then(|()| out.flush()).map_err(|error| output.cannot_write(error))?;
-    print_skipped(session, &args.messages, skipped);
-    Ok(ExitCode::from(if clicks.is_empty() { 0 } else { FAILED }))
+    write_report(&output, |out| match args.report.format {
+        ReportFormat::Text => report.write_text(every_click, out),
+        ReportFormat::Jsonl => report.write_jsonl(out),
+    })?;
+    let exit_code = session.commit(ExitCode::from(if clicks.is_empty() { 0 } else { FAILED }))?;
+    print_skipped(session, &args.replay.messages, skipped);
+    Ok(exit_code)
 }
 
 /// The data of the report.
@@ -139,8 +129,8 @@ impl OrderReport<'_> {
     fn pairs(&self) -> BTreeMap<(usize, usize), u64> {
         let mut pairs = BTreeMap::new();
         for clicks in self.clicks {
-            for (bought_in, _) in &clicks.purchases {
-                *pairs.entry((clicks.input, *bought_in)).or_default() += clicks.count;
+            for (bought_in, _) in clicks.purchases() {
+                *pairs.entry((clicks.input, bought_in)).or_default() += clicks.count;
             }
         }
         pairs
@@ -196,13 +186,12 @@ impl OrderReport<'_> {
         for click in list {
             let (location, email) = (location(click), email(click));
             let decision = if click.clicks.send { "True" } else { "False" };
-            let purchases = click.clicks.purchases.iter();
-            let bought: Vec<_> = purchases.map(|(_, number)| self.line_index.location(*number).to_string()).collect();
+            let purchases = click.clicks.purchases();
+            let bought: Vec<_> = purchases.map(|(_, number)| self.line_index.location(number).to_string()).collect();
             let bought = bought.join(", ");
             let more = match click.count - 1 {
                 0 => String::new(),
-                1 => "; 1 more click like this".to_owned(),
-                more => format!("; {more} more clicks like this"),
+                more => format!("; {} like this", plural(more, "more click")),
             };
             writeln!(
                 out,
@@ -218,7 +207,7 @@ impl OrderReport<'_> {
                 at: self.line_index.location(number),
                 email: String::from_utf8_lossy(&clicks.email),
                 send: clicks.send,
-                bought: clicks.purchases.iter().map(|(_, number)| self.line_index.location(*number)).collect(),
+                bought: clicks.purchases().map(|(_, number)| self.line_index.location(number)).collect(),
             };
             json_line(&line, &mut *out)?;
         }

@@ -1,15 +1,14 @@
 //! Replaying the inputs: settings from arguments, messages about bad records, and errors.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::args::{BadRecordArgs, InputArgs, MessageArgs, OnError, SpeedArgs};
-use super::inputs::Inputs;
-use super::outputs::Output;
-use super::session::Progress;
-use super::session::Session;
-use super::usage_error;
+use super::args::{InputArgs, MessageArgs, OnError, ReplayArgs, SpeedArgs};
+use super::files::{Inputs, Output};
+use super::session::{Progress, Session};
 use crate::engine::{Computation, Counts, Observer, Outcome, ReplayError, Settings, replay};
 use crate::input::{InputError, ReaderSettings};
 use crate::output::{Rejection, Rejects};
@@ -17,61 +16,60 @@ use crate::output::{Rejection, Rejects};
 /// The number of skipped bad records that are printed.
 pub const PRINTED_REJECTS: u64 = 5;
 
-/// The settings for these arguments.
-pub fn settings(inputs: &InputArgs, bad_records: &BadRecordArgs, speed: &SpeedArgs) -> anyhow::Result<Settings> {
-    let max_rejects = match (bad_records.on_error, bad_records.max_rejects) {
-        (OnError::Skip, limit) => limit.unwrap_or(u64::MAX),
-        (OnError::Stop, None) => 0,
-        (OnError::Stop, Some(_)) => {
-            return usage_error("--max-rejects needs --on-error skip; without it the first bad record ends the run");
-        }
-    };
+/// The settings for these arguments. `max_rejects` bad records are skipped.
+pub fn settings(inputs: &InputArgs, speed: &SpeedArgs, max_rejects: u64) -> Settings {
     let reader = ReaderSettings { max_record_bytes: inputs.max_record_bytes.get(), ..ReaderSettings::default() };
-    Ok(apply_speed(Settings { reader, max_rejects, ..Settings::default() }, speed))
-}
-
-/// The settings with the numbers of partitions and threads from `args`.
-pub fn apply_speed(settings: Settings, args: &SpeedArgs) -> Settings {
-    Settings { partitions: args.partitions, threads: args.threads.unwrap_or(settings.threads), ..settings }
+    let threads = speed.threads.unwrap_or(Settings::default().threads);
+    Settings { reader, max_rejects, partitions: speed.partitions, threads }
 }
 
 /// Replays `inputs` through `computation` for a command that writes a report to `output` at the end.
 pub fn analyze<C: Computation>(
     computation: &C,
     inputs: Inputs,
-    args: (&InputArgs, &BadRecordArgs, &MessageArgs, &SpeedArgs),
+    input_args: &InputArgs,
+    args: &ReplayArgs,
     output: &Output,
     session: &Session,
 ) -> anyhow::Result<Outcome<C::State>> {
-    let (input_args, bad_records, messages, speed) = args;
-    let settings = settings(input_args, bad_records, speed)?;
-    session.show_progress(messages, output.is_terminal(), inputs.total_bytes());
-    let mut observer = RejectObserver::new(session, messages, None);
+    let settings = settings(input_args, &args.speed, args.bad_records.allowed()?);
+    session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
+    let mut observer = RejectObserver::new(session, &args.messages, None);
     let inputs = inputs.into_inputs(&session.progress);
     replay(computation, &settings, inputs, None, &mut observer)
-        .map_err(|failure| replay_error(failure, bad_records.on_error, settings.max_rejects))
+        .map_err(|error| replay_error(error, args.bad_records.on_error, settings.max_rejects))
 }
 
 /// The message for a replay that failed. It names `--max-rejects` if that limit was exceeded.
-pub fn replay_error(failure: ReplayError, on_error: OnError, allowed: u64) -> anyhow::Error {
-    match failure {
+pub fn replay_error(error: ReplayError, on_error: OnError, allowed: u64) -> anyhow::Error {
+    match error {
         ReplayError::BadRecord { .. } if on_error == OnError::Skip => {
-            anyhow!("{failure}; there are more bad records than --max-rejects {allowed} allows")
+            anyhow!("{error}; there are more bad records than --max-rejects {allowed} allows")
         }
-        failure => failure.into(),
+        error => error.into(),
     }
+}
+
+/// Writes a report to its output.
+pub fn write_report(
+    output: &Output,
+    write: impl FnOnce(&mut BufWriter<Arc<File>>) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(output.writer());
+    write(&mut out).and_then(|()| out.flush()).map_err(|error| output.cannot_write(error))
 }
 
 /// Prints the number of bad records that were skipped.
 pub fn print_skipped(session: &Session, args: &MessageArgs, rejects: u64) {
     if rejects > 0 {
-        session.progress.print(&format!("adseg: {} skipped{}", bad_records(rejects), printed_note(args, rejects)));
+        let bad_records = plural(rejects, "bad record");
+        session.progress.print(&format!("adseg: {bad_records} skipped{}", printed_note(args, rejects)));
     }
 }
 
-/// `1 bad record`, `2 bad records`.
-pub fn bad_records(count: u64) -> String {
-    if count == 1 { "1 bad record".to_owned() } else { format!("{count} bad records") }
+/// `1 click`, `2 clicks`.
+pub fn plural(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A note that only the first bad records were printed, if there were more.

@@ -1,16 +1,15 @@
 //! `adseg report`: counts the events of a campaign, and writes the figures as text, JSON, CSV or an HTML page.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{BadRecordArgs, InputArgs, MessageArgs, SpeedArgs};
-use super::inputs::Inputs;
-use super::outputs::Output;
+use super::args::{InputArgs, ReplayArgs, count};
+use super::error::{EXIT_CODES, usage_error};
+use super::files::{Inputs, Output};
 use super::replay::{analyze, print_skipped};
 use super::session::Session;
-use super::{EXIT_CODES, usage_error};
 use crate::analysis::CountCampaign;
 use crate::output::CommitOrder;
 use crate::report::{Totals, csv, json, page, tables, text};
@@ -48,33 +47,28 @@ pub struct ReportArgs {
 
     /// The format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
-    format: ReportFormat,
+    format: Format,
 
     /// Write the report to FILE, which is replaced when the report is complete; `-` is standard output
-    #[arg(short, long, value_name = "FILE", help_heading = "Report")]
-    output: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Report")]
+    output: PathBuf,
 
     /// Also write the report as an HTML page with charts to FILE; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     html: Option<PathBuf>,
 
     /// The number of promos, channels and items in the text tables and on the page; json and csv contain all
-    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, help_heading = "Report")]
-    top: usize,
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count, allow_negative_numbers = true)]
+    #[arg(help_heading = "Report")]
+    top: u64,
 
     #[command(flatten)]
-    bad_records: BadRecordArgs,
-
-    #[command(flatten)]
-    messages: MessageArgs,
-
-    #[command(flatten)]
-    speed: SpeedArgs,
+    replay: ReplayArgs,
 }
 
-/// The format of a report.
+/// The format of the campaign report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum ReportFormat {
+enum Format {
     /// Tables for people
     #[default]
     Text,
@@ -87,27 +81,27 @@ enum ReportFormat {
 /// Executes `adseg report`.
 pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::new(&args.inputs)?;
-    let open = |path: &Path| Output::open(path, &inputs, session, CommitOrder::Output);
-    let report = open(args.output.as_deref().unwrap_or(Path::new("-")))?;
-    let html = args.html.as_deref().map(open).transpose()?;
+    let open = |path: &PathBuf| Output::open(path, &inputs, session, CommitOrder::Output);
+    let report = open(&args.output)?;
+    let html = args.html.as_ref().map(open).transpose()?;
     if report.is_stdout && html.as_ref().is_some_and(|html| html.is_stdout) {
         return usage_error(
             "the report and the page cannot both be written to standard output; name a file for one of them",
         );
     }
-    let arguments = (&args.inputs, &args.bad_records, &args.messages, &args.speed);
-    let outcome = analyze(&CountCampaign, inputs, arguments, &report, session)?;
+    let top = usize::try_from(args.top).unwrap_or(usize::MAX);
+    let outcome = analyze(&CountCampaign, inputs, &args.inputs, &args.replay, &report, session)?;
     let totals = Totals::merge(outcome.states.into_iter().map(|state| state.counts).collect());
     let tables = tables(&totals, &outcome.counts);
     if let Some(html) = html {
-        html.write_all(page(&tables, args.top).as_bytes())?;
+        html.write_all(page(&tables, top).as_bytes())?;
     }
     report.write_all(&match args.format {
-        ReportFormat::Text => text(&tables, args.top).into_bytes(),
-        ReportFormat::Json => json(&tables).into_bytes(),
-        ReportFormat::Csv => csv(&tables),
+        Format::Text => text(&tables, top).into_bytes(),
+        Format::Json => json(&tables).into_bytes(),
+        Format::Csv => csv(&tables),
     })?;
-    session.commit()?;
-    print_skipped(session, &args.messages, outcome.counts.rejects);
-    Ok(ExitCode::SUCCESS)
+    let exit_code = session.commit(ExitCode::SUCCESS)?;
+    print_skipped(session, &args.replay.messages, outcome.counts.rejects);
+    Ok(exit_code)
 }

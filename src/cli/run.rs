@@ -1,7 +1,6 @@
 //! `adseg run`: decides each conversion.
 
 use std::fmt;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,12 +10,11 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::args::{BadRecordArgs, InputArgs, MessageArgs, OnError, SpeedArgs};
-use super::inputs::{FileId, Inputs, is_dash};
-use super::outputs::{Output, standard_stream};
-use super::replay::{RejectObserver, bad_records, printed_note, replay_error, settings};
+use super::args::{InputArgs, OnError, ReplayArgs};
+use super::error::{EXIT_CODES, usage_error};
+use super::files::{FileId, Inputs, Output, is_dash, standard_stream};
+use super::replay::{RejectObserver, plural, printed_note, replay_error, settings, write_report};
 use super::session::Session;
-use super::{EXIT_CODES, usage_error};
 use crate::analysis::{Decide, DecideState, saved_list};
 use crate::engine::{Counts, DecisionOutput, Outcome, ReplayError, replay};
 use crate::escape;
@@ -72,8 +70,8 @@ pub struct RunArgs {
     ///
     /// Output is fsynced and renamed into place before the saved list is replaced. Only a killed run (`kill -9`, a
     /// crash of the machine) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    output: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Output")]
+    output: PathBuf,
 
     /// The format of the decisions
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
@@ -91,7 +89,7 @@ pub struct RunArgs {
     save_loyalty: Option<PathBuf>,
 
     #[command(flatten)]
-    bad_records: BadRecordArgs,
+    replay: ReplayArgs,
 
     /// Keep skipped records, and the reason for each, in the folder DIR
     ///
@@ -102,16 +100,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", help_heading = "Bad records")]
     rejects: Option<PathBuf>,
 
-    #[command(flatten)]
-    messages: MessageArgs,
-
     /// Print the counts of records, decisions and members on standard error
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Messages")]
     #[arg(num_args = 0..=1, default_missing_value = "text")]
     summary: Option<SummaryFormat>,
-
-    #[command(flatten)]
-    speed: SpeedArgs,
 }
 
 /// The format of the summary.
@@ -126,37 +118,37 @@ enum SummaryFormat {
 /// Executes `adseg run`.
 pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    if args.rejects.is_some() && args.bad_records.on_error == OnError::Stop {
+    let ReplayArgs { bad_records, messages, speed } = &args.replay;
+    if args.rejects.is_some() && bad_records.on_error == OnError::Stop {
         return usage_error("--rejects needs --on-error skip; without it the first bad record ends the run");
     }
-    let settings = settings(&args.inputs, &args.bad_records, &args.speed)?;
+    let settings = settings(&args.inputs, speed, bad_records.allowed()?);
     if let Some(list) = &args.save_loyalty {
         lock_list(list, session)?;
     }
     let inputs = Inputs::new(&args.inputs)?;
     let Outputs { decisions, list, rejects } = Outputs::open(args, &inputs, session)?;
-    session.show_progress(&args.messages, decisions.is_terminal(), inputs.total_bytes());
+    session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
     let computation = Decide { keeps_rows: list.is_some() };
     let encoder = DecisionEncoder { format: args.output_format, send_only: args.send_only };
     let output = DecisionOutput { encoder, out: Box::new(decisions.writer()) };
-    let mut observer = RejectObserver::new(session, &args.messages, rejects);
+    let mut observer = RejectObserver::new(session, messages, rejects);
     let inputs = inputs.into_inputs(&session.progress);
     let outcome =
-        replay(&computation, &settings, inputs, Some(output), &mut observer).map_err(|failure| match failure {
+        replay(&computation, &settings, inputs, Some(output), &mut observer).map_err(|error| match error {
             ReplayError::Output(error) => decisions.cannot_write(error),
-            failure => replay_error(failure, args.bad_records.on_error, settings.max_rejects),
+            error => replay_error(error, bad_records.on_error, settings.max_rejects),
         })?;
     if let Some(rejects) = observer.rejects {
         rejects.finish()?;
     }
     if let Some(list) = list {
-        let mut out = BufWriter::new(list.writer());
-        let written = write_saved_list(saved_list(&outcome.states), settings.reader.max_record_bytes, &mut out);
-        written.and_then(|()| out.flush()).map_err(|error| list.cannot_write(error))?;
+        let rows = saved_list(&outcome.states);
+        write_report(&list, |out| write_saved_list(rows, settings.reader.max_record_bytes, out))?;
     }
-    session.commit()?;
+    let exit_code = session.commit(ExitCode::SUCCESS)?;
     print_result(args, &Summary::new(&outcome, began.elapsed()), session);
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code)
 }
 
 /// Locks the list that will be saved, before any input is read. Otherwise the run could read a list that another run is
@@ -178,7 +170,6 @@ struct Outputs {
 impl Outputs {
     /// Opens the outputs, which must not damage an input or each other.
     fn open(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Self> {
-        let output = args.output.as_deref().unwrap_or(Path::new("-"));
         let save = args.save_loyalty.as_deref();
         check_rejects(args, inputs)?;
         if let Some(path) = save {
@@ -188,8 +179,7 @@ impl Outputs {
             Some(folder) => Some(Rejects::create(folder, Arc::clone(&session.staging))?),
             None => None,
         };
-        check_outside_rejects(args)?;
-        let decisions = Output::open(output, inputs, session, CommitOrder::Output)?;
+        let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
         let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
         if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
             return usage_error(
@@ -208,7 +198,8 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
         return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
     }
     let name = escape::path(path);
-    if args.output.as_deref().and_then(FileId::of_output).as_ref() == Some(&id) {
+    let both_are_stdout = is_dash(path) && is_dash(&args.output);
+    if !both_are_stdout && FileId::of_output(&args.output).as_ref() == Some(&id) {
         return usage_error(format!("{name} is named for two outputs"));
     }
     if inputs.is_not_plain_text(&id) {
@@ -217,7 +208,7 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
              to another file"
         ));
     }
-    let skips = args.bad_records.on_error == OnError::Skip;
+    let skips = args.replay.bad_records.on_error == OnError::Skip;
     if skips && args.rejects.is_none() && inputs.find(&id).is_some() {
         return usage_error(format!(
             "with --on-error skip, bad rows of {name} would be lost when the saved list replaces it; keep them with \
@@ -243,22 +234,11 @@ fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Another output in the rejects folder could be mistaken for rejects, or prevent the next run from using the folder.
-fn check_outside_rejects(args: &RunArgs) -> anyhow::Result<()> {
-    let Some(folder) = args.rejects.as_ref().and_then(|folder| folder.canonicalize().ok()) else { return Ok(()) };
-    let parent =
-        |path: &Path| path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).canonicalize();
-    let mut outputs = [&args.output, &args.save_loyalty].into_iter().flatten();
-    match outputs.find(|path| !is_dash(path) && parent(path).is_ok_and(|parent| parent == folder)) {
-        Some(path) => usage_error(format!("{} is in the rejects folder; name another folder", escape::path(path))),
-        None => Ok(()),
-    }
-}
-
 /// Prints the number of bad records, and the summary if requested.
 fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
     if summary.rejects > 0 {
-        let (count, above) = (bad_records(summary.rejects), printed_note(&args.messages, summary.rejects));
+        let (count, above) =
+            (plural(summary.rejects, "bad record"), printed_note(&args.replay.messages, summary.rejects));
         let message = match &args.rejects {
             Some(folder) => format!("adseg: {count} kept in {}{above}", escape::path(folder)),
             None => format!("adseg: {count} skipped{above} (--rejects DIR keeps them)"),

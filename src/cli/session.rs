@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::INTERRUPTED;
 use super::args::{MessageArgs, ProgressWhen};
-use crate::output::{CommitError, Staging};
+use super::error::INTERRUPTED;
+use crate::output::Staging;
 
 /// The context of a command.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,8 @@ pub struct Session {
     pub staging: Arc<Staging>,
     /// The progress bar.
     pub progress: Progress,
+    /// The exit code of the command, once its files are committed.
+    committed: Arc<OnceLock<ExitCode>>,
 }
 
 /// A command that failed.
@@ -52,13 +54,14 @@ impl Session {
         }
     }
 
-    /// Commits the staged files.
+    /// Commits the staged files. After that an interrupt ends the command with `exit_code`, which is also returned.
     ///
     /// # Errors
     /// When a file cannot be committed, or the command was interrupted.
-    pub fn commit(&self) -> Result<(), CommitError> {
+    pub fn commit(&self, exit_code: ExitCode) -> anyhow::Result<ExitCode> {
         self.progress.finish();
-        self.staging.commit()
+        self.staging.commit()?;
+        Ok(*self.committed.get_or_init(|| exit_code))
     }
 }
 
@@ -113,8 +116,12 @@ fn wait_for(
             }
             // The work may be blocked on input or output; it ends with the process.
             Event::Interrupted if session.staging.discard() => return Ok(ExitCode::from(INTERRUPTED)),
-            // The files are committed, so the command is done.
-            Event::Interrupted => {}
+            // The files are committed, or just being committed. Messages may still be blocked.
+            Event::Interrupted => {
+                if let Some(&exit_code) = session.committed.get() {
+                    return Ok(exit_code);
+                }
+            }
         }
     }
     unreachable!("the work reports its end")
@@ -131,7 +138,7 @@ fn catch_signals(events: Sender<Event>) -> io::Result<()> {
     // A write beyond the file size limit fails like any other write instead of ending the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        if signals.forever().next().is_some() {
+        for _ in signals.forever() {
             // The main thread does not receive any more after the end of the work.
             drop(events.send(Event::Interrupted));
         }

@@ -121,23 +121,26 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         if !header.is_empty() {
             self.writer.write(header).map_err(ReplayError::Output)?;
         }
-        while let Some(block) = self.next_block(&mut blocks)? {
-            let failure = match block {
-                Ok(block) => self.block(block, &blocks)?,
-                Err(damage) if self.settings.reader.continues_after_damage => {
-                    self.sequencer.damaged(&damage).map_err(ReplayError::Observer)?;
-                    None
-                }
-                Err(damage) => Some(ReplayError::Input(damage)),
-            };
-            if let Some(failure) = failure {
-                self.drain(&blocks)?;
-                return Err(failure);
-            }
+        let read = self.read(&mut blocks);
+        if !matches!(read, Err(ReplayError::Output(_))) {
+            // The decisions before a bad record or damage are written.
+            self.drain(&blocks)?;
         }
-        self.drain(&blocks)?;
+        read?;
         let Sequencer { counts, line_index, .. } = self.sequencer;
         Ok(Outcome { states: self.states, counts, line_index })
+    }
+
+    /// Reads all blocks. The last batches may still be in progress at the end, or after an error.
+    fn read(&mut self, blocks: &mut Blocks) -> Result<(), ReplayError> {
+        while let Some(block) = self.next_block(blocks)? {
+            match block {
+                Ok(block) => self.block(block, blocks)?,
+                Err(damage) if self.settings.reader.continues_after_damage => self.sequencer.damaged(&damage)?,
+                Err(damage) => return Err(ReplayError::Input(damage)),
+            }
+        }
+        Ok(())
     }
 
     /// The next block. While no block is available, the batches in progress continue, so no decision waits for the next
@@ -165,23 +168,18 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     }
 
     /// Begins a block. If it contains a bad record beyond the limit, that record and everything after it is dropped.
-    fn block(&mut self, block: Block, blocks: &Blocks) -> Result<Option<ReplayError>, ReplayError> {
+    fn block(&mut self, block: Block, blocks: &Blocks) -> Result<(), ReplayError> {
         self.sequencer.begin(&block);
-        let failure = match block.content {
+        match block.content {
             Content::Records => {
                 self.step(Some(block), blocks)?;
-                self.finish_slices()?
+                self.finish_slices()?;
             }
-            Content::OversizedStart { last } => {
-                self.sequencer.oversized(&block, last).map_err(ReplayError::Observer)?
-            }
-            Content::OversizedRest { last } => {
-                self.sequencer.oversized_rest(&block, last).map_err(ReplayError::Observer)?;
-                None
-            }
-        };
+            Content::OversizedStart { last } => self.sequencer.oversized(&block, last)?,
+            Content::OversizedRest { last } => self.sequencer.oversized_rest(&block, last)?,
+        }
         self.sequencer.progressed();
-        Ok(failure)
+        Ok(())
     }
 
     /// Moves every batch one step forward, in parallel: decodes `next`, and writes the encoded batch.
@@ -217,18 +215,18 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         encoded.map_or(Ok(()), |batch| self.write(batch, blocks))
     }
 
-    /// Numbers the records of the decoded batch and rejects the bad ones.
-    fn finish_slices(&mut self) -> Result<Option<ReplayError>, ReplayError> {
+    /// Numbers the records of the decoded batch and rejects the bad ones. Removes everything after an error.
+    fn finish_slices(&mut self) -> Result<(), ReplayError> {
         let batch = self.decoded.as_mut().expect("a block was just decoded");
         let (block, slices) = batch.block_and_slices();
-        let mut failure = None;
+        let mut result = Ok(());
         for slice in slices {
-            match failure {
-                None => failure = self.sequencer.finish_slice(block, slice).map_err(ReplayError::Observer)?,
-                Some(_) => slice.clear(),
+            match result {
+                Ok(()) => result = self.sequencer.finish_slice(block, slice),
+                Err(_) => slice.clear(),
             }
         }
-        Ok(failure)
+        result
     }
 
     /// Writes the output of an encoded batch.

@@ -3,7 +3,6 @@
 //! It numbers lines and frames, counts records, and rejects bad records up to the limit. It runs on one thread, between
 //! the parallel steps.
 
-use std::io;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ struct RejectVisitor<'r, 'a> {
     block: &'r Block,
     location: Location,
     raw: Range<usize>,
-    rejected: io::Result<Option<ReplayError>>,
+    rejected: Result<(), ReplayError>,
 }
 
 impl RecordVisitor for RejectVisitor<'_, '_> {
@@ -79,7 +78,7 @@ impl<'a> Sequencer<'a> {
         }
         self.input = Some(block.input.index);
         self.lines_in_input = 0;
-        self.line_index.push(Arc::clone(&block.input.name), block.format.is_framed(), self.lines);
+        self.line_index.push(Arc::clone(&block.input.path), block.format.is_framed(), self.lines);
         if let Format::Csv(header) = &block.format {
             self.count_lines(header.lines);
         }
@@ -92,47 +91,40 @@ impl<'a> Sequencer<'a> {
 
     /// Numbers the records of a decoded slice and rejects the bad ones. If one of them is beyond the limit, returns it
     /// as an error, and removes it and everything after it from the slice.
-    pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> io::Result<Option<ReplayError>> {
+    pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> Result<(), ReplayError> {
         slice.first_line = self.lines;
         let (decoder, mut splitter) = (self.decoder(block), RecordSplitter::default());
-        let mut limit_exceeded = None;
-        for (index, reject) in slice.rejects.iter().enumerate() {
+        for index in 0..slice.rejects.len() {
+            let reject = &slice.rejects[index];
             let location = self.location(block, reject.line, reject.raw.start);
             let raw = reject.raw.clone();
-            let mut visitor = RejectVisitor { sequencer: self, block, location, raw: raw.clone(), rejected: Ok(None) };
+            let mut visitor = RejectVisitor { sequencer: self, block, location, raw: raw.clone(), rejected: Ok(()) };
             let visited = splitter.decode(block, raw, &decoder, &mut visitor);
             assert!(visited.is_break(), "a slice rejects one record at a time");
-            if let Some(failure) = visitor.rejected? {
-                limit_exceeded = Some((index, failure));
-                break;
-            }
-        }
-        if let Some((index, failure)) = limit_exceeded {
-            slice.truncate(index);
-            return Ok(Some(failure));
+            visitor.rejected.inspect_err(|_| slice.truncate(index))?;
         }
         self.count_lines(u64::from(slice.lines));
         self.counts += Counts { rejects: 0, ..slice.counts };
-        Ok(None)
+        Ok(())
     }
 
     /// Rejects a record that is too long. `block` is its first piece. Returns an error if it is beyond the limit of
     /// rejects.
-    pub fn oversized(&mut self, block: &Block, last: bool) -> io::Result<Option<ReplayError>> {
+    pub fn oversized(&mut self, block: &Block, last: bool) -> Result<(), ReplayError> {
         let location = self.location(block, 0, 0);
         let too_long = RecordError::TooLong { limit: self.max_record_bytes };
         let text = text_as_length(block.bytes()).filter(|_| block.format.is_framed());
         let reason = text.map_or(too_long, |length| RecordError::TextAsFrameLength { length });
-        let failure = self.reject(block, location, reason, block.bytes())?;
+        self.reject(block, location, reason, block.bytes())?;
         self.counts.records += 1;
         self.count_piece(block, last);
-        Ok(failure)
+        Ok(())
     }
 
     /// Rejects the next piece of an oversized record.
-    pub fn oversized_rest(&mut self, block: &Block, last: bool) -> io::Result<()> {
+    pub fn oversized_rest(&mut self, block: &Block, last: bool) -> Result<(), ReplayError> {
         self.count_piece(block, last);
-        self.observer.rejected_more(block.bytes())
+        self.observer.rejected_more(block.bytes()).map_err(ReplayError::Observer)
     }
 
     /// Counts the bytes and lines of a piece. A line or frame is counted at its last piece. A row may have several
@@ -148,8 +140,8 @@ impl<'a> Sequencer<'a> {
     }
 
     /// Reports that an input is damaged.
-    pub fn damaged(&mut self, damage: &InputError) -> io::Result<()> {
-        self.observer.damaged(damage)
+    pub fn damaged(&mut self, damage: &InputError) -> Result<(), ReplayError> {
+        self.observer.damaged(damage).map_err(ReplayError::Observer)
     }
 
     /// Reports that a block was decoded.
@@ -159,9 +151,8 @@ impl<'a> Sequencer<'a> {
 
     /// The location of a record that follows `lines` more lines, at this byte of its block.
     fn location(&self, block: &Block, lines: u32, byte: usize) -> Location {
-        let number = self.lines_in_input + u64::from(lines) + 1;
-        let record = if block.format.is_framed() { RecordNumber::Frame(number) } else { RecordNumber::Line(number) };
-        Location { input: Arc::clone(&block.input.name), record, byte: Some(block.offset + byte as u64) }
+        let record = RecordNumber::new(block.format.is_framed(), self.lines_in_input + u64::from(lines) + 1);
+        Location { input: Arc::clone(&block.input.path), record, byte: Some(block.offset + byte as u64) }
     }
 
     fn reject(
@@ -170,13 +161,12 @@ impl<'a> Sequencer<'a> {
         location: Location,
         reason: RecordError<'_>,
         raw: &[u8],
-    ) -> io::Result<Option<ReplayError>> {
+    ) -> Result<(), ReplayError> {
         if self.allowed_rejects() == 0 {
-            return Ok(Some(ReplayError::BadRecord { location, reason: reason.to_string() }));
+            return Err(ReplayError::BadRecord { location, reason: reason.to_string() });
         }
         self.counts.rejects += 1;
         let (source, format) = (block.input.source, &block.format);
-        self.observer.rejected(&Rejection { source, format, location, reason, raw })?;
-        Ok(None)
+        self.observer.rejected(&Rejection { source, format, location, reason, raw }).map_err(ReplayError::Observer)
     }
 }

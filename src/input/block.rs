@@ -1,6 +1,7 @@
 //! A block: about 1 MiB of one input that begins and ends at a record boundary.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Format;
@@ -12,8 +13,8 @@ use crate::record::SourceKind;
 pub struct InputLabel {
     /// Its index in the order of the inputs, counted from 0.
     pub index: usize,
-    /// Its name in messages.
-    pub name: Arc<str>,
+    /// Its path, or `stdin`.
+    pub path: Arc<Path>,
     /// The kind of its source.
     pub source: SourceKind,
 }
@@ -138,6 +139,8 @@ impl LineBuffer {
     pub(super) fn remove_start(&mut self, len: usize) {
         self.storage.copy_within(len..self.filled, 0);
         self.filled -= len;
+        self.scanned = self.scanned.saturating_sub(len);
+        self.complete = self.complete.saturating_sub(len);
     }
 
     /// Records that a record ends at `end`.
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn slices_end_at_cuts_and_cover_the_block() {
-        let input = Arc::new(InputLabel { index: 0, name: "in".into(), source: SourceKind::Interleaved });
+        let input = Arc::new(InputLabel { index: 0, path: Path::new("in").into(), source: SourceKind::Interleaved });
         let (format, content, buffer) = (Format::Text, Content::Records, vec![b'\n'; 120]);
         let block = Block { input, offset: 0, format, content, buffer, len: 100, boundaries: vec![30, 60, 90] };
         assert_eq!(block.slices(1), vec![0..100; 1]);

@@ -141,9 +141,9 @@ impl<'a> BlockReader<'a> {
             let is_last = matches!(self.end, End::Clean);
             let scanned = self.rows.scan_row(buffer.unscanned(), is_last);
             buffer.scanned += scanned.bytes;
-            let is_row = scanned.row_ended || (is_last && buffer.filled > 0);
-            let len = if is_row { buffer.scanned } else { buffer.filled };
-            let raw = &buffer.bytes()[..len];
+            let is_row = scanned.row_ended || (is_last && !buffer.rest().is_empty());
+            let end = if is_row { buffer.scanned } else { buffer.filled };
+            let raw = &buffer.storage[buffer.complete..end];
             let error =
                 |reason| InputError::Header { at: self.location(RecordNumber::Line(lines + 1), self.offset), reason };
             if raw.strip_suffix(b"\n").unwrap_or(raw).len() > self.settings.max_record_bytes {
@@ -153,17 +153,22 @@ impl<'a> BlockReader<'a> {
                 let header =
                     if is_blank(raw) { None } else { Some(Header::parse(raw, &self.input, lines).map_err(error)?) };
                 lines += lines_of(raw);
-                self.offset += len as u64;
+                self.offset += raw.len() as u64;
                 self.rows = RowScanner::FieldStart;
-                buffer.remove_start(len);
-                buffer.scanned = 0;
+                buffer.complete = end;
                 if header.is_some() {
+                    buffer.remove_start(end);
                     return Ok(header);
                 }
                 continue;
             }
             if !self.is_reading() {
+                buffer.remove_start(buffer.complete);
                 return Ok(None);
+            }
+            if buffer.is_full() {
+                // Blank lines are removed only here, because each removal moves the rest of the buffer.
+                buffer.remove_start(buffer.complete);
             }
             if buffer.is_full() {
                 buffer.grow(self.settings.max_record_bytes + 1);
@@ -371,7 +376,7 @@ impl<'a> BlockReader<'a> {
         let read = self.offset + buffer.filled as u64;
         match std::mem::replace(&mut self.end, End::Reported) {
             End::Failed(cause) => {
-                Some(Err(InputError::Read { input: Arc::clone(&self.input.name), byte: read, cause }))
+                Some(Err(InputError::Read { input: Arc::clone(&self.input.path), byte: read, cause }))
             }
             End::Clean if format.is_framed() => {
                 let (frame, start, size) = match self.oversized.take() {
@@ -390,7 +395,7 @@ impl<'a> BlockReader<'a> {
     }
 
     fn location(&self, record: RecordNumber, byte: u64) -> Location {
-        Location { input: Arc::clone(&self.input.name), record, byte: Some(byte) }
+        Location { input: Arc::clone(&self.input.path), record, byte: Some(byte) }
     }
 }
 

@@ -109,7 +109,7 @@ fn read_all(
 ) {
     for (index, input) in inputs.into_iter().enumerate() {
         panic_point("read");
-        let label = Arc::new(InputLabel { index, name: Arc::clone(&input.name), source: input.source });
+        let label = Arc::new(InputLabel { index, path: Arc::clone(&input.path), source: input.source });
         let format = input.format;
         let mut source = match input.open() {
             Ok(source) => source,

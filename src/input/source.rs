@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::InputFormat;
 use super::decompress::decompressed;
 use super::format::reject_utf16;
+use crate::escape;
 use crate::location::Location;
 use crate::record::SourceKind;
 use crate::system::os_error;
@@ -20,8 +21,8 @@ use crate::system::stdin_file;
 /// An input that is not open yet. Each input is opened after the one before it was read.
 #[derive(Debug)]
 pub struct Input {
-    /// Its name in messages.
-    pub name: Arc<str>,
+    /// Its path, or `stdin`.
+    pub path: Arc<Path>,
     /// The kind of its source.
     pub source: SourceKind,
     /// Its format, or automatic detection.
@@ -65,7 +66,7 @@ impl Input {
         opened
             .and_then(decompressed)
             .and_then(reject_utf16)
-            .map_err(|cause| InputError::Open { input: self.name, cause })
+            .map_err(|cause| InputError::Open { input: self.path, cause })
     }
 }
 
@@ -73,18 +74,18 @@ impl Input {
 #[derive(Debug, Error)]
 pub enum InputError {
     /// The input could not be opened.
-    #[error("{input}: cannot open: {}", os_error(cause))]
+    #[error("{}: cannot open: {}", escape::path(input), os_error(cause))]
     Open {
-        /// The name of the input in messages.
-        input: Arc<str>,
+        /// The path of the input, or `stdin`.
+        input: Arc<Path>,
         /// The error of the system.
         cause: io::Error,
     },
     /// A read failed.
-    #[error("{input}: cannot read at byte {byte}: {}", os_error(cause))]
+    #[error("{}: cannot read at byte {byte}: {}", escape::path(input), os_error(cause))]
     Read {
-        /// The name of the input in messages.
-        input: Arc<str>,
+        /// The path of the input, or `stdin`.
+        input: Arc<Path>,
         /// The number of bytes that were read before.
         byte: u64,
         /// The error of the system.

@@ -298,7 +298,8 @@ mod tests {
 
     #[test]
     fn rows_decode_alike_with_and_without_quotes() {
-        let input = Arc::new(InputLabel { index: 0, name: "in".into(), source: SourceKind::Loyalty });
+        let input =
+            Arc::new(InputLabel { index: 0, path: std::path::Path::new("in").into(), source: SourceKind::Loyalty });
         let header = Header::parse(b"x,gender,email,fb_user,insta_user\n", &input, 0).unwrap();
         let decoded = |bytes: &[u8]| {
             let block = Block {

@@ -15,5 +15,5 @@ pub use encoder::{DecisionEncoder, OutputFormat};
 pub use rejects::{ErrorLine, Rejection, Rejects, can_contain_rejects, earlier_rejects};
 pub use saved_list::write_saved_list;
 pub use staged_file::CommitOrder;
-pub use staging::{CommitError, StageError, Staging};
+pub use staging::{StageError, Staging};
 pub use writer::Writer;

@@ -73,7 +73,7 @@ impl<'a> ErrorLine<'a> {
             RecordNumber::Frame(frame) => (None, Some(frame)),
         };
         Self {
-            file: Cow::Borrowed(input),
+            file: input.to_string_lossy(),
             line,
             frame,
             byte: byte.expect("the byte of a record is known while it is read"),

@@ -23,6 +23,9 @@ pub enum StageError {
     /// Two outputs have the same path.
     #[error("another output has the same name; give each its own file")]
     DuplicatePath,
+    /// Another file in the folder of the rejects could be mistaken for rejects, or keep the next run from using it.
+    #[error("it would be in the folder of the rejects; name another folder")]
+    InRejectsFolder,
     /// The run was interrupted, or its files were committed.
     #[error("the run has ended")]
     Closed,
@@ -83,6 +86,8 @@ struct State {
     created_folders: Vec<PathBuf>,
     list_lock: Option<ListLock>,
     folder_locks: Vec<File>,
+    /// The folder of the rejects, as a canonical path.
+    rejects_folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,6 +124,9 @@ impl Staging {
         if state.staged.iter().any(|staged| staged.target == target) {
             return Err(StageError::DuplicatePath);
         }
+        if order != CommitOrder::Rejects && state.rejects_folder.as_deref() == Some(parent(&target)) {
+            return Err(StageError::InRejectsFolder);
+        }
         let staged = StagedFile::create(target, existing.as_ref(), order)?;
         let file = Arc::clone(&staged.file);
         state.staged.push(staged);
@@ -151,6 +159,7 @@ impl Staging {
             state.created_folders.push(path.clone());
         }
         state.folder_locks.extend(lock_folder(&path)?);
+        state.rejects_folder = Some(path.clone());
         Ok(path)
     }
 
@@ -197,14 +206,14 @@ impl Staging {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no thread panics while it holds the lock")
+        // A panic during the commit must not keep the other threads from cleaning up.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // This also runs during a panic, so it cleans up even if the lock is poisoned.
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).discard();
+        self.discard();
     }
 }
 

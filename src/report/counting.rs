@@ -84,13 +84,12 @@ impl CampaignCounts {
         if index >= self.customers.len() {
             self.customers.resize(index + 1, CustomerStats::default());
         }
+        self.members += u64::from(step.joins);
         match event.kind {
             RecordKind::LoyaltyRow => {
-                self.members += u64::from(!step.was_member);
                 self.count_row(&event.loyalty_row().expect("a loyalty event decodes as a loyalty row"), index);
             }
             RecordKind::Conversion(_) => {
-                self.members += u64::from(step.decision.enrolled);
                 self.timeline.count(event.number, step.decision.enrolled);
                 let conversion = event.conversion().expect("a conversion event decodes as a conversion");
                 self.count_conversion(&conversion, event.number, customer, step);

@@ -2,12 +2,13 @@
 
 use std::io::{self, Cursor, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use adseg::{
-    ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, EntryKind, Explain, Histories, Input,
-    InputError, InputFormat, Location, Observer, Origin, ReadMode, ReaderSettings, RecordNumber, Rejection,
-    ReplayError, Settings, SourceKind, Totals, replay, saved_list, write_saved_list,
+    ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError,
+    InputFormat, Location, Observer, Origin, ReadMode, ReaderSettings, RecordNumber, Rejection, ReplayError, Settings,
+    SourceKind, Totals, replay, saved_list, write_saved_list,
 };
 use serde_json::Value;
 
@@ -125,7 +126,7 @@ impl Observer for RecordingObserver {
 
 fn location(location: &Location) -> RecordLocation {
     let (RecordNumber::Line(record) | RecordNumber::Frame(record)) = location.record;
-    RecordLocation { input: location.input.parse().unwrap(), record, byte: location.byte.unwrap() }
+    RecordLocation { input: location.input.to_str().unwrap().parse().unwrap(), record, byte: location.byte.unwrap() }
 }
 
 fn source_kind(source: ModelSource) -> SourceKind {
@@ -141,7 +142,7 @@ fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
     let input = |(index, input): (usize, &ModelInput)| {
         let bytes = Cursor::new(input.bytes.clone());
         Input {
-            name: index.to_string().into(),
+            path: PathBuf::from(index.to_string()).into(),
             source: source_kind(input.source),
             format: match input.format {
                 ModelFormat::Text => InputFormat::Text,
@@ -278,13 +279,9 @@ pub fn explain(
         let entries = history.entries.iter().map(|entry| {
             let at = outcome.line_index.location(entry.number);
             let (RecordNumber::Line(record) | RecordNumber::Frame(record)) = at.record;
-            let decision = match &entry.kind {
-                EntryKind::LoyaltyRow => None,
-                EntryKind::Conversion(conversion) => {
-                    Some((conversion.kind.name().to_owned(), conversion.decision.send))
-                }
-            };
-            let input = at.input.parse().unwrap();
+            let conversion = entry.conversion.as_ref();
+            let decision = conversion.map(|conversion| (conversion.kind.name().to_owned(), conversion.decision.send));
+            let input = at.input.to_str().unwrap().parse().unwrap();
             HistoryEntry { number: entry.number, was_member: entry.was_member, input, record, decision }
         });
         Some(History { email, member_since: history.member_since, entries: entries.collect() })

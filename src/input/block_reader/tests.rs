@@ -16,7 +16,8 @@ fn read_source(
     max_record_bytes: usize,
 ) -> (Vec<Block>, Option<String>) {
     let settings = ReaderSettings { block_bytes, max_record_bytes, ..ReaderSettings::default() };
-    let label = Arc::new(InputLabel { index: 0, name: "in".into(), source: SourceKind::Interleaved });
+    let label =
+        Arc::new(InputLabel { index: 0, path: std::path::Path::new("in").into(), source: SourceKind::Interleaved });
     let mut reader = BlockReader::new(source, InputFormat::Auto, settings, label);
     let mut blocks = Vec::new();
     while let Some(next) = reader.next_block(Vec::new()) {

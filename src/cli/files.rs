@@ -1,19 +1,22 @@
-//! The input files of a command, checked before anything is read.
+//! The input files and output files of a command, checked and opened before anything is read.
+//!
+//! A missing file, an unwritable folder, or an output that would overwrite an input is reported immediately.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::args::InputArgs;
-use super::session::Progress;
-use super::usage_error;
+use super::error::usage_error;
+use super::session::{Progress, Session};
 use crate::escape;
 use crate::input::{Input, InputFormat, Origin, looks_compressed};
+use crate::output::{CommitOrder, StageError};
 use crate::record::SourceKind;
-use crate::system::{stdin_file, stdout_file};
+use crate::system::{stderr_file, stdin_file, stdout_file};
 
 /// The inputs of a command, in the order in which they are read.
 #[derive(Debug)]
@@ -122,7 +125,7 @@ impl Inputs {
     /// The inputs for the engine. `progress` counts the bytes that are read.
     pub fn into_inputs(self, progress: &Progress) -> Vec<Input> {
         let input = |named: NamedInput| Input {
-            name: named.name().into(),
+            path: named.path.as_deref().unwrap_or(Path::new(STDIN)).into(),
             source: named.source,
             format: named.format,
             origin: named.path.map_or(Origin::Stdin, Origin::Path),
@@ -227,4 +230,76 @@ fn is_compressed(path: &Path) -> bool {
 /// Whether `path` is `-`, standard input or output.
 pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+/// An open output.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its name in messages.
+    pub name: String,
+    file: Arc<File>,
+    /// Whether it is standard output.
+    pub is_stdout: bool,
+}
+
+impl Output {
+    /// Opens the output at `path`. `-` and other names of standard output or standard error are written directly; a
+    /// file is staged.
+    ///
+    /// # Errors
+    /// When it cannot be written, is one of `inputs`, or is named for two outputs.
+    pub fn open(path: &Path, inputs: &Inputs, session: &Session, order: CommitOrder) -> anyhow::Result<Self> {
+        if let Some(input) = FileId::of_output(path).and_then(|id| inputs.find(&id)) {
+            return usage_error(format!("the output would overwrite {input}, which is an input"));
+        }
+        Self::open_unchecked(path, session, order)
+    }
+
+    /// The same without a check against the inputs.
+    pub fn open_unchecked(path: &Path, session: &Session, order: CommitOrder) -> anyhow::Result<Self> {
+        let name = if is_dash(path) { "stdout".to_owned() } else { escape::path(path) };
+        if let Some((file, is_stdout)) = standard_stream(path)? {
+            return Ok(Self { name, file, is_stdout });
+        }
+        match session.staging.create(path, order) {
+            Ok(file) => Ok(Self { name, file, is_stdout: false }),
+            Err(StageError::DuplicatePath) => usage_error(format!("{name} is named for two outputs")),
+            Err(StageError::InRejectsFolder) => {
+                usage_error(format!("{name} is in the rejects folder; name another folder"))
+            }
+            Err(error) => Err(anyhow!("{name}: cannot write: {error}")),
+        }
+    }
+
+    /// Whether it is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.is_stdout && io::stdout().is_terminal()
+    }
+
+    /// The file to write to.
+    pub fn writer(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// The error for a failed write.
+    pub fn cannot_write(&self, error: io::Error) -> anyhow::Error {
+        anyhow::Error::new(error).context(format!("{}: cannot write", self.name))
+    }
+
+    /// Writes all of `bytes`.
+    pub fn write_all(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        (&*self.file).write_all(bytes).map_err(|error| self.cannot_write(error))
+    }
+}
+
+/// Standard output or standard error if `path` is one of them, and whether it is standard output.
+pub fn standard_stream(path: &Path) -> anyhow::Result<Option<(Arc<File>, bool)>> {
+    let id = FileId::of_path(path);
+    let is = |file: &File| id.is_some() && FileId::of_open(file) == id;
+    let stdout = stdout_file().context("stdout")?;
+    if is_dash(path) || is(&stdout) {
+        return Ok(Some((Arc::new(stdout), true)));
+    }
+    let stderr = stderr_file().context("stderr")?;
+    Ok(is(&stderr).then(|| (Arc::new(stderr), false)))
 }
