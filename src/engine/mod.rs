@@ -10,13 +10,11 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `pipeline` | the main loop: three blocks in progress, each one step behind the next |
-//! | `batch` | one block in the three parallel steps, as tasks for the threads |
+//! | `pipeline` | the main loop: three blocks in progress, each one step behind the next, as tasks for the threads |
 //! | `slice` | the records that one thread decodes and encodes |
 //! | `partition` | the partition of an email, and the events of a slice for a partition |
 //! | `sequencer` | work in input order: numbering, counting, rejecting |
 
-mod batch;
 mod partition;
 mod pipeline;
 mod sequencer;

@@ -6,7 +6,6 @@
 use std::hint::black_box;
 use std::num::NonZeroU32;
 
-use super::slice::Entry;
 use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
 use crate::record::{Bytes, FieldSpans, RecordKind, Span};
 
@@ -40,6 +39,23 @@ pub trait Computation: Sync {
     /// Applies the events of one slice for a partition, in order. Pushes the decisions that are not the default, each
     /// with the number of its entry. A computation without output pushes none.
     fn apply(&self, state: &mut Self::State, events: EventBatch<'_>, decisions: &mut Vec<(u32, Decision)>);
+}
+
+/// A good record. It is small, because there are millions of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub kind: RecordKind,
+    /// The number of lines before it in its slice.
+    pub line: u32,
+    pub email: Span,
+}
+
+impl Entry {
+    /// The event of the entry, in a slice whose first line has this number.
+    #[inline]
+    pub fn event<'a>(&self, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, first_line: u64) -> Event<'a> {
+        Event::new(self.kind, self.email, fields, bytes, first_line + u64::from(self.line))
+    }
 }
 
 /// Assigns emails to partitions.

@@ -3,11 +3,11 @@
 use std::ops::{ControlFlow, Range};
 
 use super::Counts;
-use super::partition::{Computation, EventBatch, Partitioner, Route};
-use crate::campaign::{Decision, Event};
+use super::partition::{Computation, Entry, EventBatch, Partitioner, Route};
+use crate::campaign::Decision;
 use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, is_blank};
 use crate::output::DecisionEncoder;
-use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordKind, Span};
+use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordKind};
 use crate::system::panic_point;
 
 /// The decoded records of a slice, and their decisions. Its buffers are reused for every block.
@@ -28,23 +28,6 @@ pub(super) struct Slice {
     pub first_line: u64,
     decisions: Vec<Decision>,
     pub output: Vec<u8>,
-}
-
-/// A good record. It is small, because there are millions of them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    kind: RecordKind,
-    /// The number of lines before it in its slice.
-    line: u32,
-    pub email: Span,
-}
-
-impl Entry {
-    /// The event of the entry, in a slice whose first line has this number.
-    #[inline]
-    pub fn event<'a>(&self, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, first_line: u64) -> Event<'a> {
-        Event::new(self.kind, self.email, fields, bytes, first_line + u64::from(self.line))
-    }
 }
 
 /// The position of a bad record. The reason is determined when the record is reported, so half a million consecutive

@@ -8,6 +8,34 @@ use super::Format;
 use super::format::FRAME_HEADER_BYTES;
 use crate::record::SourceKind;
 
+/// The default of `--max-record-bytes`.
+pub const DEFAULT_MAX_RECORD_BYTES: u32 = 1 << 20;
+
+/// The settings of the reader.
+#[derive(Debug, Clone, Copy)]
+pub struct ReaderSettings {
+    /// The size of a block, in bytes. A longer record makes its block longer.
+    pub block_bytes: usize,
+    /// The minimum size of a slice, in bytes.
+    pub slice_bytes: usize,
+    /// The maximum record length, in bytes. A longer record is emitted in pieces.
+    pub max_record_bytes: usize,
+    /// Whether to read the next input after a damaged one. Otherwise damage ends the reading.
+    pub continues_after_damage: bool,
+}
+
+impl Default for ReaderSettings {
+    /// Blocks that fit into the caches while they are processed, and the default limits of the command line.
+    fn default() -> Self {
+        Self {
+            block_bytes: 1 << 20,
+            slice_bytes: 32 << 10,
+            max_record_bytes: DEFAULT_MAX_RECORD_BYTES as usize,
+            continues_after_damage: false,
+        }
+    }
+}
+
 /// The input that a block comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InputLabel {

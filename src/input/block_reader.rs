@@ -114,12 +114,8 @@ impl<'a> BlockReader<'a> {
         {
             self.read(buffer, ReadMode::Wait);
         }
-        let is_framed = match self.requested {
-            InputFormat::Framed => true,
-            InputFormat::Auto => buffer.bytes().first() == Some(&0),
-            InputFormat::Text | InputFormat::Csv => false,
-        };
-        if is_framed {
+        let begins_with_zero = buffer.bytes().first() == Some(&0);
+        if self.requested == InputFormat::Framed || (self.requested == InputFormat::Auto && begins_with_zero) {
             self.format = Some(Format::Framed);
             return Ok(self.format.clone());
         }
@@ -150,27 +146,29 @@ impl<'a> BlockReader<'a> {
                 return Err(error(format!("it is longer than {} bytes", self.settings.max_record_bytes)));
             }
             if is_row {
-                let header =
-                    if is_blank(raw) { None } else { Some(Header::parse(raw, &self.input, lines).map_err(error)?) };
+                let header = if is_blank(raw) {
+                    None
+                } else {
+                    Some(Header::parse(raw, self.input.source, lines).map_err(error)?)
+                };
                 lines += lines_of(raw);
                 self.offset += raw.len() as u64;
                 self.rows = RowScanner::FieldStart;
                 buffer.complete = end;
-                if header.is_some() {
-                    buffer.remove_start(end);
-                    return Ok(header);
+                if header.is_none() {
+                    continue;
                 }
-                continue;
+                buffer.remove_start(end);
+                return Ok(header);
             }
             if !self.is_reading() {
                 buffer.remove_start(buffer.complete);
                 return Ok(None);
             }
-            if buffer.is_full() {
-                // Blank lines are removed only here, because each removal moves the rest of the buffer.
+            if buffer.is_full() && buffer.complete > 0 {
+                // Blank lines are removed together, because each removal moves the rest of the buffer.
                 buffer.remove_start(buffer.complete);
-            }
-            if buffer.is_full() {
+            } else if buffer.is_full() {
                 buffer.grow(self.settings.max_record_bytes + 1);
             }
             self.read(buffer, ReadMode::Wait);
@@ -327,14 +325,13 @@ impl<'a> BlockReader<'a> {
         loop {
             let line_end = match format {
                 Format::Csv(_) => {
-                    let scanned = self.rows.scan_row(buffer.unscanned(), !self.is_reading());
+                    let scanned = self.rows.scan_row(buffer.unscanned(), matches!(self.end, End::Clean));
                     buffer.scanned += scanned.bytes;
                     scanned.row_ended
                 }
                 Format::Text | Format::Framed => {
-                    let line_feed = memchr(b'\n', buffer.bytes());
-                    buffer.scanned = line_feed.map_or(buffer.filled, |at| at + 1);
-                    line_feed.is_some()
+                    buffer.scanned = memchr(b'\n', buffer.bytes()).map_or(buffer.filled, |at| at + 1);
+                    buffer.bytes()[..buffer.scanned].ends_with(b"\n")
                 }
             };
             if line_end {

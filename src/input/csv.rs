@@ -6,7 +6,6 @@
 
 use memchr::{memchr, memchr_iter, memchr3, memrchr2};
 
-use super::block::InputLabel;
 use crate::escape::Quoted;
 use crate::record::field::trim;
 use crate::record::{Bytes, CONVERSION_COLUMNS, Columns, LOYALTY_COLUMNS, RecordError, SourceKind, Span};
@@ -37,7 +36,7 @@ pub struct Header {
 
 impl Header {
     /// Parses a header row after `lines_before` blank lines.
-    pub(super) fn parse(raw: &[u8], input: &InputLabel, lines_before: u64) -> Result<Self, String> {
+    pub(super) fn parse(raw: &[u8], source: SourceKind, lines_before: u64) -> Result<Self, String> {
         let (mut scratch, mut row) = (Vec::new(), RowFields::default());
         row.split(raw, 0, MAX_COLUMNS, &mut scratch);
         if !row.well_quoted {
@@ -48,7 +47,7 @@ impl Header {
         }
         let bytes = Bytes { block: raw, scratch: &scratch };
         let names: Vec<&[u8]> = row.fields.iter().map(|&field| trim(bytes.get(field))).collect();
-        let (wanted, required) = match input.source {
+        let (wanted, required) = match source {
             SourceKind::Loyalty => (LOYALTY_COLUMNS.as_slice(), LOYALTY_COLUMNS.len()),
             SourceKind::Conversions => (CONVERSION_COLUMNS.as_slice(), REQUIRED_CONVERSION_COLUMNS),
             SourceKind::Interleaved => return Err("an interleaved stream cannot be CSV".to_owned()),

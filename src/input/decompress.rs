@@ -1,16 +1,18 @@
-//! Decompresses gzip and zstd while reading. No other module knows whether an input is compressed.
+//! Opens an input, and decompresses gzip and zstd while reading. No other module knows whether an input is compressed.
 //!
 //! All members of an archive are read. Records on a compressed live pipe are decided as soon as its writer flushes
 //! them.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::GzDecoder;
 
-use super::format::{Compression, Peek, compression};
-use super::source::{ByteSource, PeekedSource, ReadMode};
+use super::format::{Compression, Peek, compression, is_utf16};
+use super::source::{ByteSource, FileSource, Input, InputError, Origin, PeekedSource, ReadMode};
+use crate::system::stdin_file;
 
 /// The maximum window of a zstd archive, as a power of two: 128 MiB, the default limit of `zstd` itself. `zstd --long`
 /// and the highest levels use that much; other levels use at most 8 MiB.
@@ -19,11 +21,28 @@ const MAX_WINDOW_LOG: u32 = 27;
 /// The size of a read of compressed bytes.
 const COMPRESSED_BYTES: usize = 256 << 10;
 
+impl Input {
+    /// Opens the input, and decompresses it if it is compressed.
+    pub(super) fn open(self) -> Result<Box<dyn ByteSource>, InputError> {
+        let boxed =
+            |file| -> io::Result<Box<dyn ByteSource>> { Ok(Box::new(FileSource::new(file, self.bytes_read.clone())?)) };
+        let opened = match self.origin {
+            Origin::Source(source) => Ok(source),
+            Origin::Path(path) => File::open(path).and_then(boxed),
+            Origin::Stdin => stdin_file().and_then(boxed),
+        };
+        opened
+            .and_then(decompressed)
+            .and_then(reject_utf16)
+            .map_err(|cause| InputError::Open { input: self.path, cause })
+    }
+}
+
 /// `source`, decompressed if it begins like an archive.
 ///
 /// # Errors
 /// When its first bytes cannot be read, or there is no memory for a decompressor.
-pub(super) fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
+fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
     let source = PeekedSource::peek(source, |head| compression(head) == Peek::TooShort)?;
     let Peek::Known(Some(compression)) = compression(source.head()) else { return Ok(Box::new(source)) };
     let waits = Arc::new(AtomicBool::new(true));
@@ -37,6 +56,21 @@ pub(super) fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn By
             Box::new(Decompressor { decoder, waits, format: "zstd" })
         }
     })
+}
+
+/// `source`, unless it is UTF-16 text. Read as text, every record of it would be bad, for a misleading reason.
+///
+/// # Errors
+/// When it is UTF-16, or its first bytes cannot be read.
+fn reject_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
+    let source = PeekedSource::peek(source, |head| is_utf16(head) == Peek::TooShort)?;
+    if is_utf16(source.head()) == Peek::Known(true) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "this is UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)",
+        ));
+    }
+    Ok(Box::new(source))
 }
 
 /// A [`Read`] for a decoder, which does not support read modes. It reads from the source in the current mode.

@@ -1,12 +1,10 @@
 //! Input formats: detection from the first bytes, and how each format delimits records.
 
-use std::io;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 
 use super::csv::Header;
-use super::source::{ByteSource, PeekedSource};
 use crate::record::field::trim;
 
 /// The format of an input as an option.
@@ -127,27 +125,12 @@ pub fn looks_compressed(head: &[u8]) -> bool {
 }
 
 /// Whether an input is UTF-16: a byte-order mark and a first character below U+0100.
-const fn is_utf16(head: &[u8]) -> Peek<bool> {
+pub(super) const fn is_utf16(head: &[u8]) -> Peek<bool> {
     match head {
         [0xff, 0xfe, _, 0, ..] | [0xfe, 0xff, 0, ..] => Peek::Known(true),
         [] | [0xff | 0xfe] | [0xff, 0xfe] | [0xff, 0xfe, _] | [0xfe, 0xff] => Peek::TooShort,
         _ => Peek::Known(false),
     }
-}
-
-/// `source`, unless it is UTF-16 text. Read as text, every record of it would be bad, for a misleading reason.
-///
-/// # Errors
-/// When it is UTF-16, or its first bytes cannot be read.
-pub(super) fn reject_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
-    let source = PeekedSource::peek(source, |head| is_utf16(head) == Peek::TooShort)?;
-    if is_utf16(source.head()) == Peek::Known(true) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "this is UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)",
-        ));
-    }
-    Ok(Box::new(source))
 }
 
 /// Whether text that begins like this would be read as another format: as an archive, UTF-16, a byte-order mark, or the
@@ -161,8 +144,6 @@ pub fn is_ambiguous_as_text(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
 
     #[test]
@@ -177,15 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn only_utf_16_is_rejected() {
-        let is_rejected = |bytes: &'static [u8]| reject_utf16(Box::new(Cursor::new(bytes))).is_err();
+    fn only_utf_16_looks_like_utf_16() {
+        let looks = |bytes: &[u8]| is_utf16(bytes) == Peek::Known(true);
         for utf_16 in [&b"\xff\xfea\0@\0"[..], b"\xfe\xff\0a\0@", b"\xff\xfe\n\0"] {
-            assert!(is_rejected(utf_16), "{utf_16:?}");
+            assert!(looks(utf_16), "{utf_16:?}");
         }
         for other in
             [&b""[..], b"\xff", b"\xff\xfe", b"\xff\xfea", b"\xff\xfeab", b"\xfe\xffa", b"a@x", b"\xef\xbb\xbfa"]
         {
-            assert!(!is_rejected(other), "{other:?}");
+            assert!(!looks(other), "{other:?}");
         }
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `source` | opening an input, and reading with or without waiting |
-//! | `decompress` | gzip and zstd |
+//! | `source` | an input, and reading it with or without waiting |
+//! | `decompress` | opening an input; gzip and zstd |
 //! | `format` | format detection from the first bytes; frames |
 //! | `reader` | the reader thread |
 //! | `block_reader` | splitting an input into blocks, in all formats |
@@ -25,11 +25,11 @@ mod reader;
 mod source;
 mod splitter;
 
-pub use block::{Block, Content, InputLabel};
+pub use block::{Block, Content, DEFAULT_MAX_RECORD_BYTES, InputLabel, ReaderSettings};
 pub use format::{
     BYTE_ORDER_MARK, Format, InputFormat, frame_at, is_ambiguous_as_text, is_blank, looks_compressed, push_frame,
     text_as_length,
 };
-pub use reader::{Blocks, DEFAULT_MAX_RECORD_BYTES, ReaderSettings};
+pub use reader::Blocks;
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

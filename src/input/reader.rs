@@ -5,36 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::{io, panic, thread};
 
 use super::block_reader::BlockReader;
-use super::{Block, Input, InputError, InputLabel};
+use super::{Block, Input, InputError, InputLabel, ReaderSettings};
 use crate::system::panic_point;
-
-/// The default of `--max-record-bytes`.
-pub const DEFAULT_MAX_RECORD_BYTES: u32 = 1 << 20;
-
-/// The settings of the reader.
-#[derive(Debug, Clone, Copy)]
-pub struct ReaderSettings {
-    /// The size of a block, in bytes. A longer record makes its block longer.
-    pub block_bytes: usize,
-    /// The minimum size of a slice, in bytes.
-    pub slice_bytes: usize,
-    /// The maximum record length, in bytes. A longer record is emitted in pieces.
-    pub max_record_bytes: usize,
-    /// Whether to read the next input after a damaged one. Otherwise damage ends the reading.
-    pub continues_after_damage: bool,
-}
-
-impl Default for ReaderSettings {
-    /// Blocks that fit into the caches while they are processed, and the default limits of the command line.
-    fn default() -> Self {
-        Self {
-            block_bytes: 1 << 20,
-            slice_bytes: 32 << 10,
-            max_record_bytes: DEFAULT_MAX_RECORD_BYTES as usize,
-            continues_after_damage: false,
-        }
-    }
-}
 
 /// The maximum number of blocks that wait between the reader and the engine.
 const QUEUED_BLOCKS: usize = 2;

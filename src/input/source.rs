@@ -10,13 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 use super::InputFormat;
-use super::decompress::decompressed;
-use super::format::reject_utf16;
 use crate::escape;
 use crate::location::Location;
 use crate::record::SourceKind;
 use crate::system::os_error;
-use crate::system::stdin_file;
 
 /// An input that is not open yet. Each input is opened after the one before it was read.
 #[derive(Debug)]
@@ -50,23 +47,6 @@ impl fmt::Debug for Origin {
             Self::Stdin => out.write_str("Stdin"),
             Self::Source(_) => out.write_str("Source(..)"),
         }
-    }
-}
-
-impl Input {
-    /// Opens the input, and decompresses it if it is compressed.
-    pub(super) fn open(self) -> Result<Box<dyn ByteSource>, InputError> {
-        let boxed =
-            |file| -> io::Result<Box<dyn ByteSource>> { Ok(Box::new(FileSource::new(file, self.bytes_read.clone())?)) };
-        let opened = match self.origin {
-            Origin::Source(source) => Ok(source),
-            Origin::Path(path) => File::open(path).and_then(boxed),
-            Origin::Stdin => stdin_file().and_then(boxed),
-        };
-        opened
-            .and_then(decompressed)
-            .and_then(reject_utf16)
-            .map_err(|cause| InputError::Open { input: self.path, cause })
     }
 }
 
@@ -177,7 +157,7 @@ impl ByteSource for PeekedSource {
 
 /// A file, a pipe, a terminal or a socket.
 #[derive(Debug)]
-struct FileSource {
+pub(super) struct FileSource {
     file: File,
     /// The length of a regular file when it was opened, in bytes. Reading from such a file never waits.
     regular: Option<u64>,
@@ -185,7 +165,7 @@ struct FileSource {
 }
 
 impl FileSource {
-    fn new(file: File, bytes_read: Arc<AtomicU64>) -> io::Result<Self> {
+    pub(super) fn new(file: File, bytes_read: Arc<AtomicU64>) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let regular = metadata.is_file().then_some(metadata.len());
         Ok(Self { file, regular, bytes_read })

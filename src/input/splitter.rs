@@ -300,12 +300,12 @@ mod tests {
     fn rows_decode_alike_with_and_without_quotes() {
         let input =
             Arc::new(InputLabel { index: 0, path: std::path::Path::new("in").into(), source: SourceKind::Loyalty });
-        let header = Header::parse(b"x,gender,email,fb_user,insta_user\n", &input, 0).unwrap();
+        let header = Header::parse(b"x,gender,email,fb_user,insta_user\n", SourceKind::Loyalty, 0).unwrap();
         let decoded = |bytes: &[u8]| {
             let block = Block {
                 input: Arc::clone(&input),
                 offset: 0,
-                format: Format::Csv(Arc::new(Header::parse(&header.raw, &input, 0).unwrap())),
+                format: Format::Csv(Arc::new(Header::parse(&header.raw, SourceKind::Loyalty, 0).unwrap())),
                 content: Content::Records,
                 buffer: bytes.to_vec(),
                 len: bytes.len(),

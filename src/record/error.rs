@@ -4,7 +4,6 @@
 
 use thiserror::Error;
 
-use super::ConversionKind;
 use crate::escape::Quoted;
 
 /// The reason why a record is bad.
@@ -57,10 +56,10 @@ pub enum RecordError<'a> {
         name: &'a [u8],
     },
     /// A conversion in a loyalty list. Read as a loyalty row, it would make its promo a member.
-    #[error("this is a {}, not a loyalty row (are --loyalty and --conversions swapped?)", kind.name())]
+    #[error("this is a {kind}, not a loyalty row (are --loyalty and --conversions swapped?)")]
     ConversionInList {
         /// Its type.
-        kind: ConversionKind,
+        kind: &'static str,
     },
     /// No email.
     #[error("the email is empty")]

@@ -6,7 +6,6 @@
 mod decoder;
 mod error;
 pub mod field;
-mod items;
 mod types;
 
 #[cfg(test)]
@@ -14,5 +13,6 @@ pub use decoder::tests::decode;
 pub use decoder::{CONVERSION_COLUMNS, Columns, Decoder, LOYALTY_COLUMNS, SourceKind, check_table_email};
 pub use error::RecordError;
 pub use field::{Bytes, Span};
-pub use items::{Items, TotalCost};
-pub use types::{Action, Conversion, ConversionKind, DecodedRecord, FieldSpans, LoyaltyRow, RecordKind};
+pub use types::{
+    Action, Conversion, ConversionKind, DecodedRecord, FieldSpans, Items, LoyaltyRow, RecordKind, TotalCost,
+};

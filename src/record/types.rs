@@ -1,7 +1,7 @@
 //! The typed values of a decoded record, and the spans of its fields.
 
-use super::field::{Bytes, Span};
-use super::{Items, TotalCost};
+use super::RecordError;
+use super::field::{Bytes, Span, first_control, trim};
 
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,5 +158,159 @@ impl DecodedRecord {
             },
         };
         Some(Conversion { promo: bytes.get(fields.first), email: bytes.get(email), action })
+    }
+}
+
+/// A checked list of item ids. Every id is stripped, not empty, and free of `;`, brackets and control bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Items<'a> {
+    /// The text between the brackets, stripped.
+    inner: &'a [u8],
+}
+
+impl<'a> Items<'a> {
+    /// Parses a stripped field.
+    ///
+    /// # Errors
+    /// When the brackets are missing, an id is empty, or an id contains an invalid byte.
+    #[inline]
+    pub fn parse(field: &'a [u8]) -> Result<Self, RecordError<'a>> {
+        let [b'[', inner @ .., b']'] = field else {
+            return Err(RecordError::ItemsWithoutBrackets { items: field });
+        };
+        let items = Self { inner: trim(inner) };
+        if items.inner.is_empty() || are_plain_ids(items.inner) {
+            return Ok(items);
+        }
+        for id in items.iter() {
+            if id.is_empty() {
+                return Err(RecordError::EmptyItem { items: field });
+            }
+            if id.iter().any(|byte| matches!(byte, b'[' | b']')) || first_control(id).is_some() {
+                return Err(RecordError::BadItem { id });
+            }
+        }
+        Ok(items)
+    }
+
+    /// The list in a field that [`Self::parse`] accepted before.
+    #[inline]
+    pub(super) fn of_checked(field: &'a [u8]) -> Self {
+        let [b'[', inner @ .., b']'] = field else { panic!("the decoder checked the brackets") };
+        Self { inner: trim(inner) }
+    }
+
+    /// The ids, in the order of the record. An empty basket has none.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        let ids = (!self.inner.is_empty()).then(|| self.inner.split(|&byte| byte == b';'));
+        ids.into_iter().flatten().map(trim)
+    }
+}
+
+/// Whether every id is valid and contains no white space except spaces. Nearly all lists pass this fast test.
+#[inline]
+fn are_plain_ids(list: &[u8]) -> bool {
+    let mut is_empty = true;
+    for &byte in list {
+        match byte {
+            b';' if is_empty => return false,
+            b';' => is_empty = true,
+            b' ' => {}
+            b'[' | b']' | 0..=0x1f | 0x7f => return false,
+            _ => is_empty = false,
+        }
+    }
+    !is_empty
+}
+
+/// A decimal number as it was written: an optional sign, digits, and an optional fraction.
+///
+/// It keeps all digits and is never converted to a binary float.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TotalCost<'a>(&'a [u8]);
+
+impl<'a> TotalCost<'a> {
+    /// Parses a stripped field.
+    ///
+    /// # Errors
+    /// When the field is not `[+-]digits[.digits]`.
+    #[inline]
+    pub fn parse(field: &'a [u8]) -> Result<Self, RecordError<'a>> {
+        let unsigned = match field {
+            [b'+' | b'-', unsigned @ ..] => unsigned,
+            unsigned => unsigned,
+        };
+        let (mut digits, mut points) = (0, 0);
+        for byte in unsigned {
+            match byte {
+                b'0'..=b'9' => digits += 1,
+                b'.' if digits > 0 && points == 0 => (digits, points) = (0, 1),
+                _ => return Err(RecordError::BadTotalCost { cost: field }),
+            }
+        }
+        if digits > 0 { Ok(Self(field)) } else { Err(RecordError::BadTotalCost { cost: field }) }
+    }
+
+    /// The number in a field that [`Self::parse`] accepted before.
+    #[inline]
+    pub(super) const fn of_checked(field: &'a [u8]) -> Self {
+        Self(field)
+    }
+
+    /// The number as it was written.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(field: &[u8]) -> Vec<&[u8]> {
+        Items::parse(field).unwrap().iter().collect()
+    }
+
+    #[test]
+    fn ids_are_split_at_semicolons_and_stripped() {
+        assert_eq!(ids(b"[6; 14 ;a b]"), [&b"6"[..], b"14", b"a b"]);
+    }
+
+    #[test]
+    fn empty_brackets_are_an_empty_basket() {
+        assert!(ids(b"[]").is_empty());
+        assert!(ids(b"[ \t]").is_empty());
+    }
+
+    #[test]
+    fn an_empty_id_is_rejected_at_any_position() {
+        for field in [&b"[;]"[..], b"[6;]", b"[;6]", b"[6; ;9]"] {
+            assert_eq!(Items::parse(field), Err(RecordError::EmptyItem { items: field }));
+        }
+    }
+
+    #[test]
+    fn brackets_are_required_and_do_not_nest() {
+        for field in [&b""[..], b"[", b"]", b"6;9", b"[6", b"6]"] {
+            assert_eq!(Items::parse(field), Err(RecordError::ItemsWithoutBrackets { items: field }));
+        }
+        assert_eq!(Items::parse(b"[6;[9]]"), Err(RecordError::BadItem { id: b"[9]" }));
+        assert_eq!(Items::parse(b"[6;9\0]"), Err(RecordError::BadItem { id: b"9\0" }));
+    }
+
+    #[test]
+    fn every_digit_of_a_total_cost_is_kept() {
+        for field in ["18.64", "-3", "+0.50", "007", "123456789012345678901234567890.123456789012345678901"] {
+            assert_eq!(TotalCost::parse(field.as_bytes()).unwrap().as_bytes(), field.as_bytes());
+        }
+    }
+
+    #[test]
+    fn only_decimal_numbers_are_total_costs() {
+        for field in ["", "+", ".", "5.", ".5", "1,5", "1e3", "1.2.3", "--1", "$5", "NaN", "1 0"] {
+            let cost = field.as_bytes();
+            assert_eq!(TotalCost::parse(cost), Err(RecordError::BadTotalCost { cost }), "{field:?}");
+        }
     }
 }

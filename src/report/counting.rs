@@ -10,8 +10,9 @@ use std::mem::replace;
 
 use foldhash::fast::RandomState;
 
-use super::counts::{ClickCounts, FunnelStage, GenderCounts, Group, GroupActivity, ItemCounts, PromoCounts};
-use super::distinct::{DistinctCounter, Key};
+use super::counts::{
+    ClickCounts, DistinctCounter, FunnelStage, GenderCounts, Group, GroupActivity, ItemCounts, Key, PromoCounts,
+};
 use super::money::Amount;
 use super::names::{MAX_NAMES, Name, NameId, NameTable, merge};
 use super::timeline::{Bucket, Timeline};

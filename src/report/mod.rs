@@ -5,10 +5,9 @@
 //! | file | content |
 //! |---|---|
 //! | `counting` | counts of a partition, and their totals |
-//! | `counts`, `money`, `names`, `distinct`, `timeline` | parts of these counts |
+//! | `counts`, `money`, `names`, `timeline` | parts of these counts |
 //! | `figures` | the tables of a report, and the definition of each figure |
-//! | `table` | a table of figures |
-//! | `export`, `page` | tables as text, JSON and CSV, and as an HTML page |
+//! | `table`, `page` | tables as text, JSON and CSV, and as an HTML page |
 //! | `charts` | the charts of the page |
 
 /// Implements `AddAssign` field by field. A field that is not listed is a compile error.
@@ -26,8 +25,6 @@ macro_rules! add_fields {
 mod charts;
 mod counting;
 mod counts;
-mod distinct;
-mod export;
 mod figures;
 mod money;
 mod names;
@@ -36,6 +33,6 @@ mod table;
 mod timeline;
 
 pub use counting::{CampaignCounts, Totals};
-pub use export::{csv, json, text};
 pub use figures::tables;
 pub use page::page;
+pub use table::{csv, json, text};
