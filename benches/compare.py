@@ -321,7 +321,7 @@ class Comparison:
         self.made.append("# $D/conversions.csv: the records of $D/conversions.txt")
 
         text = [self.loyalty, self.conversions]
-        for name, (loyalty, conversions), (subcommand, *more), answers in [
+        for name, (loyalty, conversions), (subcommand, *more), decisions in [
             ("text", text, ["run"], True),
             ("framed", frames, ["run"], True),
             ("CSV", [self.loyalty, csv], ["run", "--conversions-format", "csv"], True),
@@ -332,7 +332,7 @@ class Comparison:
         ]:
             words = [subcommand, "--loyalty", loyalty, "--conversions", conversions, *more]
             now, then = [
-                self.row(f"{name}, {when}", [program, *words], answers=answers)
+                self.row(f"{name}, {when}", [program, *words], decisions=decisions)
                 for program, when in [(self.adseg, "now"), (self.earlier, "before")]
             ]
             self.table(f"Before and now: {name}", [now, then], against=then)

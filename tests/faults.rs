@@ -328,7 +328,7 @@ fn wrong_format_is_reported_with_a_remedy() {
         (
             "run --loyalty loyalty.txt --loyalty-format text --conversions - --input-format framed",
             SMALL_CONVERSIONS.into(),
-            "adseg: stdin: record 1 at byte 0: the frame length is the text \"Hood\" (is this plain text? remove --input-format framed)",
+            "adseg: stdin: record 1 at byte 0: the frame length is the text \"Hood\" (is this plain text, and not framed?)",
         ),
         ("unframe", SMALL_CONVERSIONS.into(), "adseg: stdin: record 1 at byte 0: the frame length consists of text"),
         (

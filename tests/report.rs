@@ -63,7 +63,7 @@ fn parts_add_up_to_the_total() {
     assert_eq!(sum("promos", "purchases"), all["purchases"]);
     assert_eq!(sum("promos", "new_members"), all["new_members"]);
     assert_eq!(sum("genders", "members"), report["membership"][0]["with_a_row"]);
-    let last = report["course"].as_array().unwrap().last().unwrap();
+    let last = report["timeline"].as_array().unwrap().last().unwrap();
     assert_eq!(last["new_members"], all["new_members"]);
     assert_eq!(last["conversions"], report["records"][0]["conversions"]);
 }

@@ -120,7 +120,7 @@ def funnel(group, condition):
 
 
 def figures():
-    groups = [("all", "true"), ("members", "listed"), ("others", "not listed")]
+    groups = [("all", "true"), ("members", "listed"), ("non-members", "not listed")]
     clicks_of = """count(*) filter (where kind = 'ClickConversion') as clicks,
                count(distinct email) filter (where kind = 'ClickConversion'), count(*) filter (where send)"""
     clicks = "events where kind = 'ClickConversion'"
@@ -165,7 +165,7 @@ def timeline_differences(timeline):
         expected = one(f"""select count(*) filter (where enrols) from
                            (select enrols from events order by n limit {int(point["conversions"])})""")[0]
         if expected != point["new_members"]:
-            yield f"course: {point}, expected {expected} new members"
+            yield f"timeline: {point}, expected {expected} new members"
 
 
 def normal(row):
@@ -214,7 +214,7 @@ def main(args):
         for name, path in (("rows", loyalty), ("lines", conversions)):
             database.execute(LINES.format(name=name, path="'" + path.replace("'", "''") + "'"))
         database.execute(TABLES)
-        found = [*differences(report, figures()), *timeline_differences(report["course"])]
+        found = [*differences(report, figures()), *timeline_differences(report["timeline"])]
     for difference in found[:20]:
         print(difference)
     tables = ", ".join(f"{len(rows)} of {name}" for name, rows in report.items())

@@ -285,7 +285,7 @@ impl<'a> Model<'a> {
         let groups = [
             self.group("all", |_| true),
             self.group("members", |event| self.early_members.contains(event.email())),
-            self.group("others", |event| !self.early_members.contains(event.email())),
+            self.group("non-members", |event| !self.early_members.contains(event.email())),
         ];
         let (mut promos, mut channels, mut pairs) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut items: BTreeSet<&str> = BTreeSet::new();
@@ -318,7 +318,7 @@ impl<'a> Model<'a> {
             "items": items.iter().map(|id| self.item(id)).collect::<Vec<_>>(),
             "membership": membership,
             "genders": genders,
-            "course": self.timeline(),
+            "timeline": self.timeline(),
             "records": [{
                 "records": self.events.len(), "conversions": conversions,
                 "loyalty_rows": self.events.len() - conversions, "rejects": 0, "blanks": 0,

@@ -285,7 +285,7 @@ mod tests {
     fn too_many_customers_in_a_partition_panic() {
         let mut index = EmailIndex::new(EmailHasher::default());
         index.len = CustomerNumber::MAX;
-        insert(&mut index, b"one too many");
+        insert(&mut index, b"beyond the limit");
     }
 
     proptest! {

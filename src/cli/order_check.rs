@@ -31,7 +31,7 @@ The report shows the number of these clicks, how many of them get a code in the 
 clicks and the purchases. The right order is the order in which the conversions happened.
 
 The exit code is 0 if no click depends on the order, 1 if one does. With a single file or one interleaved stream no \
-click can depend on it, and the inputs are not read.";
+click can depend on it, and the contents of the inputs are not checked.";
 
 const EXAMPLES: &str = "\
 Examples:

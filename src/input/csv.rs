@@ -57,7 +57,7 @@ impl Header {
             let mut places = (0..names.len()).filter(|&place| names[place] == name.as_bytes());
             *column = places.next();
             if column.is_none() && index < required {
-                return Err(missing_column(name, &names));
+                return Err(missing_column(name, &names, source));
             }
             if places.next().is_some() {
                 return Err(format!("it has more than one column \"{name}\""));
@@ -81,10 +81,16 @@ impl Header {
     }
 }
 
-fn missing_column(name: &str, names: &[&[u8]]) -> String {
+fn missing_column(name: &str, names: &[&[u8]], source: SourceKind) -> String {
+    let other_columns = if source == SourceKind::Loyalty { &CONVERSION_COLUMNS[..2] } else { &LOYALTY_COLUMNS[1..] };
+    let has_all = |columns: &[&str]| columns.iter().all(|column| names.contains(&column.as_bytes()));
     let found: Vec<_> = names.iter().take(LISTED_COLUMNS).map(|name| Quoted(name).to_string()).collect();
     let hint = match names {
         [one] if one.contains(&b';') || one.contains(&b'\t') => "; columns are separated by commas only",
+        _ if has_all(other_columns) => " (are --loyalty and --conversions swapped?)",
+        _ if names.iter().any(|name| name.contains(&b'@')) => {
+            "; if the first line is a record, this is text and not CSV"
+        }
         _ => "",
     };
     format!("no column \"{name}\" (found: {}){hint}", found.join(", "))

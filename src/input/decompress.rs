@@ -86,6 +86,8 @@ impl Read for BlockingReader {
     }
 }
 
+type Compressed = BufReader<BlockingReader>;
+
 /// A decoder as a source. Both decoders can be read again after [`io::ErrorKind::WouldBlock`].
 struct Decompressor<D> {
     decoder: D,
@@ -116,23 +118,23 @@ impl<D: Read + Send> ByteSource for Decompressor<D> {
 ///
 /// Tapes and block devices pad an archive with zeros, which are ignored, as `gzip` does. Any other data after a member
 /// must be another member.
-struct GzipMembers<R>(GzipState<R>);
+struct GzipMembers(GzipState);
 
-enum GzipState<R> {
-    Member(Box<GzDecoder<R>>),
-    Between(R),
-    Padding(R),
+enum GzipState {
+    Member(Box<GzDecoder<Compressed>>),
+    Between(Compressed),
+    Padding(Compressed),
     /// Only during a state change.
     Moving,
 }
 
-impl<R: BufRead> GzipMembers<R> {
-    fn new(compressed: R) -> Self {
+impl GzipMembers {
+    fn new(compressed: Compressed) -> Self {
         Self(GzipState::Member(Box::new(GzDecoder::new(compressed))))
     }
 }
 
-impl<R: BufRead> Read for GzipMembers<R> {
+impl Read for GzipMembers {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);

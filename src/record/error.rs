@@ -21,7 +21,7 @@ pub enum RecordError<'a> {
         limit: usize,
     },
     /// A frame whose length consists of printable text.
-    #[error("the frame length is the text {} (is this plain text? remove --input-format framed)", Quoted(length))]
+    #[error("the frame length is the text {} (is this plain text, and not framed?)", Quoted(length))]
     TextAsFrameLength {
         /// The bytes of the length.
         length: &'a [u8],

@@ -213,7 +213,7 @@ const GENDERS: Definition<GenderCounts> = Definition {
 };
 
 const TIMELINE: Definition<Bucket> = Definition {
-    key: "course",
+    key: "timeline",
     title: "Timeline",
     names: &[],
     layout: Layout::Sample,
@@ -270,7 +270,7 @@ impl<T> Definition<T> {
 /// The tables of a report in order.
 pub fn tables(totals: &Totals, counts: &Counts) -> Vec<Table> {
     let decimals = totals.decimals;
-    let groups = [("all", totals.all()), ("members", totals.members), ("others", totals.non_members)];
+    let groups = [("all", totals.all()), ("members", totals.members), ("non-members", totals.non_members)];
     let groups = || Some(groups.iter().map(|(name, group)| (vec![Name::Bytes(name.as_bytes().into())], group)));
     let mut pairs: Option<Vec<_>> = totals.pairs.as_ref().map(|pairs| pairs.iter().collect());
     pairs.iter_mut().for_each(|pairs| pairs.sort_by_key(|(_, clicks)| Reverse(clicks.clicks)));

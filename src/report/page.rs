@@ -26,7 +26,7 @@ pub fn page(tables: &[Table], top: usize) -> String {
             body {
                 header {
                     h1 { "Campaign report" }
-                    p { "“Members” are customers who were members at their first conversion; “others” were non-members." }
+                    p { "“Members” are customers who were members at their first conversion; “non-members” were not, even if they became members later." }
                 }
                 (cards(&tables[0]))
                 main {
@@ -144,7 +144,7 @@ fn chart(table: &Table, rows: &[&Row]) -> Option<(&'static str, String)> {
         "funnel" => ("Customers at each stage", bars(&funnel(table, rows))?),
         "channels" => ("Clicks by channel", bars(&by_name(table, rows, "clicks"))?),
         "items" => ("Revenue of orders that contain the item", bars(&by_name(table, rows, "revenue"))?),
-        "course" => ("New members by number of conversions", line(&timeline(table))?),
+        "timeline" => ("New members by number of conversions", line(&timeline(table))?),
         _ => return None,
     };
     Some((caption, svg))
