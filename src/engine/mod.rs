@@ -151,11 +151,11 @@ pub enum ReplayError {
     Input(#[from] InputError),
     /// A write failed.
     #[error("cannot write: {}", os_error(.0))]
-    Output(#[source] io::Error),
+    Output(io::Error),
     /// The observer failed.
     #[error("{}", os_error(.0))]
-    Observer(#[source] io::Error),
+    Observer(io::Error),
     /// The system cannot start a thread.
     #[error("cannot start a thread: {} (lower --threads, or raise the limit on processes)", os_error(.0))]
-    Threads(#[source] io::Error),
+    Threads(io::Error),
 }
