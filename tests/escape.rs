@@ -35,6 +35,17 @@ fn json_names_a_file_as_a_program_can_open_it() {
     check.stdout(contains(r#"{"kind":"error","file":"c\u202e.txt","line":1,"#));
 }
 
+#[cfg(unix)]
+#[test]
+fn order_check_names_a_file_alike_in_all_json_lines() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("c\u{202e}.txt", "P, PurchaseConversion, new@example.com, [6], 9\n");
+    scratch.write("conversions.txt", "P, ClickConversion, new@example.com, w\n");
+    let check = "order-check --loyalty loyalty.txt --format jsonl";
+    let check = scratch.adseg(check).args(["--conversions", "conversions.txt", "c\u{202e}.txt"]).assert().code(1);
+    check.stdout(contains(r#""bought":[{"file":"c\u202e.txt""#).and(contains(r#""bought_in":"c\u202e.txt""#)));
+}
+
 #[test]
 fn json_lines_of_run_escape_misleading_characters() {
     let json = r#"{"promo":"P\u202e\u009b31m","#.to_owned();

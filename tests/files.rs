@@ -112,7 +112,12 @@ fn rejects_never_replace_other_files() {
 #[test]
 fn rejects_folder_accepts_no_other_output() {
     let scratch = Scratch::small_campaign();
-    for args in ["-o rejects/codes.txt", "--save-loyalty ./rejects/loyalty.txt", "-o rejects/../rejects/codes.txt"] {
+    for args in [
+        "-o rejects/codes.txt",
+        "-o rejects/errors.jsonl",
+        "--save-loyalty ./rejects/loyalty.txt",
+        "-o rejects/../rejects/codes.txt",
+    ] {
         let assert = scratch.adseg(&format!("{SKIP} {args}")).assert().code(2);
         assert.stdout("").stderr(contains("in the rejects folder"));
         assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);

@@ -111,10 +111,10 @@ impl Inputs {
         inputs.find(|input| input.id.as_ref() == Some(id)).map(NamedInput::name)
     }
 
-    /// The index and the name of each input that contains conversions.
-    pub fn conversions(&self) -> Vec<(usize, String)> {
+    /// The index and the path of each input that contains conversions.
+    pub fn conversions(&self) -> Vec<(usize, PathBuf)> {
         let inputs = self.0.iter().enumerate().filter(|(_, input)| input.source != SourceKind::Loyalty);
-        inputs.map(|(index, input)| (index, input.name())).collect()
+        inputs.map(|(index, input)| (index, input.path_or_stdin().to_owned())).collect()
     }
 
     /// The total size of the inputs in bytes, if all sizes are known.
@@ -125,7 +125,7 @@ impl Inputs {
     /// The inputs for the engine. `progress` counts the bytes that are read.
     pub fn into_inputs(self, progress: &Progress) -> Vec<Input> {
         let input = |named: NamedInput| Input {
-            path: named.path.as_deref().unwrap_or(Path::new(STDIN)).into(),
+            path: named.path_or_stdin().into(),
             source: named.source,
             format: named.format,
             origin: named.path.map_or(Origin::Stdin, Origin::Path),
@@ -177,8 +177,12 @@ impl NamedInput {
         Ok(Self { source, format, path: Some(path.to_owned()), id: FileId::of_path(path), size })
     }
 
+    fn path_or_stdin(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(STDIN))
+    }
+
     fn name(&self) -> String {
-        self.path.as_ref().map_or_else(|| STDIN.to_owned(), |path| escape::path(path))
+        escape::path(self.path_or_stdin())
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -15,7 +16,7 @@ use super::files::{Inputs, Output};
 use super::replay::{analyze, plural, print_skipped, write_report};
 use super::session::Session;
 use crate::analysis::{DependentClicks, OrderCheck};
-use crate::escape::{Escaped, json_line};
+use crate::escape::{self, Escaped, json_line};
 use crate::location::{LineIndex, Location};
 use crate::output::CommitOrder;
 
@@ -89,8 +90,8 @@ pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<E
 
 /// The data of the report.
 struct OrderReport<'a> {
-    /// The index and the name of each conversions file.
-    files: Vec<(usize, String)>,
+    /// The index and the path of each conversions file.
+    files: Vec<(usize, PathBuf)>,
     clicks: &'a [DependentClicks],
     line_index: &'a LineIndex,
 }
@@ -136,7 +137,7 @@ impl OrderReport<'_> {
         pairs
     }
 
-    fn name(&self, input: usize) -> &str {
+    fn path(&self, input: usize) -> &Path {
         let file = self.files.iter().find(|(index, _)| *index == input);
         &file.expect("clicks and purchases are in conversions files").1
     }
@@ -169,7 +170,7 @@ impl OrderReport<'_> {
         pairs.sort_by_key(|(_, clicks)| Reverse(*clicks));
         let listed = if every_pair { &pairs[..] } else { &pairs[..LISTED_PAIRS.min(pairs.len())] };
         for ((clicked_in, bought_in), clicks) in listed {
-            let (clicked_in, bought_in) = (self.name(*clicked_in), self.name(*bought_in));
+            let (clicked_in, bought_in) = (escape::path(self.path(*clicked_in)), escape::path(self.path(*bought_in)));
             writeln!(out, "in {clicked_in}, {} on purchases in {bought_in}", clicks_depend(*clicks))?;
         }
         match pairs.len() - listed.len() {
@@ -212,7 +213,7 @@ impl OrderReport<'_> {
             json_line(&line, &mut *out)?;
         }
         for ((clicked_in, bought_in), clicks) in self.pairs() {
-            let (clicked_in, bought_in) = (self.name(clicked_in), self.name(bought_in));
+            let [clicked_in, bought_in] = [clicked_in, bought_in].map(|input| self.path(input).to_string_lossy());
             json_line(&Line::Pair { clicked_in, bought_in, clicks }, &mut *out)?;
         }
         json_line(&Line::Summary { clicks: self.total(), codes: self.codes() }, out)
@@ -239,7 +240,7 @@ enum Line<'a> {
         bought: Vec<Location>,
     },
     /// The number of clicks in one file that depend on purchases in another.
-    Pair { clicked_in: &'a str, bought_in: &'a str, clicks: u64 },
+    Pair { clicked_in: Cow<'a, str>, bought_in: Cow<'a, str>, clicks: u64 },
     /// The totals.
     Summary {
         clicks: u64,

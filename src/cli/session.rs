@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -107,24 +107,26 @@ fn wait_for(
             drop(events.send(Event::Done(done)));
         })
         .context("cannot start a thread")?;
-    for event in next_event {
-        match event {
-            Event::Done(Ok(result)) => return result,
-            Event::Done(Err(panic)) => {
+    let mut wait = Duration::MAX;
+    loop {
+        match next_event.recv_timeout(wait) {
+            Ok(Event::Done(Ok(result))) => return result,
+            Ok(Event::Done(Err(panic))) => {
                 session.staging.discard();
                 panic::resume_unwind(panic);
             }
             // The work may be blocked on input or output; it ends with the process.
-            Event::Interrupted if session.staging.discard() => return Ok(ExitCode::from(INTERRUPTED)),
-            // The files are committed, or just being committed. Messages may still be blocked.
-            Event::Interrupted => {
+            Ok(Event::Interrupted) if session.staging.discard() => return Ok(ExitCode::from(INTERRUPTED)),
+            // The files are committed or being committed. Messages may be blocked after that.
+            Ok(Event::Interrupted) => wait = AFTER_COMMIT,
+            Err(RecvTimeoutError::Timeout) => {
                 if let Some(&exit_code) = session.committed.get() {
                     return Ok(exit_code);
                 }
             }
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the work reports its end"),
         }
     }
-    unreachable!("the work reports its end")
 }
 
 #[cfg(unix)]
@@ -160,6 +162,9 @@ fn ignored_signals() -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
+
+/// The time that the messages of an interrupted command have after its files were committed.
+const AFTER_COMMIT: Duration = Duration::from_millis(50);
 
 /// A shorter command shows no bar.
 const DELAY: Duration = Duration::from_millis(300);

@@ -121,11 +121,11 @@ impl Staging {
         if state.phase != Phase::Open {
             return Err(StageError::Closed);
         }
-        if state.staged.iter().any(|staged| staged.target == target) {
-            return Err(StageError::DuplicatePath);
-        }
         if order != CommitOrder::Rejects && state.rejects_folder.as_deref() == Some(parent(&target)) {
             return Err(StageError::InRejectsFolder);
+        }
+        if state.staged.iter().any(|staged| staged.target == target) {
+            return Err(StageError::DuplicatePath);
         }
         let staged = StagedFile::create(target, existing.as_ref(), order)?;
         let file = Arc::clone(&staged.file);
