@@ -1,4 +1,4 @@
-//! The speed of a replay in memory, in bytes of input a second: by input and output format, and by computation, each on
+//! The speed of a replay in memory, in bytes of input per second: by input and output format, and by computation, each on
 //! one thread and on the default number.
 //!
 //! Every result is compared with that of [`Plain`], a serial implementation on strings. `compare.py` compares the

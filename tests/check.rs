@@ -99,7 +99,7 @@ fn thousands_of_spellings_of_one_email_are_distinguished() {
     scratch.write("loyalty.txt", (0..40_000).map(row).collect::<String>());
     let report = scratch.run(CHECK).stdout;
     assert_eq!(count_of(&report, "for an email seen before"), 20_000);
-    assert!(report.contains("only by case, so it is another customer (19999 times, first here)"), "{report}");
+    assert!(report.contains("only by case, so it is a different customer (19999 times, first here)"), "{report}");
 }
 
 #[test]

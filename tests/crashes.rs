@@ -1,7 +1,7 @@
 //! Killed runs, interrupted runs and concurrent runs: every output and every saved list is complete, either the old one
 //! or the new one.
 //!
-//! `ADSEG_RUNS=300 cargo test --test crashes` makes as many runs in each loop.
+//! `ADSEG_RUNS=300 cargo test --test crashes` makes 300 runs in each loop.
 
 #![cfg(unix)]
 
@@ -214,7 +214,7 @@ fn list_changed_during_the_run_is_not_replaced() {
 }
 
 #[test]
-fn rejects_folder_serves_one_run_at_a_time() {
+fn rejects_folder_accepts_one_run_at_a_time() {
     let scratch = Scratch::small_campaign();
     let skip = "--on-error skip --rejects rejects";
     let first = WaitingRun::start(&scratch, &format!("{skip} -o codes.txt"));

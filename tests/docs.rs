@@ -196,7 +196,7 @@ fn report_page_defines_every_figure() {
 }
 
 #[test]
-fn every_link_in_the_docs_leads_to_a_file() {
+fn every_link_in_the_docs_points_to_a_file() {
     for path in pages() {
         let page = fs::read_to_string(&path).unwrap();
         let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);

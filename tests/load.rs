@@ -60,7 +60,7 @@ fn purchases(customers: std::ops::Range<usize>) -> String {
 }
 
 #[test]
-fn memory_does_not_grow_with_the_number_of_events() {
+fn memory_does_not_grow_with_the_number_of_conversions() {
     let conversions = SMALL_CONVERSIONS.repeat(10_000);
     let [few, many] = [2, 40].map(|times| usage_of_run("--threads 2", &conversions, times));
     assert!(many.peak_kib < few.peak_kib + (16 << 10), "{few:?}, {many:?}");

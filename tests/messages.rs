@@ -93,7 +93,7 @@ fn progress_is_shown_on_request_or_on_a_terminal() {
         let mut run = LiveRun::start(&scratch, &format!("{RUN_STDIN} --progress {progress}"));
         for _ in 0..4 {
             run.send(SMALL_CONVERSIONS);
-            // A bar appears only after some time, also if the run starts slowly.
+            // A bar appears only after some time, even if the run starts slowly.
             thread::sleep(Duration::from_millis(400));
         }
         run.close_stdin();

@@ -1,4 +1,4 @@
-//! `adseg order-check` reports exactly the clicks whose decision another order of the files would change.
+//! `adseg order-check` reports exactly the clicks whose decision a different order of the files would change.
 
 mod common;
 

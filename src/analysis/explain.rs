@@ -60,7 +60,7 @@ pub struct Entry {
 pub struct ConversionEntry {
     /// Its type.
     pub kind: ConversionKind,
-    /// The promotion.
+    /// The promo.
     pub promo: Box<[u8]>,
     /// The channel, for a click.
     pub channel: Option<Box<[u8]>>,

@@ -14,7 +14,7 @@ use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Memb
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
 
-/// Applies the rule of the campaign, and records the clicks that another order of the files could change.
+/// Applies the rule of the campaign, and records the clicks that a different order of the files could change.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderCheck {
     /// Record every such click, not only the first one of a customer in a file.

@@ -184,6 +184,6 @@ pub enum ReportFormat {
     /// Text for people
     #[default]
     Text,
-    /// JSON Lines: one JSON object a line, which can be read while it is written
+    /// JSON Lines: one JSON object per line, which can be read while it is written
     Jsonl,
 }

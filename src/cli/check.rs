@@ -206,7 +206,7 @@ fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
             WarningKind::ExtraFields => "the record has more fields than it needs",
             WarningKind::QuotedEmail => "the email is in quotes, which this format does not have (is it CSV?)",
             WarningKind::NoAtSign => "the email has no @",
-            WarningKind::OtherCase => "the email differs from a member's only by case, so it is another customer",
+            WarningKind::OtherCase => "the email differs from a member's only by case, so it is a different customer",
         };
         warning(what.to_owned(), occurrences)
     });

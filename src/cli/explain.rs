@@ -34,7 +34,7 @@ number of clicks, baskets, purchases and codes. It reads the inputs in the same 
 same rule.
 
 Two emails are the same customer only if every byte is the same. Emails that differ only by case or white space are \
-other customers and are listed as near matches. An email that is not found is not an error: the exit code is 0.";
+different customers and are listed as near matches. An email that is not found is not an error: the exit code is 0.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,7 +67,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "EMAIL")]
     email: Vec<OsString>,
 
-    /// Explain the emails in FILE, one a line; `-` is standard input
+    /// Explain the emails in FILE, one per line; `-` is standard input
     #[arg(long, value_name = "FILE")]
     emails: Option<PathBuf>,
 

@@ -18,8 +18,8 @@ use crate::sample::{Records, Settings};
 pub(super) const LONG_ABOUT: &str = "\
 Generate sample data: a loyalty list and conversions.
 
-The same options and seed give the same bytes in every version. A few customers cause most of the events, as in real \
-shops. All emails are in domains that are reserved for examples, so no real person can receive mail.
+The same options and seed give the same bytes in every version. A few customers cause most of the conversions, as in \
+real shops. All emails are in domains that are reserved for examples, so no real person can receive mail.
 
 If both outputs are `-`, standard output is one interleaved stream, which adseg run can read from standard input. An \
 existing file is replaced only with --force.";
@@ -29,7 +29,7 @@ Examples:
   Write a small campaign:
     adseg generate --loyalty loyalty.txt --conversions conversions.txt
 
-  Write ten million events of five million customers, one million of them members:
+  Write ten million conversions by five million customers, one million of them members:
     adseg generate --loyalty loyalty.txt --conversions conversions.txt \\
       --events 10000000 --customers 5000000 --members 1000000
 
@@ -92,7 +92,7 @@ struct PerMillion(u32);
 /// The format of generated records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum SampleFormat {
-    /// One record a line
+    /// One record per line
     #[default]
     Text,
     /// Each record after its length, a 4-byte big-endian number

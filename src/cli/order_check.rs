@@ -23,8 +23,8 @@ use crate::output::CommitOrder;
 pub(super) const LONG_ABOUT: &str = "\
 Report the clicks whose decision depends on the order of the conversions files.
 
-Several files are read in the order given, as if they were one. If each file contains another type of conversion, the \
-order of the files determines who gets a code: with the purchases first, every buyer is a member when they click; with \
+Several files are read in the order given, as if they were one. If each file contains a different type of conversion, \
+the order of the files determines who gets a code: with the purchases first, every buyer is a member when they click; with \
 the clicks first, none is. A click depends on the order if its customer is not on the loyalty list, has not bought \
 earlier in the same file, and has bought in another file. It gets a code if that file comes first.
 

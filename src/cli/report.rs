@@ -35,7 +35,7 @@ Examples:
   Print the channels as JSON, for a script:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format json | jq .channels
 
-  Write CSV for a spreadsheet, one figure a row:
+  Write CSV for a spreadsheet, one figure per row:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format csv -o report.csv";
 
 /// The arguments of `adseg report`.
@@ -74,7 +74,7 @@ enum Format {
     Text,
     /// One JSON document with all tables
     Json,
-    /// CSV with one figure a row: table, name, channel, figure, value
+    /// CSV with one figure per row: table, name, channel, figure, value
     Csv,
 }
 

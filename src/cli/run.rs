@@ -281,9 +281,9 @@ pub struct Summary {
     pub bytes: u64,
     /// The duration of the run.
     pub seconds: f64,
-    /// Records a second.
+    /// Records per second.
     pub records_per_second: f64,
-    /// Bytes a second.
+    /// Bytes per second.
     pub bytes_per_second: f64,
 }
 

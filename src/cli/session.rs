@@ -103,7 +103,7 @@ fn wait_for(
         .name("work".to_owned())
         .spawn(move || {
             let done = panic::catch_unwind(AssertUnwindSafe(|| work(&of_work)));
-            // The main thread does not receive any more after a signal.
+            // The main thread no longer receives after a signal.
             drop(events.send(Event::Done(done)));
         })
         .context("cannot start a thread")?;
@@ -141,7 +141,7 @@ fn catch_signals(events: Sender<Event>) -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
-            // The main thread does not receive any more after the end of the work.
+            // The main thread no longer receives after the end of the work.
             drop(events.send(Event::Interrupted));
         }
     })?;

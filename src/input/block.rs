@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_end_at_cuts_and_cover_the_block() {
+    fn slices_end_at_boundaries_and_cover_the_block() {
         let input = Arc::new(InputLabel { index: 0, path: Path::new("in").into(), source: SourceKind::Interleaved });
         let (format, content, buffer) = (Format::Text, Content::Records, vec![b'\n'; 120]);
         let block = Block { input, offset: 0, format, content, buffer, len: 100, boundaries: vec![30, 60, 90] };

@@ -2,7 +2,7 @@
 //!
 //! A block is emitted when its buffer is full, and also when no more input is available, so an event on a live pipe
 //! never waits for the next one. A buffer grows only with the bytes that arrive, never to a length that a header
-//! announces. A record beyond the limit is emitted in pieces of the size of a buffer.
+//! announces. An oversized record is emitted in pieces of the size of a buffer.
 
 use std::io;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ enum Oversized {
 enum Rest {
     /// Nothing, or the beginning of a record. The buffer may grow to this size for it.
     Unfinished { may_grow_to: usize },
-    /// The beginning of a record that is beyond the limit.
+    /// The beginning of an oversized record.
     TooLong,
 }
 
@@ -283,7 +283,7 @@ impl<'a> BlockReader<'a> {
         self.finish(&buffer, format)
     }
 
-    /// The first piece of the record beyond the limit at the beginning of the buffer.
+    /// The first piece of the oversized record at the beginning of the buffer.
     fn first_piece(&mut self, buffer: LineBuffer, format: &Format) -> NextBlock {
         let len = match format {
             Format::Text | Format::Csv(_) => {
@@ -302,7 +302,7 @@ impl<'a> BlockReader<'a> {
         self.emit(buffer, len, format, Content::OversizedStart { last })
     }
 
-    /// The next piece of a record beyond the limit.
+    /// The next piece of an oversized record.
     fn next_piece(&mut self, mut buffer: LineBuffer, oversized: Oversized, format: &Format) -> NextBlock {
         let len = match oversized {
             Oversized::Line => self.line_piece(&mut buffer, format),

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misplaced_quote_spoils_its_own_row_only() {
+    fn a_misplaced_quote_makes_only_its_own_row_bad() {
         for row in ["a,b\"c\n", "\"a\"b,c\n", "a,\"b\" \n", "a,\"\"\"\n", "\"a,b\n\"x,y\n"] {
             assert!(!rows(row.as_bytes())[0].2, "{row}");
         }

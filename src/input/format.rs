@@ -13,7 +13,7 @@ pub enum InputFormat {
     /// Detect text or frames from the first byte: a frame below 16 MiB begins with 0x00, text does not
     #[default]
     Auto,
-    /// One record a line
+    /// One record per line
     Text,
     /// Each record after its length, a 4-byte big-endian number
     Framed,
@@ -26,7 +26,7 @@ pub enum InputFormat {
 /// The format of an input: how records are delimited and split into fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// One record a line, fields separated by commas. The last line feed may be missing.
+    /// One record per line, fields separated by commas. The last line feed may be missing.
     Text,
     /// A 4-byte big-endian length, then a record of that many bytes with the fields of a line of text.
     Framed,
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_may_contain_line_feeds_and_nothing() {
+    fn frames_may_be_empty_or_contain_line_feeds() {
         let bytes = b"\0\0\0\x03a\nb\0\0\0\0";
         assert_eq!(frame_at(bytes, 0), Frame { payload: 4, end: 7 });
         assert_eq!(frame_at(bytes, 7), Frame { payload: 11, end: 11 });

@@ -23,7 +23,7 @@ pub enum OutputFormat {
     Text,
     /// The same line after its length, a 4-byte big-endian number, as a Wallaroo receiver reads it
     Framed,
-    /// One JSON object a line, with every field of the conversion
+    /// One JSON object per line, with every field of the conversion
     Jsonl,
     /// CSV with a header row, with every field of the conversion
     Csv,
@@ -199,7 +199,9 @@ fn write_json_lines<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>
     }
 }
 
-/// Writes the loyalty list at the end of a run, in the text format of the input. `members`: the email, and the other fields with a comma before each.
+/// Writes the loyalty list at the end of a run, in the text format of the input.
+///
+/// `members` are pairs of the email, and the other fields with a comma before each.
 ///
 /// A row that would be longer than `max_record_bytes` is written without spaces after its commas. Then it is not longer
 /// than the original record, and can be read with the same limit.

@@ -25,7 +25,7 @@ use crate::location::{Location, RecordNumber};
 use crate::record::{RecordError, SourceKind};
 use crate::system::os_error;
 
-/// Describes every rejected record, one JSON object a line. It is empty if there is none.
+/// Describes every rejected record, one JSON object per line. It is empty if there is none.
 const ERRORS: &str = "errors.jsonl";
 
 const STEMS: [&str; 3] = ["loyalty", "conversions", "interleaved"];

@@ -1,6 +1,6 @@
 //! Staged files: written to temporary files in the same folder, and renamed into place at the end of the run.
 //!
-//! Invariant: a path has its old content or the complete new content, also after a crash of the machine. File data is
+//! Invariant: a path has its old content or the complete new content, even after a crash of the machine. File data is
 //! fsynced before any rename, and the folder of a rename before the next rename that depends on it. A path that is not
 //! a regular file (a device, a FIFO) is written directly and never replaced.
 

@@ -64,7 +64,7 @@ pub struct LoyaltyRow<'a> {
 /// One conversion of a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conversion<'a> {
-    /// The promotion that the ad was for.
+    /// The promo of the ad.
     pub promo: &'a [u8],
     /// The customer's email.
     pub email: &'a [u8],

@@ -233,10 +233,10 @@ const RECORDS: Definition<Counts> = Definition {
     names: &[],
     layout: Layout::Transposed,
     figures: &[
-        count("records", "records in", "lines and frames read", |counts| counts.records),
+        count("records", "records in", "lines, rows and frames read", |counts| counts.records),
         count("conversions", "  conversions", "valid conversions", Counts::conversions),
         count("loyalty_rows", "  loyalty rows", "valid loyalty rows", |counts| counts.loyalty_rows),
-        count("rejects", "  rejects", "invalid records that were skipped", |counts| counts.rejects),
+        count("rejects", "  rejects", "bad records that were skipped", |counts| counts.rejects),
         count("blanks", "  blank lines", "blank lines", |counts| counts.blanks),
     ],
 };

@@ -221,7 +221,7 @@ impl Serialize for Name {
 
 const HEADER: [&str; 5] = ["table", "name", "channel", "figure", "value"];
 
-/// The tables as CSV with one figure a row, so all tables fit into one file. Names are escaped for display, with an
+/// The tables as CSV with one figure per row, so all tables fit into one file. Names are escaped for display, with an
 /// apostrophe before a name that a spreadsheet would evaluate as a formula. A table with too many rows has none.
 pub fn csv(tables: &[Table]) -> Vec<u8> {
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());

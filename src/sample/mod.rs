@@ -14,7 +14,7 @@ use crate::record::ConversionKind;
 pub struct Settings {
     /// The seed of all random numbers.
     pub seed: u64,
-    /// The number of loyalty rows, each for another customer.
+    /// The number of loyalty rows, each for a different customer.
     pub members: u64,
     /// The number of conversions, bad ones included.
     pub events: u64,

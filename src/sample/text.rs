@@ -130,8 +130,8 @@ fn push_decimal(record: &mut Vec<u8>, number: u64) {
 /// How many faults [`push_bad_conversion`] has.
 pub(super) const FAULTS: u64 = 7;
 
-/// Appends a conversion with a fault. It is an invalid loyalty row as well: in a mixed stream, a record of unknown type
-/// is read as one.
+/// Appends a conversion with a fault. It is an invalid loyalty row as well: in an interleaved stream, a record of
+/// unknown type is read as one.
 pub(super) fn push_bad_conversion(record: &mut Vec<u8>, kind: ConversionKind, customer: u64, bits: u64, fault: u64) {
     // Some faults need items or a cost.
     let kind = match fault {
@@ -177,7 +177,7 @@ mod tests {
 
     // Names are letters only, so the number after them can be read back: this holds for all customer numbers.
     #[test]
-    fn every_customer_has_another_email_in_a_reserved_domain() {
+    fn every_customer_has_a_different_email_in_a_reserved_domain() {
         let numbers = (0..200_000).chain((1 << 40)..(1 << 40) + 50_000).chain(u64::MAX - 50_000..=u64::MAX);
         let mut emails = HashSet::new();
         for number in numbers {
