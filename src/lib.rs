@@ -40,7 +40,8 @@
 //!
 //! - All records of one email are in one partition. Nothing that a user sees depends on partitions, threads, or how the
 //!   input arrives.
-//! - A good record is decoded once; a bad one again, for its message. Partitions and encoders use the spans of its fields.
+//! - A good record is decoded once. A bad record is decoded a second time to produce its message. Partitions and
+//!   encoders use the spans of the fields.
 //! - A failure of the input or the system is a typed error, with the remedy in its text. A failed invariant panics: use
 //!   indexing, or `expect` with the reason. A panic in any thread ends the run, and no file is changed.
 

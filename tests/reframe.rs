@@ -90,7 +90,7 @@ fn invalid_frame_is_an_error_after_the_valid_ones() {
 }
 
 #[test]
-fn overlong_line_is_an_error_and_leaves_no_file() {
+fn oversized_line_is_an_error_and_leaves_no_file() {
     let scratch = Scratch::new();
     scratch.write("a.txt", "ok\n");
     scratch.write("b.txt", format!("ok\n\n{}\n", "x".repeat(5_000_000)));

@@ -135,7 +135,7 @@ pub struct SpeedArgs {
 /// Each partition has its own table and buffers, so more partitions only add cost.
 const MAX_PARTITIONS: u32 = 10_000;
 
-/// A larger number is a typing error.
+/// A larger number is probably a typo.
 const MAX_THREADS: usize = 256;
 
 fn partitions(text: &str) -> Result<NonZeroU32, String> {
@@ -168,7 +168,7 @@ pub struct ReplayArgs {
 
 /// The report of `explain`, `order-check` and `check`.
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub struct ReportOutputArgs {
     /// The format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]
     pub format: ReportFormat,

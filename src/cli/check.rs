@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{InputArgs, MessageArgs, ReportArgs, ReportFormat, SpeedArgs, count};
+use super::args::{InputArgs, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
 use super::error::{EXIT_CODES, FAILED};
 use super::files::{Inputs, Output};
 use super::replay::settings;
@@ -30,7 +30,7 @@ prints the number of each kind and the location of the first: more fields than n
 quotes, emails that differ from a member's only by case, channels that occur once. The report ends with the number of \
 records of each kind, and the promos and channels.
 
-The exit code is 0 if there is no bad record, 1 if there is one.";
+The exit code is 0 if there is no bad record, and 1 if there is one, or if an input is damaged or cannot be read.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +57,7 @@ pub struct CheckArgs {
     inputs: InputArgs,
 
     #[command(flatten)]
-    report: ReportArgs,
+    report: ReportOutputArgs,
 
     /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]

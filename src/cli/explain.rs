@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{InputArgs, ReplayArgs, ReportArgs, ReportFormat};
+use super::args::{InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs};
 use super::error::{EXIT_CODES, usage_error};
 use super::files::{Inputs, Output, is_dash};
 use super::replay::{analyze, plural, print_skipped, write_report};
@@ -75,7 +75,7 @@ pub struct ExplainArgs {
     inputs: InputArgs,
 
     #[command(flatten)]
-    report: ReportArgs,
+    report: ReportOutputArgs,
 
     #[command(flatten)]
     replay: ReplayArgs,

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{InputArgs, ReplayArgs, ReportArgs, ReportFormat};
+use super::args::{InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs};
 use super::error::{EXIT_CODES, FAILED};
 use super::files::{Inputs, Output};
 use super::replay::{analyze, plural, print_skipped, write_report};
@@ -56,7 +56,7 @@ pub struct OrderCheckArgs {
     inputs: InputArgs,
 
     #[command(flatten)]
-    report: ReportArgs,
+    report: ReportOutputArgs,
 
     /// List every click, not only the first click of each customer in a file for the first ten customers; jsonl always
     /// does

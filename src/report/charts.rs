@@ -1,7 +1,7 @@
 //! The charts of the page, as inline SVG.
 //!
-//! They are as wide as a phone, so their text is never scaled down. The page sets the colour of the text; the other
-//! colours fit light and dark pages. The table beside a chart has the exact numbers.
+//! They are sized for a phone screen, so their text is never scaled down. The page sets the colour of the text; the
+//! other colours fit light and dark pages. The table beside a chart has the exact numbers.
 
 use console::truncate_str;
 use plotters::coord::Shift;
