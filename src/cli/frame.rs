@@ -17,7 +17,7 @@ use super::error::EXIT_CODES;
 use super::files::{Inputs, Output};
 use super::session::Session;
 use crate::input::{
-    BYTE_ORDER_MARK, Block, Blocks, Content, InputFormat, ReaderSettings, frame_at, is_ambiguous_as_text, is_blank,
+    BYTE_ORDER_MARK, Block, Blocks, Content, InputFormat, ReaderSettings, is_ambiguous_as_text, is_blank, payload_at,
     push_frame, text_as_length,
 };
 use crate::location::{Location, RecordNumber};
@@ -145,8 +145,8 @@ fn convert_block(
     let (mut at, mut records) = (0, 0);
     while at < bytes.len() {
         let (payload, end) = if is_framed {
-            let frame = frame_at(bytes, at);
-            (&bytes[frame.payload..frame.end], frame.end)
+            let payload = payload_at(bytes, at);
+            (&bytes[payload.clone()], payload.end)
         } else {
             let len = memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
             (&bytes[at..at + len], bytes.len().min(at + len + 1))

@@ -43,7 +43,6 @@ pub struct InputLabel {
     pub index: usize,
     /// Its path, or `stdin`.
     pub path: Arc<Path>,
-    /// The kind of its source.
     pub source: SourceKind,
 }
 
@@ -69,13 +68,10 @@ pub enum Content {
 /// counted.
 #[derive(Debug)]
 pub struct Block {
-    /// The input that it comes from.
     pub input: Arc<InputLabel>,
     /// The offset of its first byte in that input.
     pub offset: u64,
-    /// The format of its records.
     pub format: Format,
-    /// Its content.
     pub content: Content,
     pub(super) buffer: Vec<u8>,
     /// The number of bytes of the block; a recycled buffer may be longer.
@@ -85,14 +81,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// The bytes of the block.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.len]
-    }
-
-    /// Returns the buffer for another block.
-    pub fn into_buffer(self) -> Vec<u8> {
-        self.buffer
     }
 
     /// Splits the block into at most `count` slices of complete records, of about the same size and in order.
@@ -110,9 +100,6 @@ impl Block {
     }
 }
 
-/// The minimum size of a buffer: room for a frame header, and for a byte-order mark.
-const MIN_BUFFER_BYTES: usize = FRAME_HEADER_BYTES;
-
 /// A buffer that is being filled.
 pub(super) struct LineBuffer {
     pub storage: Vec<u8>,
@@ -129,7 +116,8 @@ pub(super) struct LineBuffer {
 impl LineBuffer {
     /// A buffer of at least `block_bytes` that begins with `carry`.
     pub(super) fn new(mut buffer: Vec<u8>, carry: &[u8], block_bytes: usize, min_distance: usize) -> Self {
-        let len = block_bytes.max(MIN_BUFFER_BYTES).max(carry.len() + 1);
+        // There is room for a frame header, and for a byte-order mark.
+        let len = block_bytes.max(FRAME_HEADER_BYTES).max(carry.len() + 1);
         if buffer.len() < len {
             buffer.resize(len, 0);
         }
@@ -158,9 +146,8 @@ impl LineBuffer {
     /// Doubles the buffer, up to `limit` bytes. So memory grows with the bytes that arrive, not with an announced
     /// length.
     pub(super) fn grow(&mut self, limit: usize) {
-        let doubled = self.storage.len().saturating_mul(2);
-        let len = doubled.min(limit).max(self.storage.len() + 1);
-        self.storage.resize(len, 0);
+        let len = self.storage.len();
+        self.storage.resize(len.saturating_mul(2).min(limit).max(len + 1), 0);
     }
 
     /// Removes the first `len` bytes.
@@ -171,17 +158,16 @@ impl LineBuffer {
         self.complete = self.complete.saturating_sub(len);
     }
 
-    /// Records that a record ends at `end`.
-    pub(super) fn record_ends(&mut self, end: usize) {
+    pub(super) fn mark_record_end(&mut self, end: usize) {
         self.complete = end;
         if end >= self.next_boundary() {
             self.boundaries.push(end);
         }
     }
 
-    /// Records that a record ends at every line end in the unscanned bytes, up to `end`. `line_end` finds the first
+    /// Marks the end of a record at every line end in the unscanned bytes, up to `end`. `line_end` finds the first
     /// line end.
-    pub(super) fn lines_end(&mut self, end: usize, line_end: impl Fn(&[u8]) -> Option<usize>) {
+    pub(super) fn mark_line_ends(&mut self, end: usize, line_end: impl Fn(&[u8]) -> Option<usize>) {
         let from = self.scanned;
         self.complete = end;
         loop {

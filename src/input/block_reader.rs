@@ -10,7 +10,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr2, memrchr};
 
 use super::block::LineBuffer;
-use super::csv::{Header, RowScanner, line_end_len, lines_of};
+use super::csv::{Header, RowScanner, count_lines, line_end_len};
 use super::format::{BYTE_ORDER_MARK, FRAME_HEADER_BYTES, announced_length, is_blank};
 use super::{Block, ByteSource, Content, Format, InputError, InputFormat, InputLabel, ReadMode, ReaderSettings};
 use crate::location::{Location, RecordNumber};
@@ -146,12 +146,10 @@ impl<'a> BlockReader<'a> {
                 return Err(error(format!("it is longer than {} bytes", self.settings.max_record_bytes)));
             }
             if is_row {
-                let header = if is_blank(raw) {
-                    None
-                } else {
-                    Some(Header::parse(raw, self.input.source, lines).map_err(error)?)
-                };
-                lines += lines_of(raw);
+                let header = (!is_blank(raw))
+                    .then(|| Header::parse(raw, self.input.source, lines).map_err(error))
+                    .transpose()?;
+                lines += count_lines(raw);
                 self.offset += raw.len() as u64;
                 self.rows = RowScanner::FieldStart;
                 buffer.complete = end;
@@ -234,7 +232,7 @@ impl<'a> BlockReader<'a> {
     fn scan_lines(&self, buffer: &mut LineBuffer) {
         if let Some(last) = memrchr(b'\n', buffer.unscanned()) {
             let end = buffer.scanned + last + 1;
-            buffer.lines_end(end, |bytes| memchr(b'\n', bytes).map(|at| at + 1));
+            buffer.mark_line_ends(end, |bytes| memchr(b'\n', bytes).map(|at| at + 1));
         }
         buffer.scanned = buffer.filled;
     }
@@ -244,7 +242,7 @@ impl<'a> BlockReader<'a> {
         if let Some((consumed, row_end)) = self.rows.skip_unquoted(buffer.unscanned(), is_last) {
             if let Some(row_end) = row_end {
                 let line_end = |bytes: &[u8]| memchr2(b'\n', b'\r', bytes).map(|at| at + line_end_len(&bytes[at..]));
-                buffer.lines_end(buffer.scanned + row_end, line_end);
+                buffer.mark_line_ends(buffer.scanned + row_end, line_end);
             }
             buffer.scanned += consumed;
             return;
@@ -255,7 +253,7 @@ impl<'a> BlockReader<'a> {
             if !scanned.row_ended {
                 return;
             }
-            buffer.record_ends(buffer.scanned);
+            buffer.mark_record_end(buffer.scanned);
         }
     }
 
@@ -267,7 +265,7 @@ impl<'a> BlockReader<'a> {
                 let fits = payload <= self.settings.max_record_bytes || frame <= buffer.storage.len();
                 return if fits { Rest::Unfinished { may_grow_to: frame } } else { Rest::TooLong };
             }
-            buffer.record_ends(buffer.complete + frame);
+            buffer.mark_record_end(buffer.complete + frame);
             self.frames += 1;
         }
         Rest::Unfinished { may_grow_to: FRAME_HEADER_BYTES }
@@ -395,6 +393,3 @@ impl<'a> BlockReader<'a> {
         Location { input: Arc::clone(&self.input.path), record, byte: Some(byte) }
     }
 }
-
-#[cfg(test)]
-mod tests;

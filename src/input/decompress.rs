@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::GzDecoder;
 
-use super::format::{Compression, Peek, compression, is_utf16};
+use super::format::{Compression, compression, is_utf16};
 use super::source::{ByteSource, FileSource, Input, InputError, Origin, PeekedSource, ReadMode};
 use crate::system::stdin_file;
 
@@ -43,15 +43,19 @@ impl Input {
 /// # Errors
 /// When its first bytes cannot be read, or there is no memory for a decompressor.
 fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
-    let source = PeekedSource::peek(source, |head| compression(head) == Peek::TooShort)?;
-    let Peek::Known(Some(compression)) = compression(source.head()) else { return Ok(Box::new(source)) };
+    let source = PeekedSource::peek(source, |head| compression(head).is_none())?;
     let waits = Arc::new(AtomicBool::new(true));
-    let reader = BlockingReader { source, waits: Arc::clone(&waits) };
-    let compressed = BufReader::with_capacity(COMPRESSED_BYTES, reader);
-    Ok(match compression {
-        Compression::Gzip => Box::new(Decompressor { decoder: GzipMembers::new(compressed), waits, format: "gzip" }),
-        Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
+    let buffered =
+        |source| BufReader::with_capacity(COMPRESSED_BYTES, BlockingReader { source, waits: Arc::clone(&waits) });
+    Ok(match compression(source.head()) {
+        None | Some(Compression::Uncompressed) => Box::new(source),
+        Some(Compression::Gzip) => {
+            let decoder = Some(GzDecoder::new(buffered(source)));
+            let decoder = GzipMembers { decoder, position: GzipPosition::InMember };
+            Box::new(Decompressor { decoder, waits, format: "gzip" })
+        }
+        Some(Compression::Zstd) => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered(source))?;
             decoder.window_log_max(MAX_WINDOW_LOG)?;
             Box::new(Decompressor { decoder, waits, format: "zstd" })
         }
@@ -63,8 +67,8 @@ fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> 
 /// # Errors
 /// When it is UTF-16, or its first bytes cannot be read.
 fn reject_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
-    let source = PeekedSource::peek(source, |head| is_utf16(head) == Peek::TooShort)?;
-    if is_utf16(source.head()) == Peek::Known(true) {
+    let source = PeekedSource::peek(source, |head| is_utf16(head).is_none())?;
+    if is_utf16(source.head()) == Some(true) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "this is UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)",
@@ -118,20 +122,16 @@ impl<D: Read + Send> ByteSource for Decompressor<D> {
 ///
 /// Tapes and block devices pad an archive with zeros, which are ignored, as `gzip` does. Any other data after a member
 /// must be another member.
-struct GzipMembers(GzipState);
-
-enum GzipState {
-    Member(Box<GzDecoder<Compressed>>),
-    Between(Compressed),
-    Padding(Compressed),
-    /// Only during a state change.
-    Moving,
+struct GzipMembers {
+    /// `None` only while the next member begins.
+    decoder: Option<GzDecoder<Compressed>>,
+    position: GzipPosition,
 }
 
-impl GzipMembers {
-    fn new(compressed: Compressed) -> Self {
-        Self(GzipState::Member(Box::new(GzDecoder::new(compressed))))
-    }
+enum GzipPosition {
+    InMember,
+    AfterMember,
+    InPadding,
 }
 
 impl Read for GzipMembers {
@@ -140,23 +140,21 @@ impl Read for GzipMembers {
             return Ok(0);
         }
         loop {
-            let first = match &mut self.0 {
-                GzipState::Member(decoder) => match decoder.read(buffer)? {
-                    0 => None,
+            let decoder = self.decoder.as_mut().expect("the next member has begun");
+            self.position = match self.position {
+                GzipPosition::InMember => match decoder.read(buffer)? {
+                    0 => GzipPosition::AfterMember,
                     count => return Ok(count),
                 },
-                GzipState::Between(compressed) => match compressed.fill_buf()?.first() {
+                GzipPosition::AfterMember => match decoder.get_mut().fill_buf()?.first() {
                     None => return Ok(0),
-                    Some(&first) => Some(first),
+                    Some(0) => GzipPosition::InPadding,
+                    Some(_) => {
+                        self.decoder = self.decoder.take().map(|ended| GzDecoder::new(ended.into_inner()));
+                        GzipPosition::InMember
+                    }
                 },
-                GzipState::Padding(compressed) => return skip_zeros(compressed),
-                GzipState::Moving => unreachable!("a state change is complete when it is read"),
-            };
-            self.0 = match (std::mem::replace(&mut self.0, GzipState::Moving), first) {
-                (GzipState::Member(decoder), _) => GzipState::Between(decoder.into_inner()),
-                (GzipState::Between(compressed), Some(0)) => GzipState::Padding(compressed),
-                (GzipState::Between(compressed), _) => GzipState::Member(Box::new(GzDecoder::new(compressed))),
-                (state, _) => state,
+                GzipPosition::InPadding => return skip_zeros(decoder.get_mut()),
             };
         }
     }
@@ -217,10 +215,7 @@ mod tests {
     fn all_members_of_an_archive_are_read() {
         assert_eq!(read_all([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(), b"one two");
         assert_eq!(read_all([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(), b"one two");
-    }
-
-    #[test]
-    fn a_skippable_frame_begins_an_archive() {
+        // Parallel compressors begin with a skippable frame.
         let skipped = b"\x50\x2a\x4d\x18\x02\0\0\0xx".to_vec();
         assert_eq!(read_all([skipped, zstd(b"text")].concat()).unwrap(), b"text");
     }

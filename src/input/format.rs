@@ -1,5 +1,6 @@
 //! Input formats: detection from the first bytes, and how each format delimits records.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -53,21 +54,12 @@ pub fn is_blank(record: &[u8]) -> bool {
     trim(record).is_empty()
 }
 
-/// A frame in a block of whole frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame {
-    /// Where the payload begins.
-    pub payload: usize,
-    /// Where the frame ends.
-    pub end: usize,
-}
-
-/// The frame that begins at `start` in `bytes`, which contain complete frames.
+/// The payload of the frame that begins at `start` in `bytes`, which contain complete frames.
 #[inline]
-pub fn frame_at(bytes: &[u8], start: usize) -> Frame {
+pub fn payload_at(bytes: &[u8], start: usize) -> Range<usize> {
     let length = announced_length(&bytes[start..]).expect("a block contains complete frames");
     let payload = start + FRAME_HEADER_BYTES;
-    Frame { payload, end: payload + length }
+    payload..payload + length
 }
 
 /// The payload length that the header at the beginning of `bytes` announces, if the header is complete.
@@ -95,41 +87,35 @@ pub fn text_as_length(frame: &[u8]) -> Option<&[u8]> {
 /// How an input is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
+    Uncompressed,
     Gzip,
     Zstd,
 }
 
-/// The result of looking at the first bytes of an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Peek<T> {
-    Known(T),
-    /// More bytes are needed.
-    TooShort,
-}
-
-/// The compression of an input that begins with `head`, by its magic number.
-pub(super) const fn compression(head: &[u8]) -> Peek<Option<Compression>> {
+/// The compression of an input that begins with `head`, by its magic number. `None` if more bytes are needed.
+pub(super) const fn compression(head: &[u8]) -> Option<Compression> {
     match head {
-        [0x1f, 0x8b, ..] => Peek::Known(Some(Compression::Gzip)),
+        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
         // A frame or a skippable frame. Parallel compressors begin with a skippable frame.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Peek::Known(Some(Compression::Zstd)),
-        [] | [0x1f | 0x28 | 0x50..=0x5f] | [0x28, 0xb5] | [0x50..=0x5f, 0x2a] => Peek::TooShort,
-        [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a, 0x4d] => Peek::TooShort,
-        _ => Peek::Known(None),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
+        [] | [0x1f | 0x28 | 0x50..=0x5f] | [0x28, 0xb5] | [0x50..=0x5f, 0x2a] => None,
+        [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a, 0x4d] => None,
+        _ => Some(Compression::Uncompressed),
     }
 }
 
 /// Whether an input that begins with `head` is compressed.
 pub fn looks_compressed(head: &[u8]) -> bool {
-    matches!(compression(head), Peek::Known(Some(_)))
+    matches!(compression(head), Some(Compression::Gzip | Compression::Zstd))
 }
 
-/// Whether an input is UTF-16: a byte-order mark and a first character below U+0100.
-pub(super) const fn is_utf16(head: &[u8]) -> Peek<bool> {
+/// Whether an input is UTF-16: a byte-order mark and a first character below U+0100. `None` if more bytes are
+/// needed.
+pub(super) const fn is_utf16(head: &[u8]) -> Option<bool> {
     match head {
-        [0xff, 0xfe, _, 0, ..] | [0xfe, 0xff, 0, ..] => Peek::Known(true),
-        [] | [0xff | 0xfe] | [0xff, 0xfe] | [0xff, 0xfe, _] | [0xfe, 0xff] => Peek::TooShort,
-        _ => Peek::Known(false),
+        [0xff, 0xfe, _, 0, ..] | [0xfe, 0xff, 0, ..] => Some(true),
+        [] | [0xff | 0xfe] | [0xff, 0xfe] | [0xff, 0xfe, _] | [0xfe, 0xff] => None,
+        _ => Some(false),
     }
 }
 
@@ -137,7 +123,7 @@ pub(super) const fn is_utf16(head: &[u8]) -> Peek<bool> {
 /// length of a frame. A byte-order mark before the text prevents that.
 pub fn is_ambiguous_as_text(text: &[u8]) -> bool {
     looks_compressed(text)
-        || is_utf16(text) == Peek::Known(true)
+        || is_utf16(text) == Some(true)
         || text.starts_with(BYTE_ORDER_MARK)
         || text.starts_with(b"\0")
 }
@@ -149,8 +135,7 @@ mod tests {
     #[test]
     fn frames_may_be_empty_or_contain_line_feeds() {
         let bytes = b"\0\0\0\x03a\nb\0\0\0\0";
-        assert_eq!(frame_at(bytes, 0), Frame { payload: 4, end: 7 });
-        assert_eq!(frame_at(bytes, 7), Frame { payload: 11, end: 11 });
+        assert_eq!((payload_at(bytes, 0), payload_at(bytes, 7)), (4..7, 11..11));
         let mut out = Vec::new();
         push_frame(&mut out, |out| out.extend_from_slice(b"a\nb"));
         push_frame(&mut out, |_| ());
@@ -159,14 +144,14 @@ mod tests {
 
     #[test]
     fn only_utf_16_looks_like_utf_16() {
-        let looks = |bytes: &[u8]| is_utf16(bytes) == Peek::Known(true);
         for utf_16 in [&b"\xff\xfea\0@\0"[..], b"\xfe\xff\0a\0@", b"\xff\xfe\n\0"] {
-            assert!(looks(utf_16), "{utf_16:?}");
+            assert_eq!(is_utf16(utf_16), Some(true), "{utf_16:?}");
         }
-        for other in
-            [&b""[..], b"\xff", b"\xff\xfe", b"\xff\xfea", b"\xff\xfeab", b"\xfe\xffa", b"a@x", b"\xef\xbb\xbfa"]
-        {
-            assert!(!looks(other), "{other:?}");
+        for short in [&b""[..], b"\xff", b"\xff\xfe", b"\xff\xfea"] {
+            assert_eq!(is_utf16(short), None, "{short:?}");
+        }
+        for other in [&b"\xff\xfeab"[..], b"\xfe\xffa", b"a@x", b"\xef\xbb\xbfa"] {
+            assert_eq!(is_utf16(other), Some(false), "{other:?}");
         }
     }
 }

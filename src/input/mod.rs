@@ -27,7 +27,7 @@ mod splitter;
 
 pub use block::{Block, Content, DEFAULT_MAX_RECORD_BYTES, InputLabel, ReaderSettings};
 pub use format::{
-    BYTE_ORDER_MARK, Format, InputFormat, frame_at, is_ambiguous_as_text, is_blank, looks_compressed, push_frame,
+    BYTE_ORDER_MARK, Format, InputFormat, is_ambiguous_as_text, is_blank, looks_compressed, payload_at, push_frame,
     text_as_length,
 };
 pub use reader::Blocks;

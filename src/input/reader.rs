@@ -1,7 +1,7 @@
-//! The reader thread: reads the inputs in order and emits blocks.
+//! The reader thread: reads the inputs in order and emits blocks. The tests cover the block reader too.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::{io, panic, thread};
 
 use super::block_reader::BlockReader;
@@ -46,14 +46,10 @@ impl Blocks {
 
     /// Returns the buffer of a finished block to the reader.
     pub fn recycle(&self, block: Block) {
-        let buffer = block.into_buffer();
-        if buffer.len() > self.longest_buffer {
-            // The buffer grew for one long record. If it were recycled, every block would be as long.
-            return;
-        }
-        match self.empty.try_send(buffer) {
-            // A full queue has enough spare buffers, and a reader that has finished needs none.
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        // A longer buffer grew for one long record. If it were recycled, every block would be as long.
+        if block.buffer.len() <= self.longest_buffer {
+            // An error is ignored: a full queue has enough spare buffers, and a reader that has finished needs none.
+            let _ = self.empty.try_send(block.buffer);
         }
     }
 }
@@ -97,5 +93,130 @@ fn read_all(
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+    use std::path::Path;
+
+    use super::*;
+    use crate::input::Content::{OversizedRest, OversizedStart, Records};
+    use crate::input::{BYTE_ORDER_MARK, ByteSource, Content, InputFormat, Origin, ReadMode};
+    use crate::record::SourceKind;
+
+    /// All blocks of an input, and the error if there is one.
+    fn read_source(
+        bytes: impl ByteSource + 'static,
+        block_bytes: usize,
+        max_record_bytes: usize,
+    ) -> (Vec<Block>, Option<String>) {
+        let (source, origin) = (SourceKind::Interleaved, Origin::Source(Box::new(bytes)));
+        let (path, bytes_read) = (Path::new("in").into(), Arc::default());
+        let input = Input { path, source, format: InputFormat::Auto, origin, bytes_read };
+        let settings =
+            ReaderSettings { block_bytes, max_record_bytes, continues_after_damage: true, ..ReaderSettings::default() };
+        let (mut blocks, mut end) = (Vec::new(), None);
+        for next in Blocks::read(vec![input], settings).unwrap() {
+            assert_eq!(end, None, "no block follows an error");
+            match next {
+                Ok(block) => blocks.push(block),
+                Err(error) => end = Some(error.to_string()),
+            }
+        }
+        (blocks, end)
+    }
+
+    type Piece<'a> = (&'a [u8], Content);
+
+    fn contents(blocks: &[Block]) -> Vec<Piece<'_>> {
+        blocks.iter().map(|block| (block.bytes(), block.content)).collect()
+    }
+
+    #[test]
+    fn blocks_are_complete_records_or_pieces_of_a_long_one() {
+        let (start, rest, last) =
+            (OversizedStart { last: false }, OversizedRest { last: false }, OversizedRest { last: true });
+        let cases: [(&[u8], usize, usize, &[Piece<'_>]); 9] = [
+            (b"", 64, 100, &[]),
+            // A block ends at its last line feed.
+            (b"a\nbb\nccc\ndd", 6, 100, &[(b"a\nbb\n", Records), (b"ccc\n", Records), (b"dd", Records)]),
+            // The buffer grows for a longer record, up to the limit.
+            (b"0123456789\nx\n", 4, 10, &[(b"0123456789\n", Records), (b"x\n", Records)]),
+            (b"0123456789\nx\n", 4, 4, &[(b"01234", start), (b"5678", rest), (b"9\n", last), (b"x\n", Records)]),
+            (
+                b"\0\0\0\x01a\0\0\0\x09123456789\0\0\0\x01b",
+                8,
+                4,
+                &[(b"\0\0\0\x01a", Records), (b"\0\0\0\x091234", start), (b"56789", last), (b"\0\0\0\x01b", Records)],
+            ),
+            // Only one byte-order mark is skipped, only at the start and only when it is complete.
+            (b"\xef\xbb\xbfa\n\xef\xbb\xbfb", 64, 100, &[(b"a\n\xef\xbb\xbfb", Records)]),
+            (b"\xef\xbb\xbf\xef\xbb\xbfa", 64, 100, &[(b"\xef\xbb\xbfa", Records)]),
+            (b"\xef\xbb", 64, 100, &[(b"\xef\xbb", Records)]),
+            (b"\xef\xbb\xbf", 64, 100, &[]),
+        ];
+        for (bytes, block_bytes, max_record_bytes, expected) in cases {
+            let (blocks, end) = read_source(Cursor::new(bytes), block_bytes, max_record_bytes);
+            assert_eq!((contents(&blocks), end), (expected.to_vec(), None));
+            let mut offset = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            for block in blocks {
+                assert_eq!(block.offset, offset as u64);
+                offset += block.bytes().len();
+            }
+        }
+    }
+
+    #[test]
+    fn an_announced_length_of_gigabytes_is_not_allocated() {
+        let (blocks, end) = read_source(Cursor::new(b"\0\0\0\x01a\xff\xff\xff\xffxyz"), 64, 1 << 20);
+        let oversized = (&b"\xff\xff\xff\xffxyz"[..], OversizedStart { last: false });
+        assert_eq!(contents(&blocks), [(&b"\0\0\0\x01a"[..], Records), oversized]);
+        assert!(blocks.iter().all(|block| block.buffer.len() <= 64));
+        assert_eq!(
+            end.unwrap(),
+            "in: record 2 at byte 5: the input ends inside this frame, after 7 of its 4294967299 bytes (is the input truncated?)"
+        );
+    }
+
+    #[test]
+    fn a_frame_truncated_at_any_byte_is_reported_with_its_location() {
+        let whole = b"\0\0\0\x01a\0\0\0\x03bcd";
+        for len in 1..whole.len() {
+            let (blocks, end) = read_source(Cursor::new(&whole[..len]), 64, 100);
+            let (frames, byte) = if len < 5 { (0, 0) } else { (1, 5) };
+            assert_eq!(blocks.len(), frames, "{len}");
+            match end {
+                None => assert_eq!(len, 5),
+                Some(message) => {
+                    assert!(message.starts_with(&format!("in: record {} at byte {byte}: ", frames + 1)), "{message}");
+                }
+            }
+        }
+    }
+
+    /// Returns these pieces only to reads that wait, one at a time, then fails.
+    struct Broken(Vec<&'static [u8]>);
+
+    impl ByteSource for Broken {
+        fn read(&mut self, buffer: &mut [u8], mode: ReadMode) -> io::Result<usize> {
+            if mode == ReadMode::NoWait {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let piece = self.0.first_mut().ok_or_else(|| io::Error::other("unplugged"))?;
+            let count = piece.read(buffer)?;
+            if piece.is_empty() {
+                self.0.remove(0);
+            }
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn complete_records_are_emitted_when_no_more_input_is_available() {
+        let (blocks, end) = read_source(Broken(vec![b"a\n", b"b", b"\nc", b"d\nhalf"]), 64, 100);
+        assert_eq!(contents(&blocks), [&b"a\n"[..], b"b\n", b"cd\n"].map(|bytes| (bytes, Records)));
+        assert_eq!(end.unwrap(), "in: cannot read at byte 11: unplugged");
     }
 }

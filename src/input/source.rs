@@ -1,6 +1,5 @@
 //! One input: opening it, and reading from it with or without waiting.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,7 +15,6 @@ use crate::record::SourceKind;
 use crate::system::os_error;
 
 /// An input that is not open yet. Each input is opened after the one before it was read.
-#[derive(Debug)]
 pub struct Input {
     /// Its path, or `stdin`.
     pub path: Arc<Path>,
@@ -38,16 +36,6 @@ pub enum Origin {
     Stdin,
     /// Any other source.
     Source(Box<dyn ByteSource>),
-}
-
-impl fmt::Debug for Origin {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => out.debug_tuple("Path").field(path).finish(),
-            Self::Stdin => out.write_str("Stdin"),
-            Self::Source(_) => out.write_str("Source(..)"),
-        }
-    }
 }
 
 /// An error of an input itself. The rest of that input is not read.

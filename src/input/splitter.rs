@@ -9,8 +9,8 @@ use memchr::{memchr, memchr_iter};
 use wide::u8x16;
 
 use super::block::Block;
-use super::csv::{Header, RowFields, lines_of};
-use super::format::{Format, frame_at};
+use super::csv::{Header, RowFields, count_lines};
+use super::format::{Format, payload_at};
 use crate::record::field::TextFields;
 use crate::record::{Bytes, DecodedRecord, Decoder, RecordError, Span};
 
@@ -62,16 +62,13 @@ impl RecordSplitter {
         self.scratch.clear();
         let (bytes, start) = (&block.bytes()[..range.end], range.start);
         match &block.format {
-            Format::Text => self.lines(bytes, start, |record, commas| {
-                let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
-                visitor.visit(record, fields.bytes(), decoder.decode_text(&fields))
+            Format::Text => self.lines(bytes, start, |record, fields| {
+                visitor.visit(record, fields.bytes(), decoder.decode_text(fields))
             }),
-            Format::Framed => self.frames(bytes, start, |record, commas| {
-                let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
-                visitor.visit(record, fields.bytes(), decoder.decode_text(&fields))
+            Format::Framed => self.frames(bytes, start, |record, fields| {
+                visitor.visit(record, fields.bytes(), decoder.decode_text(fields))
             }),
-            Format::Csv(header) if is_unquoted(&bytes[start..]) => self.lines(bytes, start, |record, commas| {
-                let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
+            Format::Csv(header) if is_unquoted(&bytes[start..]) => self.lines(bytes, start, |record, fields| {
                 let decoded = decoder.check_length(record.end - record.start).and_then(|()| {
                     let field = |index| fields.get(index).expect("an index below the header's width");
                     decoder.decode_columns(fields.bytes(), &header.columns(fields.count(), field)?)
@@ -82,13 +79,13 @@ impl RecordSplitter {
         }
     }
 
-    /// Visits lines, each with the positions of its commas.
+    /// Visits lines.
     #[inline(always)]
-    fn lines<F>(&mut self, bytes: &[u8], mut start: usize, mut visit: F) -> ControlFlow<()>
+    fn lines<'b, F>(&mut self, bytes: &'b [u8], mut start: usize, mut visit: F) -> ControlFlow<()>
     where
-        F: FnMut(RawRecord, &[u32]) -> ControlFlow<()>,
+        F: FnMut(RawRecord, &TextFields<'b, '_>) -> ControlFlow<()>,
     {
-        let separators = find_separators(bytes, start..bytes.len(), b'\n', &mut self.separators);
+        let separators = find_separators(bytes, start, b'\n', &mut self.separators);
         let mut next = 0;
         while start < bytes.len() {
             let first = next;
@@ -98,34 +95,36 @@ impl RecordSplitter {
             // The last line may lack its line feed.
             let end = separators.get(next).map_or(bytes.len(), |&line_feed| line_feed as usize);
             let raw = start..bytes.len().min(end + 1);
+            let fields = TextFields { block: bytes, start, end, commas: &separators[first..next] };
             start = raw.end;
-            visit(RawRecord { start: raw.start, end, raw, lines: 1 }, &separators[first..next])?;
+            visit(RawRecord { start: raw.start, end, raw, lines: 1 }, &fields)?;
             next += 1;
         }
         ControlFlow::Continue(())
     }
 
-    /// Visits the payloads of frames, each with the positions of its commas.
+    /// Visits the payloads of frames.
     #[inline(always)]
-    fn frames<F>(&mut self, bytes: &[u8], mut start: usize, mut visit: F) -> ControlFlow<()>
+    fn frames<'b, F>(&mut self, bytes: &'b [u8], mut start: usize, mut visit: F) -> ControlFlow<()>
     where
-        F: FnMut(RawRecord, &[u32]) -> ControlFlow<()>,
+        F: FnMut(RawRecord, &TextFields<'b, '_>) -> ControlFlow<()>,
     {
-        let separators = find_separators(bytes, start..bytes.len(), b',', &mut self.separators);
+        let separators = find_separators(bytes, start, b',', &mut self.separators);
         let mut next = 0;
         while start < bytes.len() {
-            let frame = frame_at(bytes, start);
+            let Range { start: payload, end } = payload_at(bytes, start);
             // A comma byte in the frame header is part of the length.
-            while separators.get(next).is_some_and(|&at| (at as usize) < frame.payload) {
+            while separators.get(next).is_some_and(|&at| (at as usize) < payload) {
                 next += 1;
             }
             let first = next;
-            while separators.get(next).is_some_and(|&at| (at as usize) < frame.end) {
+            while separators.get(next).is_some_and(|&at| (at as usize) < end) {
                 next += 1;
             }
-            let record = RawRecord { start: frame.payload, end: frame.end, raw: start..frame.end, lines: 1 };
-            start = frame.end;
-            visit(record, &separators[first..next])?;
+            let fields = TextFields { block: bytes, start: payload, end, commas: &separators[first..next] };
+            let record = RawRecord { start: payload, end, raw: start..end, lines: 1 };
+            start = end;
+            visit(record, &fields)?;
         }
         ControlFlow::Continue(())
     }
@@ -151,7 +150,7 @@ impl RecordSplitter {
                 let field = |index: usize| -> Span { fields.trim(row.fields[index]) };
                 decoder.decode_columns(fields, &header.columns(row.width, field)?)
             });
-            let lines = lines_of(&bytes[raw.clone()]) as u32;
+            let lines = count_lines(&bytes[raw.clone()]) as u32;
             start = raw.end;
             visitor.visit(RawRecord { start: raw.start, end, raw, lines }, fields, decoded)?;
         }
@@ -168,18 +167,11 @@ fn is_unquoted(bytes: &[u8]) -> bool {
 const CHUNK: usize = 64;
 const LANES: usize = 16;
 
-/// The positions of commas and of the byte `second` in `range` of `bytes`, ascending. `buffer` is reused.
-pub(super) fn find_separators<'a>(
-    bytes: &[u8],
-    range: Range<usize>,
-    second: u8,
-    buffer: &'a mut Vec<u32>,
-) -> &'a [u32] {
-    let run = &bytes[range.clone()];
+/// The positions of commas and of the byte `second` in `bytes` from `at` on, ascending. `buffer` is reused.
+fn find_separators<'a>(bytes: &[u8], mut at: usize, second: u8, buffer: &'a mut Vec<u32>) -> &'a [u32] {
     let second = u8x16::splat(second);
     let mut count = 0;
-    let (chunks, rest) = run.as_chunks::<CHUNK>();
-    let mut at = range.start;
+    let (chunks, rest) = bytes[at..].as_chunks::<CHUNK>();
     for chunk in chunks {
         push_positions(at, mask_of(chunk, second), buffer, &mut count);
         at += CHUNK;
@@ -240,16 +232,14 @@ mod tests {
     fn records(format: Format, bytes: Vec<u8>, start: usize) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
         let mut records = Vec::new();
         let mut splitter = RecordSplitter::default();
-        let add = |bytes: &[u8], record: RawRecord, commas: &[u32]| {
-            let fields = TextFields { block: bytes, start: record.start, end: record.end, commas };
+        let add = |record: RawRecord, fields: &TextFields<'_, '_>| {
             let field = |index| fields.bytes().get(fields.get(index).unwrap()).to_vec();
             records.push((bytes[record.raw].to_vec(), (0..fields.count()).map(field).collect()));
             ControlFlow::Continue(())
         };
-        let mut add = add;
         let _ = match format {
-            Format::Text => splitter.lines(&bytes, start, |record, commas| add(&bytes, record, commas)),
-            _ => splitter.frames(&bytes, start, |record, commas| add(&bytes, record, commas)),
+            Format::Text => splitter.lines(&bytes, start, add),
+            _ => splitter.frames(&bytes, start, add),
         };
         records
     }
@@ -330,14 +320,14 @@ mod tests {
         #[test]
         fn every_separator_is_found_and_nothing_else(
             bytes in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), any::<u8>()], 0..300),
-            ends in (0_usize..300, 0_usize..300),
+            start in 0_usize..300,
         ) {
-            let (start, end) = (ends.0.min(ends.1).min(bytes.len()), ends.0.max(ends.1).min(bytes.len()));
+            let start = start.min(bytes.len());
             let mut buffer = vec![7; 5];
             for second in [b'\n', b','] {
-                let found = find_separators(&bytes, start..end, second, &mut buffer);
+                let found = find_separators(&bytes, start, second, &mut buffer);
                 let expected: Vec<u32> =
-                    (start..end).filter(|&at| [b',', second].contains(&bytes[at])).map(|at| at as u32).collect();
+                    (start..bytes.len()).filter(|&at| [b',', second].contains(&bytes[at])).map(|at| at as u32).collect();
                 prop_assert_eq!(found, &expected[..]);
             }
         }

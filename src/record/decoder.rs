@@ -44,7 +44,6 @@ const fn required_fields(kind: ConversionKind) -> (&'static str, &'static [&'sta
 /// Decodes the records of one input.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder {
-    /// The kind of the source.
     pub source: SourceKind,
     /// The maximum record length in bytes, without line feed or frame header.
     pub max_record_bytes: usize,
@@ -64,7 +63,9 @@ impl Decoder {
         let is_conversion = match self.source {
             SourceKind::Conversions => true,
             SourceKind::Loyalty => false,
-            SourceKind::Interleaved => conversion_kind(fields).is_some(),
+            SourceKind::Interleaved => {
+                fields.get(1).is_some_and(|name| ConversionKind::from_name(fields.bytes().get(name)).is_some())
+            }
         };
         if is_conversion { text_conversion(fields) } else { text_loyalty_row(fields) }
     }
@@ -85,9 +86,10 @@ impl Decoder {
     }
 }
 
-#[inline]
-fn conversion_kind(fields: &TextFields<'_, '_>) -> Option<ConversionKind> {
-    fields.get(1).and_then(|name| ConversionKind::from_name(fields.bytes().get(name)))
+#[inline(always)]
+fn parse_kind(bytes: Bytes<'_>, promo: Span, name: Span) -> Result<ConversionKind, RecordError<'_>> {
+    let name = bytes.get(name);
+    ConversionKind::from_name(name).ok_or_else(|| RecordError::UnknownConversion { promo: bytes.get(promo), name })
 }
 
 #[inline(always)]
@@ -101,9 +103,7 @@ fn text_conversion<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, Rec
             record: fields.record(),
         });
     };
-    let name = bytes.get(name);
-    let kind = ConversionKind::from_name(name)
-        .ok_or_else(|| RecordError::UnknownConversion { promo: bytes.get(promo), name })?;
+    let kind = parse_kind(bytes, promo, name)?;
     let field = |index| fields.get(index).ok_or_else(|| too_few(kind, fields));
     let email = field(2)?;
     check_email(bytes.get(email))?;
@@ -156,9 +156,7 @@ fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRe
     let (Some(promo), Some(name), Some(email)) = (promo, name, email) else {
         panic!("a header row without promo, conversion and email is rejected");
     };
-    let name = bytes.get(name);
-    let kind = ConversionKind::from_name(name)
-        .ok_or_else(|| RecordError::UnknownConversion { promo: bytes.get(promo), name })?;
+    let kind = parse_kind(bytes, promo, name)?;
     let (what, _) = required_fields(kind);
     check_table_email(bytes.get(email))?;
     let checked_items = || {
@@ -241,51 +239,35 @@ pub mod tests {
         Ok(decoded.loyalty_row(Bytes::of_block(record)).unwrap())
     }
 
-    fn message(record: &[u8]) -> String {
-        conversion(record).unwrap_err().to_string()
-    }
-
     #[test]
-    fn a_click_has_promo_email_and_channel() {
+    fn the_fields_of_a_conversion_depend_on_its_type() {
         let click = conversion(b"MarsupialHoodie, ClickConversion, playfulwally@fakeemail.com, Instagram").unwrap();
         assert_eq!((click.promo, click.email), (&b"MarsupialHoodie"[..], &b"playfulwally@fakeemail.com"[..]));
         assert_eq!(click.action, Action::Click { channel: b"Instagram" });
-    }
-
-    #[test]
-    fn a_purchase_has_its_total_cost_in_the_fifth_field() {
         let purchase = conversion(b"P, PurchaseConversion, wombatz@fakeemail.com, [6;9], 18.64").unwrap();
         let Action::Purchase { items, total_cost } = purchase.action else { panic!("{purchase:?}") };
         assert_eq!(items.iter().collect::<Vec<_>>(), [b"6", b"9"]);
         assert_eq!(total_cost.as_bytes(), b"18.64");
-        assert_eq!(
-            message(b"P, PurchaseConversion, a@x, [6]"),
-            "expected a purchase with 5 fields (promo, PurchaseConversion, email, items, total cost), found 4"
-        );
+        let with_extra_fields = conversion(b",ClickConversion,a@x,,more,[,").unwrap();
+        assert_eq!((with_extra_fields.promo, with_extra_fields.action), (&b""[..], Action::Click { channel: b"" }));
     }
 
     #[test]
-    fn promo_and_channel_may_be_empty_and_extra_fields_are_ignored() {
-        let click = conversion(b",ClickConversion,a@x,,more,[,").unwrap();
-        assert_eq!((click.promo, click.action), (&b""[..], Action::Click { channel: b"" }));
-    }
-
-    #[test]
-    fn the_conversion_type_is_matched_exactly() {
-        assert_eq!(
-            message(b"P, ClikConversion, a@x, w"),
-            "unknown conversion type \"ClikConversion\" (expected ClickConversion, BasketConversion or PurchaseConversion)"
-        );
-        assert!(message(b"P, clickconversion, a@x, w").starts_with("unknown conversion type \"clickconversion\""));
-    }
-
-    #[test]
-    fn an_email_that_is_empty_or_has_control_bytes_is_rejected() {
-        assert_eq!(
-            message(b"P, ClickConversion, a@x\nSend, w"),
-            r#"the email "a@x\nSend" contains a control byte (0x0a)"#
-        );
-        assert_eq!(message(b"P, ClickConversion, \x0b , w"), "the email is empty");
+    fn the_message_names_the_fault_of_a_conversion() {
+        for (record, message) in [
+            (
+                &b"P, PurchaseConversion, a@x, [6]"[..],
+                "expected a purchase with 5 fields (promo, PurchaseConversion, email, items, total cost), found 4",
+            ),
+            (
+                b"P, clickconversion, a@x, w",
+                "unknown conversion type \"clickconversion\" (expected ClickConversion, BasketConversion or PurchaseConversion)",
+            ),
+            (b"P, ClickConversion, a@x\nSend, w", r#"the email "a@x\nSend" contains a control byte (0x0a)"#),
+            (b"P, ClickConversion, \x0b , w", "the email is empty"),
+        ] {
+            assert_eq!(conversion(record).unwrap_err().to_string(), message);
+        }
     }
 
     #[test]
@@ -302,10 +284,6 @@ pub mod tests {
         );
         let message = loyalty_row(b"a@x;fb;insta;F").unwrap_err().to_string();
         assert!(message.ends_with("found 1; fields are separated by commas only"), "{message}");
-    }
-
-    #[test]
-    fn a_conversion_in_the_list_is_rejected() {
         let error = loyalty_row(b"Hoodie, ClickConversion, a@x, Instagram").unwrap_err();
         assert_eq!(error, RecordError::ConversionInList { kind: "ClickConversion" });
     }

@@ -1,18 +1,107 @@
-//! One record: a loyalty row or a conversion.
+//! One record: a loyalty row or a conversion, or the reason why it is neither.
 //!
 //! A record is one line of text, the payload of one frame, or one CSV row. [`Decoder`] checks it and finds its fields,
 //! which all later steps use. This module does no I/O and keeps no state.
 
 mod decoder;
-mod error;
 pub mod field;
 mod types;
+
+use thiserror::Error;
+
+use crate::escape::Quoted;
 
 #[cfg(test)]
 pub use decoder::tests::decode;
 pub use decoder::{CONVERSION_COLUMNS, Columns, Decoder, LOYALTY_COLUMNS, SourceKind, check_table_email};
-pub use error::RecordError;
 pub use field::{Bytes, Span};
 pub use types::{
     Action, Conversion, ConversionKind, DecodedRecord, FieldSpans, Items, LoyaltyRow, RecordKind, TotalCost,
 };
+
+/// The reason why a record is bad, as a message with a remedy. Its location is in [`crate::location`].
+///
+/// An error borrows the invalid bytes, so rejecting a record does not allocate. Fields and emails in it are stripped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum RecordError<'a> {
+    /// A frame of length 0. Blank lines of text are skipped before.
+    #[error("the frame is empty")]
+    Empty,
+    #[error("the record is longer than {limit} bytes (--max-record-bytes sets the limit)")]
+    TooLong { limit: usize },
+    /// A frame whose length consists of printable text.
+    #[error("the frame length is the text {} (is this plain text, and not framed?)", Quoted(length))]
+    TextAsFrameLength { length: &'a [u8] },
+    /// Fewer fields than the kind of the record needs. `what` is that kind with its article, `fields` are the names of
+    /// the fields that it needs.
+    #[error(
+        "expected {what} with {} fields ({}), found {found}{}",
+        fields.len(),
+        fields.join(", "),
+        separator_hint(*found, record)
+    )]
+    TooFewFields { what: &'static str, fields: &'static [&'static str], found: usize, record: &'a [u8] },
+    /// The second field of a conversion is not one of the three types.
+    #[error(
+        "unknown conversion type {} (expected ClickConversion, BasketConversion or PurchaseConversion){}",
+        Quoted(name),
+        conversion_hint(promo, name)
+    )]
+    UnknownConversion { promo: &'a [u8], name: &'a [u8] },
+    /// A conversion in a loyalty list. Read as a loyalty row, it would make its promo a member.
+    #[error("this is a {kind}, not a loyalty row (are --loyalty and --conversions swapped?)")]
+    ConversionInList { kind: &'static str },
+    #[error("the email is empty")]
+    EmptyEmail,
+    /// A control byte in an email. It could forge output, and no mailer accepts it.
+    #[error("the email {} contains a control byte (0x{byte:02x})", Quoted(email))]
+    ControlInEmail { email: &'a [u8], byte: u8 },
+    /// A comma in an email, possible only in CSV. The text after it could be mistaken for the decision.
+    #[error("the email {} contains a comma", Quoted(email))]
+    CommaInEmail { email: &'a [u8] },
+    /// A CSV row with more or fewer fields than its header row.
+    #[error("expected {header} fields as in the header row, found {row}")]
+    WrongWidth { header: u32, row: u32 },
+    /// A CSV row with quotes that RFC 4180 does not allow.
+    #[error("a quoted field is not closed, or there is text before or after its quotes")]
+    Misquoted,
+    /// A CSV row that needs a column that the header row does not have. `what` is its kind with its article.
+    #[error("{what} needs a column \"{column}\", and the header row has none")]
+    MissingColumn { what: &'static str, column: &'static str },
+    #[error("the items {} are not in brackets (expected something like [6;14])", Quoted(items))]
+    ItemsWithoutBrackets { items: &'a [u8] },
+    /// Items with nothing between two separators.
+    #[error("the items {} contain an empty id (expected something like [6;14])", Quoted(items))]
+    EmptyItem { items: &'a [u8] },
+    #[error("the item id {} contains a bracket or a control byte", Quoted(id))]
+    BadItem { id: &'a [u8] },
+    #[error("the total cost {} is not a decimal number (expected something like 18.64)", Quoted(cost))]
+    BadTotalCost { cost: &'a [u8] },
+}
+
+impl RecordError<'_> {
+    /// Whether the record is beyond the limit, so its content was not checked.
+    pub const fn is_too_long(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::TextAsFrameLength { .. })
+    }
+}
+
+/// A hint for a record with an unknown conversion type.
+fn conversion_hint(promo: &[u8], name: &[u8]) -> &'static str {
+    if name.strip_prefix(b"\"").unwrap_or(name).starts_with(b"conversion") {
+        "; if this is CSV with a header row, add --conversions-format csv"
+    } else if promo.contains(&b'@') {
+        "; are --loyalty and --conversions swapped?"
+    } else {
+        ""
+    }
+}
+
+/// A hint for a record of one field that contains other separators.
+fn separator_hint(found: usize, record: &[u8]) -> &'static str {
+    if found == 1 && record.iter().any(|byte| matches!(byte, b';' | b'\t')) {
+        "; fields are separated by commas only"
+    } else {
+        ""
+    }
+}

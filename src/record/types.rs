@@ -6,20 +6,18 @@ use super::field::{Bytes, Span, first_control, trim};
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
-    /// A loyalty row.
     LoyaltyRow,
-    /// A conversion.
     Conversion(ConversionKind),
 }
 
 /// The three types of conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConversionKind {
-    /// The customer clicked the ad: `ClickConversion`.
+    /// The customer clicked the ad.
     Click,
-    /// The customer put items into a basket: `BasketConversion`.
+    /// The customer put items into a basket.
     Basket,
-    /// The customer bought a basket: `PurchaseConversion`.
+    /// The customer bought a basket.
     Purchase,
 }
 
@@ -50,11 +48,8 @@ impl ConversionKind {
 pub struct LoyaltyRow<'a> {
     /// The email, which identifies the customer. It contains no control bytes and is compared byte for byte.
     pub email: &'a [u8],
-    /// The user name on Facebook.
     pub fb_user: &'a [u8],
-    /// The user name on Instagram.
     pub insta_user: &'a [u8],
-    /// The gender, as the list writes it.
     pub gender: &'a [u8],
     /// The text after the comma that follows the gender. Real lists have rows with more fields; a saved list keeps
     /// them.
@@ -64,16 +59,12 @@ pub struct LoyaltyRow<'a> {
 /// One conversion of a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conversion<'a> {
-    /// The promo of the ad.
     pub promo: &'a [u8],
-    /// The customer's email.
     pub email: &'a [u8],
-    /// The action of the customer.
     pub action: Action<'a>,
 }
 
 impl Conversion<'_> {
-    /// The type of the conversion.
     #[inline]
     pub const fn kind(&self) -> ConversionKind {
         match self.action {
@@ -87,21 +78,15 @@ impl Conversion<'_> {
 /// The action of a customer, with the fields of this type of conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action<'a> {
-    /// Clicked the ad.
+    /// The channel of the ad, such as `Instagram`.
     Click {
-        /// The channel of the ad, such as `Instagram`.
         channel: &'a [u8],
     },
-    /// Put items into a basket.
     Basket {
-        /// The items in the basket.
         items: Items<'a>,
     },
-    /// Bought a basket.
     Purchase {
-        /// The items bought.
         items: Items<'a>,
-        /// The total cost of the items.
         total_cost: TotalCost<'a>,
     },
 }
@@ -109,11 +94,8 @@ pub enum Action<'a> {
 /// A decoded record: its kind and the spans of its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodedRecord {
-    /// Its kind.
     pub kind: RecordKind,
-    /// Its email.
     pub email: Span,
-    /// Its other fields.
     pub fields: FieldSpans,
 }
 
@@ -152,10 +134,9 @@ impl DecodedRecord {
         let action = match kind {
             ConversionKind::Click => Action::Click { channel: second },
             ConversionKind::Basket => Action::Basket { items: Items::of_checked(second) },
-            ConversionKind::Purchase => Action::Purchase {
-                items: Items::of_checked(second),
-                total_cost: TotalCost::of_checked(bytes.get(fields.third)),
-            },
+            ConversionKind::Purchase => {
+                Action::Purchase { items: Items::of_checked(second), total_cost: TotalCost(bytes.get(fields.third)) }
+            }
         };
         Some(Conversion { promo: bytes.get(fields.first), email: bytes.get(email), action })
     }
@@ -195,7 +176,7 @@ impl<'a> Items<'a> {
 
     /// The list in a field that [`Self::parse`] accepted before.
     #[inline]
-    pub(super) fn of_checked(field: &'a [u8]) -> Self {
+    fn of_checked(field: &'a [u8]) -> Self {
         let [b'[', inner @ .., b']'] = field else { panic!("the decoder checked the brackets") };
         Self { inner: trim(inner) }
     }
@@ -252,12 +233,6 @@ impl<'a> TotalCost<'a> {
         if digits > 0 { Ok(Self(field)) } else { Err(RecordError::BadTotalCost { cost: field }) }
     }
 
-    /// The number in a field that [`Self::parse`] accepted before.
-    #[inline]
-    pub(super) const fn of_checked(field: &'a [u8]) -> Self {
-        Self(field)
-    }
-
     /// The number as it was written.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0
@@ -268,32 +243,23 @@ impl<'a> TotalCost<'a> {
 mod tests {
     use super::*;
 
-    fn ids(field: &[u8]) -> Vec<&[u8]> {
-        Items::parse(field).unwrap().iter().collect()
-    }
-
     #[test]
     fn ids_are_split_at_semicolons_and_stripped() {
-        assert_eq!(ids(b"[6; 14 ;a b]"), [&b"6"[..], b"14", b"a b"]);
-    }
-
-    #[test]
-    fn empty_brackets_are_an_empty_basket() {
-        assert!(ids(b"[]").is_empty());
-        assert!(ids(b"[ \t]").is_empty());
-    }
-
-    #[test]
-    fn an_empty_id_is_rejected_at_any_position() {
-        for field in [&b"[;]"[..], b"[6;]", b"[;6]", b"[6; ;9]"] {
-            assert_eq!(Items::parse(field), Err(RecordError::EmptyItem { items: field }));
+        let no_ids: &[&[u8]] = &[];
+        for (field, ids) in
+            [(&b"[6; 14 ;a b]"[..], &[&b"6"[..], b"14", b"a b"][..]), (b"[]", no_ids), (b"[ \t]", no_ids)]
+        {
+            assert_eq!(Items::parse(field).unwrap().iter().collect::<Vec<_>>(), ids);
         }
     }
 
     #[test]
-    fn brackets_are_required_and_do_not_nest() {
-        for field in [&b""[..], b"[", b"]", b"6;9", b"[6", b"6]"] {
-            assert_eq!(Items::parse(field), Err(RecordError::ItemsWithoutBrackets { items: field }));
+    fn an_empty_id_or_a_misplaced_bracket_is_rejected() {
+        for items in [&b"[;]"[..], b"[6;]", b"[;6]", b"[6; ;9]"] {
+            assert_eq!(Items::parse(items), Err(RecordError::EmptyItem { items }));
+        }
+        for items in [&b""[..], b"[", b"]", b"6;9", b"[6", b"6]"] {
+            assert_eq!(Items::parse(items), Err(RecordError::ItemsWithoutBrackets { items }));
         }
         assert_eq!(Items::parse(b"[6;[9]]"), Err(RecordError::BadItem { id: b"[9]" }));
         assert_eq!(Items::parse(b"[6;9\0]"), Err(RecordError::BadItem { id: b"9\0" }));
