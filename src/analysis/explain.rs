@@ -58,9 +58,7 @@ pub struct Entry {
 /// A conversion and its decision.
 #[derive(Debug, Clone)]
 pub struct ConversionEntry {
-    /// Its type.
     pub kind: ConversionKind,
-    /// The promo.
     pub promo: Box<[u8]>,
     /// The channel, for a click.
     pub channel: Option<Box<[u8]>>,
@@ -68,20 +66,15 @@ pub struct ConversionEntry {
     pub items: Option<Vec<Box<[u8]>>>,
     /// The total cost, for a purchase.
     pub total_cost: Option<Box<[u8]>>,
-    /// The decision.
     pub decision: Decision,
 }
 
 /// The numbers of a customer's records and codes.
 #[derive(Debug, Default, Serialize)]
 pub struct Totals {
-    /// Loyalty rows.
     pub loyalty_rows: u64,
-    /// Clicks.
     pub clicks: u64,
-    /// Baskets.
     pub baskets: u64,
-    /// Purchases.
     pub purchases: u64,
     /// Decisions to send a code.
     pub codes: u64,
@@ -143,15 +136,6 @@ impl Computation for Explain {
     fn new_state(&self, hasher: &EmailHasher) -> ExplainState {
         let customers = CustomerTable::new(hasher.clone(), Tracked::Members);
         ExplainState { customers, histories: HashMap::new() }
-    }
-
-    fn needs_fields(&self) -> bool {
-        true
-    }
-
-    /// A basket has no effect, but is part of the history.
-    fn needs_kind(&self, _kind: RecordKind) -> bool {
-        true
     }
 
     fn apply(&self, state: &mut ExplainState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
@@ -247,18 +231,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_and_white_space_are_ignored() {
+    fn only_case_white_space_and_invisible_characters_are_ignored() {
+        let normalized = |email: &[u8]| normalized_email(email).into_owned();
         for email in ["Kim@Example.com", "kim @example.com", "kim@example.com\u{a0}", "\u{feff}kim@exa\u{ad}mple.com"] {
-            assert_eq!(*normalized_email(email.as_bytes()), *b"kim@example.com", "{email}");
+            assert_eq!(normalized(email.as_bytes()), b"kim@example.com", "{email}");
         }
-        assert_eq!(*normalized_email("É@x".as_bytes()), *"é@x".as_bytes());
-    }
-
-    #[test]
-    fn everything_else_is_kept() {
+        assert_eq!(normalized("É@x".as_bytes()), "é@x".as_bytes());
+        assert_eq!(normalized(b"K\xff\xfe@x"), b"k\xff\xfe@x");
         for (one, other) in [("kim@x", "kirn@x"), ("kim@x", "kim.@x"), ("e@x", "é@x"), ("\u{1}kim@x", "kim@x")] {
-            assert_ne!(normalized_email(one.as_bytes()), normalized_email(other.as_bytes()));
+            assert_ne!(normalized(one.as_bytes()), normalized(other.as_bytes()));
         }
-        assert_eq!(*normalized_email(b"K\xff\xfe@x"), *b"k\xff\xfe@x");
     }
 }

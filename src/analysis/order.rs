@@ -199,18 +199,3 @@ impl DependentClicks {
         dependent
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ConversionKind::{Click, Purchase};
-
-    #[test]
-    fn a_click_after_a_purchase_in_its_own_file_depends_on_nothing() {
-        let mut here = FileActivity::default();
-        let depends = [(3, Click), (4, Click), (5, Purchase), (6, Click), (7, Purchase)]
-            .map(|(number, kind)| here.record(kind, number, false));
-        assert_eq!(depends, [true, true, false, false, false]);
-        assert_eq!((here.clicks, here.first_click, here.bought), (2, 3, Some(5)));
-    }
-}
