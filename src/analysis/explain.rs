@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, EventBatch};
 use crate::record::field::is_space;
-use crate::record::{Action, Conversion, ConversionKind, RecordKind};
+use crate::record::{Action, Conversion, ConversionKind, Items};
 
 /// Applies the rule of the campaign to some emails, and records their histories.
 #[derive(Debug, Clone)]
@@ -118,15 +118,14 @@ impl History {
 }
 
 impl ConversionEntry {
-    fn new(conversion: &Conversion<'_>, kind: ConversionKind, decision: Decision) -> Self {
+    fn new(conversion: &Conversion<'_>, decision: Decision) -> Self {
+        let ids = |items: Items<'_>| Some(items.iter().map(Into::into).collect());
         let (channel, items, total_cost) = match conversion.action {
             Action::Click { channel } => (Some(channel.into()), None, None),
-            Action::Basket { items } => (None, Some(items.iter().map(Into::into).collect()), None),
-            Action::Purchase { items, total_cost } => {
-                (None, Some(items.iter().map(Into::into).collect()), Some(total_cost.as_bytes().into()))
-            }
+            Action::Basket { items } => (None, ids(items), None),
+            Action::Purchase { items, total_cost } => (None, ids(items), Some(total_cost.as_bytes().into())),
         };
-        Self { kind, promo: conversion.promo.into(), channel, items, total_cost, decision }
+        Self { kind: conversion.kind(), promo: conversion.promo.into(), channel, items, total_cost, decision }
     }
 }
 
@@ -150,13 +149,7 @@ impl Computation for Explain {
 
 impl ExplainState {
     fn push(&mut self, event: &Event<'_>, step: Step) {
-        let conversion = match event.kind {
-            RecordKind::LoyaltyRow => None,
-            RecordKind::Conversion(kind) => {
-                let conversion = event.conversion().expect("the event is a conversion");
-                Some(ConversionEntry::new(&conversion, kind, step.decision))
-            }
-        };
+        let conversion = event.conversion().map(|conversion| ConversionEntry::new(&conversion, step.decision));
         let history = match self.histories.get_mut(event.email) {
             Some(history) => history,
             None => self.histories.entry(event.email.to_owned()).or_default(),

@@ -92,11 +92,9 @@ impl Computation for OrderCheck {
                 let customer = state.customers.add(hash, event.email);
                 let step = state.customers.apply_to(customer, event.kind);
                 // A listed customer is a member in any order of the files.
-                if let RecordKind::Conversion(kind) = event.kind
-                    && state.customers.membership(customer) != Membership::Listed
-                {
+                if event.kind != RecordKind::LoyaltyRow && state.customers.membership(customer) != Membership::Listed {
                     let activity = state.activity(customer, input);
-                    state.record(activity, kind, event.number, step.decision.send, self.every_click);
+                    state.record(activity, event.kind, event.number, step.decision.send, self.every_click);
                 }
             }
         }
@@ -120,10 +118,20 @@ impl OrderState {
         here
     }
 
-    fn record(&mut self, activity: ActivityNumber, kind: ConversionKind, number: u64, send: bool, every_click: bool) {
+    fn record(&mut self, activity: ActivityNumber, kind: RecordKind, number: u64, send: bool, every_click: bool) {
         let here = &mut self.activities[activity as usize];
-        if here.record(kind, number, send) && here.first_click != number && every_click {
-            self.more_clicks.push((activity, number));
+        let alone = transition(here.bought.is_some(), kind).decision;
+        if alone.enrolled {
+            here.bought = Some(number);
+        }
+        let is_changed_by_earlier_purchase = alone.send != transition(true, kind).decision.send;
+        if is_changed_by_earlier_purchase {
+            if here.clicks == 0 {
+                (here.first_click, here.send) = (number, send);
+            } else if every_click {
+                self.more_clicks.push((activity, number));
+            }
+            here.clicks += 1;
         }
     }
 
@@ -163,25 +171,6 @@ impl OrderState {
     fn more_clicks_of(&self, activity: ActivityNumber) -> impl Iterator<Item = u64> {
         let start = self.more_clicks.partition_point(|(other, _)| *other < activity);
         self.more_clicks[start..].iter().take_while(move |(other, _)| *other == activity).map(|(_, number)| *number)
-    }
-}
-
-impl FileActivity {
-    /// Records a conversion. Returns whether it is a click whose decision an earlier purchase would change.
-    fn record(&mut self, kind: ConversionKind, number: u64, send: bool) -> bool {
-        let kind = RecordKind::Conversion(kind);
-        let alone = transition(self.bought.is_some(), kind).decision;
-        if alone.enrolled {
-            self.bought = Some(number);
-        }
-        let depends = alone.send != transition(true, kind).decision.send;
-        if depends {
-            if self.clicks == 0 {
-                (self.first_click, self.send) = (number, send);
-            }
-            self.clicks += 1;
-        }
-        depends
     }
 }
 

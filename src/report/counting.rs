@@ -10,12 +10,12 @@ use std::mem::replace;
 
 use foldhash::fast::RandomState;
 
-use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, Key, Timeline};
+use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, KeyKind, Timeline};
 use super::money::Amount;
 use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, EventBatch, PREFETCH};
-use crate::record::{Action, Conversion, LoyaltyRow, RecordKind};
+use crate::record::{Action, Conversion, LoyaltyRow};
 
 /// Applies the rule of the campaign, and counts events and decisions.
 #[derive(Debug, Clone, Copy)]
@@ -123,15 +123,12 @@ impl CampaignCounts {
             self.customers.resize(index + 1, CustomerStats::default());
         }
         self.members += u64::from(step.joins);
-        match event.kind {
-            RecordKind::LoyaltyRow => {
-                self.count_row(&event.loyalty_row().expect("a loyalty event decodes as a loyalty row"), index);
-            }
-            RecordKind::Conversion(_) => {
-                self.timeline.count(event.number, step.decision.enrolled);
-                let conversion = event.conversion().expect("a conversion event decodes as a conversion");
-                self.count_conversion(&conversion, event.number, customer, step);
-            }
+        if let Some(row) = event.loyalty_row() {
+            self.count_row(&row, index);
+        }
+        if let Some(conversion) = event.conversion() {
+            self.timeline.count(event.number, step.decision.enrolled);
+            self.count_conversion(&conversion, event.number, customer, step);
         }
     }
 
@@ -202,12 +199,12 @@ impl CampaignCounts {
         };
         // A customer who was counted for the pair was also counted for the promo and the channel.
         let is_new = pair.is_none_or(|pair| {
-            let is_new = self.distinct.insert(customer, Key::Pair(pair.number));
+            let is_new = self.distinct.insert(customer, KeyKind::Pair, pair.number);
             pair.counts.count_click(gets_code, is_new);
             is_new
         });
-        let is_new_to_promo = is_new && self.distinct.insert(customer, Key::Promo(promo));
-        let is_new_to_channel = is_new && self.distinct.insert(customer, Key::Channel(channel));
+        let is_new_to_promo = is_new && self.distinct.insert(customer, KeyKind::Promo, promo);
+        let is_new_to_channel = is_new && self.distinct.insert(customer, KeyKind::Channel, channel);
         self.promos.get_mut(promo).count_click(gets_code, is_new_to_promo);
         self.channels.get_mut(channel).count_click(gets_code, is_new_to_channel);
     }

@@ -7,7 +7,6 @@ use std::ops::AddAssign;
 use foldhash::fast::RandomState;
 
 use super::money::{Amount, Sum};
-use super::names::NameId;
 use crate::campaign::CustomerNumber;
 
 /// Whether a customer was a member at their first conversion. It never changes, so customers who are enrolled by a
@@ -174,13 +173,12 @@ impl GenderCounts {
 
 add_fields!(GenderCounts { facebook, instagram, both, neither });
 
-/// A key for which each customer is counted once.
+/// The kinds of keys for which each customer is counted once. A pair of promo and channel has a number as its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Key {
-    Promo(NameId),
-    Channel(NameId),
-    /// A pair of promo and channel, by its number.
-    Pair(u32),
+pub enum KeyKind {
+    Promo,
+    Channel,
+    Pair,
 }
 
 /// The set of counted customers for each key: promos, channels, and pairs of the two.
@@ -191,19 +189,22 @@ pub enum Key {
 pub struct DistinctCounter {
     /// The bits of each customer's keys.
     seen: Vec<u128>,
-    /// The bit of each promo, channel and pair, by id: `None` before the first customer, 0 if all bits are used.
+    /// The bit of each key, by kind and id: `None` before the first customer, 0 if all bits are used.
     bits: [Vec<Option<u128>>; 3],
     bits_taken: u32,
-    beyond_bits: HashSet<(CustomerNumber, Key), RandomState>,
+    beyond_bits: HashSet<(CustomerNumber, KeyKind, u32), RandomState>,
 }
 
 impl DistinctCounter {
     /// Adds a customer for a key. Returns whether the pair is new.
     #[inline]
-    pub fn insert(&mut self, customer: CustomerNumber, key: Key) -> bool {
-        let bit = self.bit(key);
+    pub fn insert(&mut self, customer: CustomerNumber, kind: KeyKind, id: u32) -> bool {
+        let bit = match self.bits[kind as usize].get(id as usize) {
+            Some(&Some(bit)) => bit,
+            _ => self.add_bit(kind, id),
+        };
         if bit == 0 {
-            return self.beyond_bits.insert((customer, key));
+            return self.beyond_bits.insert((customer, kind, id));
         }
         let index = customer as usize;
         if index >= self.seen.len() {
@@ -214,24 +215,11 @@ impl DistinctCounter {
         is_new
     }
 
-    #[inline]
-    fn bit(&mut self, key: Key) -> u128 {
-        let (kind, id) = match key {
-            Key::Promo(id) => (0, id as usize),
-            Key::Channel(id) => (1, id as usize),
-            Key::Pair(id) => (2, id as usize),
-        };
-        match self.bits[kind].get(id) {
-            Some(&Some(bit)) => bit,
-            _ => self.add_bit(kind, id),
-        }
-    }
-
     #[cold]
-    fn add_bit(&mut self, kind: usize, id: usize) -> u128 {
+    fn add_bit(&mut self, kind: KeyKind, id: u32) -> u128 {
         let bit = 1_u128.checked_shl(self.bits_taken).unwrap_or(0);
         self.bits_taken += 1;
-        let bits = &mut self.bits[kind];
+        let (bits, id) = (&mut self.bits[kind as usize], id as usize);
         bits.resize(bits.len().max(id + 1), None);
         bits[id] = Some(bit);
         bit
