@@ -234,7 +234,7 @@ fn computations(criterion: &mut Criterion) {
 
     measure(criterion, ["computations", "count"], &files, |settings| {
         let outcome = replay(&CountCampaign, settings, inputs(), None, &mut NoopObserver).unwrap();
-        let totals = Totals::merge(outcome.states.into_iter().map(|state| state.counts).collect());
+        let totals = Totals::merge(outcome.states);
         let json = adseg::json(&adseg::tables(&totals, &outcome.counts));
         let report: serde_json::Value = serde_json::from_str(&json).unwrap();
         let figures = ["clicks", "baskets", "purchases", "codes", "new_members"];

@@ -29,7 +29,7 @@
 //! | `record` | decoding one record: typed values, and the errors of bad records |
 //! | `campaign` | the rule, the customers of a partition, the saved list; without I/O and threads |
 //! | `engine` | the pipeline |
-//! | `analysis` | the computation of each command over the partitions |
+//! | `analysis` | the computations of the commands over the partitions, except that of `report` |
 //! | `report` | counting for `adseg report`, and rendering as text, JSON, CSV and HTML |
 //! | `output` | encoders, the writer thread, staged files, the lock on a list, rejects |
 //! | `sample` | the data of `adseg generate` |
@@ -61,11 +61,11 @@ mod sample;
 mod system;
 
 // For integration tests and benches.
-pub use analysis::{CountCampaign, Decide, Explain, Histories, saved_list};
+pub use analysis::{Decide, Explain, Histories, saved_list};
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay};
 pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReaderSettings};
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, OutputFormat, Rejection, write_saved_list};
 pub use record::SourceKind;
-pub use report::{Totals, json, tables};
+pub use report::{CountCampaign, Totals, json, tables};
 pub use sample::{Records, Settings as SampleSettings};

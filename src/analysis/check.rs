@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem;
+use std::ops::AddAssign;
 
 use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
 use crate::engine::{Computation, EventBatch};
-use crate::record::{Action, RecordKind};
+use crate::record::Action;
 
 /// Counts records, and collects warnings.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +32,6 @@ pub enum WarningKind {
 /// A number of occurrences, and the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Occurrences {
-    /// The number of occurrences.
     pub count: u64,
     /// The number of the first line or frame, counted over all inputs.
     pub first: u64,
@@ -43,55 +44,24 @@ const MAX_NAME_BYTES: usize = 100;
 /// Names with the number of their occurrences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// By name.
+    /// In a partition at most one more than [`MAX_NAMES`], which means that there are too many.
     pub by_name: BTreeMap<Vec<u8>, Occurrences>,
     /// The occurrences of names that are not counted separately.
     pub others: u64,
-    has_too_many: bool,
 }
 
 /// The findings of a check.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// Members by their emails in lower case.
-    members: HashMap<Vec<u8>, Spellings>,
-    /// Loyalty rows for an email that has an earlier row.
-    pub duplicates: Option<Occurrences>,
-    /// The promos of the conversions.
+    /// The emails of the members in lower case, each with whether the list has this spelling.
+    members: HashMap<Vec<u8>, bool>,
+    /// The other spellings of these emails in the list.
+    spellings: HashSet<Vec<u8>>,
+    /// The number of loyalty rows for an email that has an earlier row.
+    pub duplicates: u64,
     pub promos: Names,
-    /// The channels of the clicks.
     pub channels: Names,
-    /// The warnings.
     pub warnings: BTreeMap<WarningKind, Occurrences>,
-}
-
-/// The spellings of an email in the loyalty list, which differ only by case.
-#[derive(Debug)]
-enum Spellings {
-    /// Lower case only, which is nearly always the case.
-    LowerCase,
-    /// These spellings.
-    Several(HashSet<Vec<u8>>),
-}
-
-impl Spellings {
-    fn of(email: &[u8], lower_case: &[u8]) -> Self {
-        if email == lower_case { Self::LowerCase } else { Self::Several(HashSet::from([email.to_owned()])) }
-    }
-
-    fn contains(&self, email: &[u8], lower_case: &[u8]) -> bool {
-        match self {
-            Self::LowerCase => email == lower_case,
-            Self::Several(spellings) => spellings.contains(email),
-        }
-    }
-
-    fn add(&mut self, email: &[u8], lower_case: &[u8]) {
-        match self {
-            Self::LowerCase => *self = Self::Several(HashSet::from([lower_case.to_owned(), email.to_owned()])),
-            Self::Several(spellings) => drop(spellings.insert(email.to_owned())),
-        }
-    }
 }
 
 impl Computation for Check {
@@ -99,14 +69,6 @@ impl Computation for Check {
 
     fn new_state(&self, _hasher: &EmailHasher) -> Findings {
         Findings::default()
-    }
-
-    fn needs_fields(&self) -> bool {
-        true
-    }
-
-    fn needs_kind(&self, _kind: RecordKind) -> bool {
-        true
     }
 
     fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
@@ -125,78 +87,74 @@ fn lower_case(email: &[u8]) -> Cow<'_, [u8]> {
     if email.iter().any(u8::is_ascii_uppercase) { email.to_ascii_lowercase().into() } else { email.into() }
 }
 
-impl Occurrences {
-    fn add(&mut self, other: Self) {
-        self.count += other.count;
-        self.first = self.first.min(other.first);
+impl Default for Occurrences {
+    fn default() -> Self {
+        Self { count: 0, first: u64::MAX }
     }
 }
 
-fn add_occurrences(to: &mut Option<Occurrences>, seen: Occurrences) {
-    match to {
-        Some(occurrences) => occurrences.add(seen),
-        None => *to = Some(seen),
+impl AddAssign for Occurrences {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = self.first.min(other.first);
     }
 }
 
 impl Names {
     fn count(&mut self, name: &[u8], seen: Occurrences) {
         if let Some(occurrences) = self.by_name.get_mut(name) {
-            occurrences.add(seen);
-        } else if name.len() <= MAX_NAME_BYTES && self.by_name.len() < MAX_NAMES {
+            *occurrences += seen;
+        } else if name.len() <= MAX_NAME_BYTES && self.by_name.len() <= MAX_NAMES {
             self.by_name.insert(name.to_owned(), seen);
         } else {
-            self.has_too_many |= name.len() <= MAX_NAME_BYTES;
             self.others += seen.count;
         }
     }
 
-    fn merge(&mut self, other: Self) {
-        for (name, seen) in other.by_name {
-            self.by_name.entry(name).and_modify(|occurrences| occurrences.add(seen)).or_insert(seen);
+    /// Merges the names of the partitions. If there are too many, the names that a partition counted depend on the
+    /// partitions, so none is listed.
+    fn merge(partitions: impl Iterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for partition in partitions {
+            all.others += partition.others;
+            for (name, seen) in partition.by_name {
+                *all.by_name.entry(name).or_default() += seen;
+            }
         }
-        self.others += other.others;
-        self.has_too_many |= other.has_too_many;
-    }
-
-    /// If there are too many names, the names that were counted depend on the partitions. Then none is listed.
-    fn finish(&mut self) {
-        if self.has_too_many || self.by_name.len() > MAX_NAMES {
-            self.others += self.by_name.values().map(|occurrences| occurrences.count).sum::<u64>();
-            self.by_name.clear();
+        if all.by_name.len() > MAX_NAMES {
+            all.others += mem::take(&mut all.by_name).values().map(|occurrences| occurrences.count).sum::<u64>();
         }
+        all
     }
 }
 
 impl Findings {
     /// Merges the findings of the partitions.
-    pub fn merge(partitions: Vec<Self>) -> Self {
-        let mut all = Self::default();
+    pub fn merge(mut partitions: Vec<Self>) -> Self {
+        let mut all = Self {
+            promos: Names::merge(partitions.iter_mut().map(|partition| mem::take(&mut partition.promos))),
+            channels: Names::merge(partitions.iter_mut().map(|partition| mem::take(&mut partition.channels))),
+            ..Self::default()
+        };
         for partition in partitions {
-            all.promos.merge(partition.promos);
-            all.channels.merge(partition.channels);
-            if let Some(duplicates) = partition.duplicates {
-                add_occurrences(&mut all.duplicates, duplicates);
-            }
+            all.duplicates += partition.duplicates;
             for (kind, occurrences) in partition.warnings {
-                all.add_warning(kind, occurrences);
+                *all.warnings.entry(kind).or_default() += occurrences;
             }
         }
-        all.promos.finish();
-        all.channels.finish();
         all
     }
 
     fn count(&mut self, event: &Event<'_>, has_quoting: bool) {
         let once = Occurrences { count: 1, first: event.number };
         if event.has_extra_fields() {
-            self.add_warning(WarningKind::ExtraFields, once);
+            self.warn(WarningKind::ExtraFields, once);
         }
         if !has_quoting && event.email.starts_with(b"\"") {
-            self.add_warning(WarningKind::QuotedEmail, once);
+            self.warn(WarningKind::QuotedEmail, once);
         }
         if !event.email.contains(&b'@') {
-            self.add_warning(WarningKind::NoAtSign, once);
+            self.warn(WarningKind::NoAtSign, once);
         }
         match event.conversion() {
             None => self.count_member(event.email, once),
@@ -205,28 +163,38 @@ impl Findings {
                 if let Action::Click { channel } = conversion.action {
                     self.channels.count(channel, once);
                 }
-                let lower_case = lower_case(event.email);
-                let known = self.members.get(lower_case.as_ref());
-                if known.is_some_and(|known| !known.contains(event.email, &lower_case)) {
-                    self.add_warning(WarningKind::OtherCase, once);
+                if self.is_listed(event.email) == Some(false) {
+                    self.warn(WarningKind::OtherCase, once);
                 }
             }
         }
     }
 
-    fn count_member(&mut self, email: &[u8], once: Occurrences) {
+    /// Whether the list has this spelling of the email. `None` if it has no spelling of it.
+    fn is_listed(&self, email: &[u8]) -> Option<bool> {
         let lower_case = lower_case(email);
-        match self.members.get_mut(lower_case.as_ref()) {
-            None => drop(self.members.insert(lower_case.to_vec(), Spellings::of(email, &lower_case))),
-            Some(known) if known.contains(email, &lower_case) => add_occurrences(&mut self.duplicates, once),
-            Some(known) => {
-                known.add(email, &lower_case);
-                self.add_warning(WarningKind::OtherCase, once);
+        let is_listed = *self.members.get(&*lower_case)?;
+        Some(if email == &*lower_case { is_listed } else { self.spellings.contains(email) })
+    }
+
+    fn count_member(&mut self, email: &[u8], once: Occurrences) {
+        match self.is_listed(email) {
+            Some(true) => {
+                self.duplicates += 1;
+                return;
             }
+            Some(false) => self.warn(WarningKind::OtherCase, once),
+            None => {}
+        }
+        let lower_case = lower_case(email);
+        let is_lower_case = email == &*lower_case;
+        *self.members.entry(lower_case.into_owned()).or_default() |= is_lower_case;
+        if !is_lower_case {
+            self.spellings.insert(email.to_owned());
         }
     }
 
-    fn add_warning(&mut self, kind: WarningKind, seen: Occurrences) {
-        self.warnings.entry(kind).and_modify(|occurrences| occurrences.add(seen)).or_insert(seen);
+    fn warn(&mut self, kind: WarningKind, once: Occurrences) {
+        *self.warnings.entry(kind).or_default() += once;
     }
 }

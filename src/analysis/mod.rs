@@ -1,4 +1,5 @@
-//! The computations of the commands: one [`Computation`](crate::engine::Computation) in each file.
+//! The computations of the commands: one [`Computation`](crate::engine::Computation) in each file. That of
+//! `adseg report` is in [`crate::report`].
 //!
 //! | file | command |
 //! |---|---|
@@ -6,16 +7,13 @@
 //! | `check` | `adseg check`: counts and warnings |
 //! | `explain` | `adseg explain`: the histories of some customers |
 //! | `order` | `adseg order-check`: clicks whose decision depends on the order of the files |
-//! | `count` | `adseg report`: figures, with the counting of [`crate::report`] |
 
 mod check;
-mod count;
 mod decide;
 mod explain;
 mod order;
 
 pub use check::{Check, Findings, Names, Occurrences, WarningKind};
-pub use count::CountCampaign;
 pub use decide::{Decide, DecideState, saved_list};
 pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals};
 pub use order::{DependentClicks, OrderCheck};

@@ -92,11 +92,9 @@ impl Computation for OrderCheck {
                 let customer = state.customers.add(hash, event.email);
                 let step = state.customers.apply_to(customer, event.kind);
                 // A listed customer is a member in any order of the files.
-                if let RecordKind::Conversion(kind) = event.kind
-                    && state.customers.membership(customer) != Membership::Listed
-                {
+                if event.kind != RecordKind::LoyaltyRow && state.customers.membership(customer) != Membership::Listed {
                     let activity = state.activity(customer, input);
-                    state.record(activity, kind, event.number, step.decision.send, self.every_click);
+                    state.record(activity, event.kind, event.number, step.decision.send, self.every_click);
                 }
             }
         }
@@ -120,10 +118,20 @@ impl OrderState {
         here
     }
 
-    fn record(&mut self, activity: ActivityNumber, kind: ConversionKind, number: u64, send: bool, every_click: bool) {
+    fn record(&mut self, activity: ActivityNumber, kind: RecordKind, number: u64, send: bool, every_click: bool) {
         let here = &mut self.activities[activity as usize];
-        if here.record(kind, number, send) && here.first_click != number && every_click {
-            self.more_clicks.push((activity, number));
+        let alone = transition(here.bought.is_some(), kind).decision;
+        if alone.enrolled {
+            here.bought = Some(number);
+        }
+        let is_changed_by_earlier_purchase = alone.send != transition(true, kind).decision.send;
+        if is_changed_by_earlier_purchase {
+            if here.clicks == 0 {
+                (here.first_click, here.send) = (number, send);
+            } else if every_click {
+                self.more_clicks.push((activity, number));
+            }
+            here.clicks += 1;
         }
     }
 
@@ -166,25 +174,6 @@ impl OrderState {
     }
 }
 
-impl FileActivity {
-    /// Records a conversion. Returns whether it is a click whose decision an earlier purchase would change.
-    fn record(&mut self, kind: ConversionKind, number: u64, send: bool) -> bool {
-        let kind = RecordKind::Conversion(kind);
-        let alone = transition(self.bought.is_some(), kind).decision;
-        if alone.enrolled {
-            self.bought = Some(number);
-        }
-        let depends = alone.send != transition(true, kind).decision.send;
-        if depends {
-            if self.clicks == 0 {
-                (self.first_click, self.send) = (number, send);
-            }
-            self.clicks += 1;
-        }
-        depends
-    }
-}
-
 impl DependentClicks {
     /// For each other file with a purchase by the customer: the index of the input, and the number of the first
     /// purchase.
@@ -197,20 +186,5 @@ impl DependentClicks {
         let mut dependent: Vec<_> = partitions.into_iter().flat_map(OrderState::dependent_clicks).collect();
         dependent.sort_unstable_by_key(|clicks| clicks.first);
         dependent
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ConversionKind::{Click, Purchase};
-
-    #[test]
-    fn a_click_after_a_purchase_in_its_own_file_depends_on_nothing() {
-        let mut here = FileActivity::default();
-        let depends = [(3, Click), (4, Click), (5, Purchase), (6, Click), (7, Purchase)]
-            .map(|(number, kind)| here.record(kind, number, false));
-        assert_eq!(depends, [true, true, false, false, false]);
-        assert_eq!((here.clicks, here.first_click, here.bought), (2, 3, Some(5)));
     }
 }

@@ -255,7 +255,7 @@ impl CheckSummary {
         Self {
             records: counts.records,
             loyalty_rows: counts.loyalty_rows,
-            duplicate_loyalty_rows: findings.duplicates.map_or(0, |duplicates| duplicates.count),
+            duplicate_loyalty_rows: findings.duplicates,
             clicks: counts.clicks,
             baskets: counts.baskets,
             purchases: counts.purchases,

@@ -10,9 +10,8 @@ use super::error::{EXIT_CODES, usage_error};
 use super::files::{Inputs, Output};
 use super::replay::{analyze, print_skipped};
 use super::session::Session;
-use crate::analysis::CountCampaign;
 use crate::output::CommitOrder;
-use crate::report::{Totals, csv, json, page, tables, text};
+use crate::report::{CountCampaign, Totals, csv, json, page, tables, text};
 
 pub(super) const LONG_ABOUT: &str = "\
 Report campaign figures: clicks, customers, codes, purchases, revenue and new members.
@@ -91,7 +90,7 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
     }
     let top = usize::try_from(args.top).unwrap_or(usize::MAX);
     let outcome = analyze(&CountCampaign, inputs, &args.inputs, &args.replay, &report, session)?;
-    let totals = Totals::merge(outcome.states.into_iter().map(|state| state.counts).collect());
+    let totals = Totals::merge(outcome.states);
     let tables = tables(&totals, &outcome.counts);
     if let Some(html) = html {
         html.write_all(page(&tables, top).as_bytes())?;

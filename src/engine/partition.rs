@@ -24,10 +24,14 @@ pub trait Computation: Sync {
     fn new_state(&self, hasher: &EmailHasher) -> Self::State;
 
     /// Whether [`Self::apply`] uses more of an event than its kind, email and number.
-    fn needs_fields(&self) -> bool;
+    fn needs_fields(&self) -> bool {
+        true
+    }
 
     /// Whether [`Self::apply`] needs events of this kind.
-    fn needs_kind(&self, kind: RecordKind) -> bool;
+    fn needs_kind(&self, _kind: RecordKind) -> bool {
+        true
+    }
 
     /// The hash that determines the partition of an email. Emails that must be in the same partition have the same
     /// hash.
@@ -124,12 +128,12 @@ impl<'a> EventBatch<'a> {
     #[inline]
     pub fn prefetch(self) {
         let first_byte = |span: Span| self.bytes.get(span).first().copied().unwrap_or(0);
-        let touch = |route: &Route| {
+        let prefetch = |route: &Route| {
             let entry = route.entry as usize;
             let fields = self.fields.get(entry).map_or(0, |fields| first_byte(fields.first));
             first_byte(self.entries[entry].email) ^ fields
         };
-        black_box(self.routes.iter().fold(0, |touched, route| touched ^ touch(route)));
+        black_box(self.routes.iter().fold(0, |read, route| read ^ prefetch(route)));
     }
 
     /// The hashes of the events.

@@ -1,4 +1,4 @@
-//! Counts the events of a campaign, in each partition and in total.
+//! The computation of `adseg report`: counts the events of a campaign, in each partition and in total.
 //!
 //! Counting takes one pass. It needs about 40 bytes for each customer, and one entry for each of a limited number of
 //! names. Totals do not depend on the number or the order of the partitions.
@@ -10,14 +10,51 @@ use std::mem::replace;
 
 use foldhash::fast::RandomState;
 
-use super::counts::{
-    ClickCounts, DistinctCounter, FunnelStage, GenderCounts, Group, GroupActivity, ItemCounts, Key, PromoCounts,
-};
+use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, KeyKind, Timeline};
 use super::money::Amount;
-use super::names::{MAX_NAMES, Name, NameId, NameTable, merge};
-use super::timeline::{Bucket, Timeline};
-use crate::campaign::{CustomerNumber, Event, Step};
-use crate::record::{Action, Conversion, ConversionKind, LoyaltyRow, RecordKind};
+use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
+use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
+use crate::engine::{Computation, EventBatch, PREFETCH};
+use crate::record::{Action, Conversion, LoyaltyRow};
+
+/// Applies the rule of the campaign, and counts events and decisions.
+#[derive(Debug, Clone, Copy)]
+pub struct CountCampaign;
+
+/// The state of one partition.
+#[derive(Debug)]
+pub struct CountState {
+    table: CustomerTable,
+    counts: CampaignCounts,
+    /// The customers of one chunk. The buffer is reused.
+    customers: Vec<CustomerNumber>,
+}
+
+impl Computation for CountCampaign {
+    type State = CountState;
+
+    fn new_state(&self, hasher: &EmailHasher) -> CountState {
+        let table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
+        CountState { table, counts: CampaignCounts::default(), customers: Vec::new() }
+    }
+
+    fn apply(&self, state: &mut CountState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+        let CountState { table, counts, customers } = state;
+        for chunk in events.chunks(PREFETCH) {
+            // Each pass over the chunk prefetches the data of the next pass.
+            chunk.prefetch();
+            table.prefetch(chunk.hashes());
+            customers.clear();
+            customers.extend(chunk.events().map(|(_, hash, event)| table.add(hash, event.email)));
+            table.prefetch_memberships(customers.iter().copied());
+            counts.prefetch(customers.iter().copied());
+            for ((_, _, event), &customer) in chunk.events().zip(&*customers) {
+                let step = table.apply_to(customer, event.kind);
+                counts.count(&event, customer, step);
+            }
+        }
+    }
+}
 
 /// The state of one customer. It is small, because there are millions of them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,23 +76,23 @@ struct Profile {
     has_instagram: bool,
 }
 
-/// The clicks of a pair of promo and channel.
+/// A pair of promo and channel.
 #[derive(Debug)]
 struct Pair {
     number: u32,
-    clicks: ClickCounts,
+    counts: Activity,
 }
 
 /// The counts of one partition.
 #[derive(Debug, Default)]
-pub struct CampaignCounts {
+struct CampaignCounts {
     customers: Vec<CustomerStats>,
     /// By [`Group`].
-    groups: [GroupActivity; 2],
-    promos: NameTable<PromoCounts>,
-    channels: NameTable<ClickCounts>,
+    groups: [Activity; 2],
+    promos: NameTable<Activity>,
+    channels: NameTable<Activity>,
+    /// At most one more than [`MAX_NAMES`], which means that there are too many.
     pairs: HashMap<(NameId, NameId), Pair, RandomState>,
-    too_many_pairs: bool,
     distinct: DistinctCounter,
     items: NameTable<ItemCounts>,
     genders: NameTable<GenderCounts>,
@@ -70,31 +107,28 @@ pub struct CampaignCounts {
 impl CampaignCounts {
     /// Prefetches the state of these customers, so their cache misses overlap.
     #[inline]
-    pub fn prefetch(&self, customers: impl Iterator<Item = CustomerNumber>) {
-        let touch = |customer: CustomerNumber| {
+    fn prefetch(&self, customers: impl Iterator<Item = CustomerNumber>) {
+        let prefetch = |customer: CustomerNumber| {
             let stats = self.customers.get(customer as usize).map_or(0, |stats| stats.stage as u64);
-            stats ^ self.distinct.touch(customer)
+            stats ^ self.distinct.prefetch(customer)
         };
-        black_box(customers.fold(0, |touched, customer| touched ^ touch(customer)));
+        black_box(customers.fold(0, |read, customer| read ^ prefetch(customer)));
     }
 
     /// Counts an event of the customer with this number. `step` is its effect. Events of a partition must be in input
     /// order.
-    pub fn count(&mut self, event: &Event<'_>, customer: CustomerNumber, step: Step) {
+    fn count(&mut self, event: &Event<'_>, customer: CustomerNumber, step: Step) {
         let index = customer as usize;
         if index >= self.customers.len() {
             self.customers.resize(index + 1, CustomerStats::default());
         }
         self.members += u64::from(step.joins);
-        match event.kind {
-            RecordKind::LoyaltyRow => {
-                self.count_row(&event.loyalty_row().expect("a loyalty event decodes as a loyalty row"), index);
-            }
-            RecordKind::Conversion(_) => {
-                self.timeline.count(event.number, step.decision.enrolled);
-                let conversion = event.conversion().expect("a conversion event decodes as a conversion");
-                self.count_conversion(&conversion, event.number, customer, step);
-            }
+        if let Some(row) = event.loyalty_row() {
+            self.count_row(&row, index);
+        }
+        if let Some(conversion) = event.conversion() {
+            self.timeline.count(event.number, step.decision.enrolled);
+            self.count_conversion(&conversion, event.number, customer, step);
         }
     }
 
@@ -106,10 +140,14 @@ impl CampaignCounts {
             has_instagram: !row.insta_user.is_empty(),
         };
         match self.customers[index].profile.replace(profile) {
-            Some(earlier) => *self.genders[earlier.gender].of(earlier.has_facebook, earlier.has_instagram) -= 1,
+            Some(earlier) => *self.members_like(earlier) -= 1,
             None => self.with_row += 1,
         }
-        *self.genders[profile.gender].of(profile.has_facebook, profile.has_instagram) += 1;
+        *self.members_like(profile) += 1;
+    }
+
+    fn members_like(&mut self, profile: Profile) -> &mut u64 {
+        self.genders.get_mut(profile.gender).of(profile.has_facebook, profile.has_instagram)
     }
 
     fn count_conversion(&mut self, conversion: &Conversion<'_>, number: u64, customer: CustomerNumber, step: Step) {
@@ -119,56 +157,31 @@ impl CampaignCounts {
         let group = *stats.group.get_or_insert(if step.was_member { Group::Members } else { Group::NonMembers });
         let activity = &mut self.groups[group as usize];
         activity.customers += u64::from(is_new_customer);
-        match (stats.stage, conversion.kind()) {
-            (FunnelStage::NoClick, ConversionKind::Click) => {
-                stats.stage = FunnelStage::Clicked;
-                activity.clicked += 1;
-            }
-            (FunnelStage::Clicked, ConversionKind::Basket) => {
-                stats.stage = FunnelStage::ThenBasket;
-                activity.then_basket += 1;
-            }
-            (FunnelStage::ThenBasket, ConversionKind::Purchase) => {
-                stats.stage = FunnelStage::ThenPurchase;
-                activity.then_purchase += 1;
-            }
-            _ => {}
-        }
         match conversion.action {
             Action::Click { channel } => {
-                activity.clicks += 1;
-                activity.codes += u64::from(step.decision.send);
+                activity.count_click(step.decision.send, stats.stage.advance_to(FunnelStage::Clicked));
                 self.count_click(promo, channel, customer, step.decision.send);
             }
             Action::Basket { items } => {
                 activity.baskets += 1;
                 activity.with_basket += u64::from(!replace(&mut stats.has_basket, true));
-                self.promos[promo].baskets += 1;
+                activity.then_basket += u64::from(stats.stage.advance_to(FunnelStage::ThenBasket));
+                self.promos.get_mut(promo).baskets += 1;
                 for item in items.iter() {
                     let item = self.items.id(item);
-                    self.items[item].count_in_basket(number);
+                    self.items.get_mut(item).count_in_basket(number);
                 }
             }
             Action::Purchase { items, total_cost } => {
                 let amount = Amount::of(total_cost);
-                let new_members = u64::from(step.decision.enrolled);
-                let promo = &mut self.promos[promo];
-                activity.purchases += 1;
                 activity.with_purchase += u64::from(!replace(&mut stats.has_purchase, true));
-                activity.new_members += new_members;
-                promo.purchases += 1;
-                promo.new_members += new_members;
-                match amount {
-                    Some(amount) => {
-                        activity.revenue += amount;
-                        promo.revenue += amount;
-                        self.decimals = self.decimals.max(amount.decimals());
-                    }
-                    None => activity.not_in_revenue += 1,
-                }
+                activity.then_purchase += u64::from(stats.stage.advance_to(FunnelStage::ThenPurchase));
+                activity.count_purchase(amount, step.decision.enrolled);
+                self.promos.get_mut(promo).count_purchase(amount, step.decision.enrolled);
+                self.decimals = self.decimals.max(amount.map_or(0, Amount::decimals));
                 for item in items.iter() {
                     let item = self.items.id(item);
-                    self.items[item].count_in_purchase(number, amount);
+                    self.items.get_mut(item).count_in_purchase(number, amount);
                 }
             }
         }
@@ -179,99 +192,77 @@ impl CampaignCounts {
         let number = self.pairs.len();
         let pair = match self.pairs.entry((promo, channel)) {
             Entry::Occupied(pair) => Some(pair.into_mut()),
-            Entry::Vacant(vacant) if number < MAX_NAMES => {
-                Some(vacant.insert(Pair { number: number as u32, clicks: ClickCounts::default() }))
+            Entry::Vacant(vacant) if number <= MAX_NAMES => {
+                Some(vacant.insert(Pair { number: number as u32, counts: Activity::default() }))
             }
             Entry::Vacant(_) => None,
         };
         // A customer who was counted for the pair was also counted for the promo and the channel.
-        let is_new = match pair {
-            Some(pair) => {
-                let is_new = self.distinct.insert(customer, Key::Pair(pair.number));
-                pair.clicks.count(gets_code, is_new);
-                is_new
-            }
-            None => {
-                self.too_many_pairs = true;
-                true
-            }
-        };
-        let is_new_to_promo = is_new && self.distinct.insert(customer, Key::Promo(promo));
-        let is_new_to_channel = is_new && self.distinct.insert(customer, Key::Channel(channel));
-        self.promos[promo].clicks.count(gets_code, is_new_to_promo);
-        self.channels[channel].count(gets_code, is_new_to_channel);
+        let is_new = pair.is_none_or(|pair| {
+            let is_new = self.distinct.insert(customer, KeyKind::Pair, pair.number);
+            pair.counts.count_click(gets_code, is_new);
+            is_new
+        });
+        let is_new_to_promo = is_new && self.distinct.insert(customer, KeyKind::Promo, promo);
+        let is_new_to_channel = is_new && self.distinct.insert(customer, KeyKind::Channel, channel);
+        self.promos.get_mut(promo).count_click(gets_code, is_new_to_promo);
+        self.channels.get_mut(channel).count_click(gets_code, is_new_to_channel);
     }
 
-    /// The clicks of each pair. `None` if there are too many pairs, promos or channels.
-    fn pairs(&self) -> Option<Vec<((Name, Name), ClickCounts)>> {
-        let (promos, channels) = (self.promos.names()?, self.channels.names()?);
-        let name = |names: &[Name], id: NameId| names[id as usize].clone();
+    /// The counts of each pair. `None` if there are too many pairs, promos or channels.
+    fn pairs(&self) -> Option<Vec<(RowNames, Activity)>> {
+        let (promos, channels) = (self.promos.counts()?, self.channels.counts()?);
         let pair = |(&(promo, channel), pair): (&(NameId, NameId), &Pair)| {
-            ((name(&promos, promo), name(&channels, channel)), pair.clicks)
+            ([promos[promo as usize].0.as_slice(), &channels[channel as usize].0].concat(), pair.counts)
         };
-        (!self.too_many_pairs).then(|| self.pairs.iter().map(pair).collect())
+        (self.pairs.len() <= MAX_NAMES).then(|| self.pairs.iter().map(pair).collect())
     }
 }
 
 /// Counts by name. `None` if there are more than [`MAX_NAMES`] names.
-pub type ByName<T, K = Name> = Option<BTreeMap<K, T>>;
+pub type ByName<T> = Option<BTreeMap<RowNames, T>>;
 
 /// The counts of all partitions.
 #[derive(Debug, Default)]
 pub struct Totals {
-    /// Customers who were members at their first conversion.
-    pub(super) members: GroupActivity,
-    /// Customers who were non-members at their first conversion.
-    pub(super) non_members: GroupActivity,
-    pub(super) promos: ByName<PromoCounts>,
-    pub(super) channels: ByName<ClickCounts>,
-    pub(super) pairs: ByName<ClickCounts, (Name, Name)>,
+    /// By [`Group`].
+    pub(super) groups: [Activity; 2],
+    pub(super) promos: ByName<Activity>,
+    pub(super) channels: ByName<Activity>,
+    pub(super) pairs: ByName<Activity>,
     pub(super) items: ByName<ItemCounts>,
     /// Members with a loyalty row, by gender.
     pub(super) genders: ByName<GenderCounts>,
     pub(super) with_row: u64,
     /// Members at the end.
     pub(super) member_count: u64,
-    /// The timeline of the log.
-    pub(super) timeline: Vec<Bucket>,
+    pub(super) timeline: Timeline,
     /// The maximum number of digits of a total cost after the decimal point.
     pub(super) decimals: u8,
 }
 
 impl Totals {
     /// Adds the counts of the partitions.
-    pub fn merge(partitions: Vec<CampaignCounts>) -> Self {
-        let (mut totals, mut timeline) = (Self::default(), Timeline::default());
-        let (mut promos, mut channels, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut items, mut genders) = (Vec::new(), Vec::new());
-        for partition in partitions {
-            totals.members += partition.groups[Group::Members as usize];
-            totals.non_members += partition.groups[Group::NonMembers as usize];
-            totals.with_row += partition.with_row;
-            totals.member_count += partition.members;
-            totals.decimals = totals.decimals.max(partition.decimals);
-            pairs.push(partition.pairs());
-            promos.push(partition.promos.finish());
-            channels.push(partition.channels.finish());
-            items.push(partition.items.finish());
-            genders.push(partition.genders.finish());
-            timeline.merge(partition.timeline);
+    pub fn merge(partitions: Vec<CountState>) -> Self {
+        let counts = || partitions.iter().map(|partition| &partition.counts);
+        let mut totals = Self {
+            promos: merge(counts().map(|counts| counts.promos.counts())),
+            channels: merge(counts().map(|counts| counts.channels.counts())),
+            items: merge(counts().map(|counts| counts.items.counts())),
+            genders: merge(counts().map(|counts| counts.genders.counts())),
+            ..Self::default()
+        };
+        if totals.promos.is_some() && totals.channels.is_some() {
+            totals.pairs = merge(counts().map(CampaignCounts::pairs));
         }
-        totals.promos = merge(promos);
-        totals.channels = merge(channels);
-        let has_names = totals.promos.is_some() && totals.channels.is_some();
-        totals.pairs = merge(pairs).filter(|_| has_names);
-        totals.items = merge(items);
-        totals.genders = merge(genders);
-        totals.timeline = timeline.into_buckets();
+        for CountState { counts, .. } in partitions {
+            totals.groups.iter_mut().zip(counts.groups).for_each(|(total, group)| *total += group);
+            totals.with_row += counts.with_row;
+            totals.member_count += counts.members;
+            totals.decimals = totals.decimals.max(counts.decimals);
+            totals.timeline.merge(counts.timeline);
+        }
         totals
-    }
-
-    /// The activity of all customers.
-    pub fn all(&self) -> GroupActivity {
-        let mut all = self.members;
-        all += self.non_members;
-        all
     }
 }
 
@@ -282,6 +273,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::report::names::Name;
 
     #[test]
     fn customer_stats_are_small() {
@@ -300,19 +292,19 @@ mod tests {
                 let promo = counts.promos.id(promo.to_string().as_bytes());
                 counts.count_click(promo, channel.to_string().as_bytes(), customer, false);
             }
-            let is = |number: usize, name: &Name| *name == Name::Bytes(number.to_string().into_bytes().into());
+            let is = |number: usize, name: &Name| *name == Name::of(number.to_string().as_bytes());
             let distinct = |is_wanted: &dyn Fn(usize, usize) -> bool| {
                 let wanted = clicks.iter().filter(|&&(_, promo, channel)| is_wanted(promo, channel));
                 wanted.map(|&(customer, ..)| customer).collect::<HashSet<_>>().len() as u64
             };
-            for ((promo, channel), pair) in counts.pairs().unwrap() {
-                prop_assert_eq!(pair.customers, distinct(&|one, other| is(one, &promo) && is(other, &channel)));
+            for (names, pair) in counts.pairs().unwrap() {
+                prop_assert_eq!(pair.clicked, distinct(&|one, other| is(one, &names[0]) && is(other, &names[1])));
             }
-            for (name, promo) in counts.promos.finish().unwrap() {
-                prop_assert_eq!(promo.clicks.customers, distinct(&|promo, _| is(promo, &name)));
+            for (name, promo) in counts.promos.counts().unwrap() {
+                prop_assert_eq!(promo.clicked, distinct(&|promo, _| is(promo, &name[0])));
             }
-            for (name, channel) in counts.channels.finish().unwrap() {
-                prop_assert_eq!(channel.customers, distinct(&|_, channel| is(channel, &name)));
+            for (name, channel) in counts.channels.counts().unwrap() {
+                prop_assert_eq!(channel.clicked, distinct(&|_, channel| is(channel, &name[0])));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The parts of the counts of a report. The counts of several partitions can be added.
+//! The parts of the counts of a report: activity, items, genders, distinct customers, and the timeline. The counts of
+//! several partitions can be added.
 
 use std::collections::HashSet;
 use std::ops::AddAssign;
@@ -6,7 +7,6 @@ use std::ops::AddAssign;
 use foldhash::fast::RandomState;
 
 use super::money::{Amount, Sum};
-use super::names::NameId;
 use crate::campaign::CustomerNumber;
 
 /// Whether a customer was a member at their first conversion. It never changes, so customers who are enrolled by a
@@ -30,14 +30,30 @@ pub enum FunnelStage {
     ThenPurchase,
 }
 
-/// The activity of the customers of a group.
+impl FunnelStage {
+    /// Advances to `next` if this is the stage before it. Returns whether it was.
+    pub const fn advance_to(&mut self, next: Self) -> bool {
+        let advances = *self as u8 + 1 == next as u8;
+        if advances {
+            *self = next;
+        }
+        advances
+    }
+}
+
+/// The activity of the customers of a group, or the conversions of a promo, a channel or a pair of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct GroupActivity {
+pub struct Activity {
+    /// Customers with a conversion. Of the counts of customers, a promo, channel or pair has only `clicked`.
     pub customers: u64,
-    /// Customers with a basket.
     pub with_basket: u64,
-    /// Customers with a purchase.
     pub with_purchase: u64,
+    /// Customers with a click.
+    pub clicked: u64,
+    /// Customers who reached [`FunnelStage::ThenBasket`].
+    pub then_basket: u64,
+    /// Customers who reached [`FunnelStage::ThenPurchase`].
+    pub then_purchase: u64,
     pub clicks: u64,
     /// Clicks that get a code.
     pub codes: u64,
@@ -49,45 +65,41 @@ pub struct GroupActivity {
     pub revenue: Sum,
     /// Purchases that made the customer a member.
     pub new_members: u64,
-    /// Customers who reached [`FunnelStage::Clicked`].
-    pub clicked: u64,
-    /// Customers who reached [`FunnelStage::ThenBasket`].
-    pub then_basket: u64,
-    /// Customers who reached [`FunnelStage::ThenPurchase`].
-    pub then_purchase: u64,
 }
 
-/// Clicks, and the customers and codes of these clicks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ClickCounts {
-    pub clicks: u64,
-    /// Distinct customers who clicked.
-    pub customers: u64,
-    /// Clicks that get a code.
-    pub codes: u64,
-}
-
-impl ClickCounts {
-    /// Counts a click.
+impl Activity {
     #[inline]
-    pub const fn count(&mut self, gets_code: bool, is_new_customer: bool) {
+    pub const fn count_click(&mut self, gets_code: bool, is_new_customer: bool) {
         self.clicks += 1;
-        self.customers += is_new_customer as u64;
+        self.clicked += is_new_customer as u64;
         self.codes += gets_code as u64;
+    }
+
+    pub fn count_purchase(&mut self, amount: Option<Amount>, is_new_member: bool) {
+        self.purchases += 1;
+        self.new_members += u64::from(is_new_member);
+        match amount {
+            Some(amount) => self.revenue += amount,
+            None => self.not_in_revenue += 1,
+        }
     }
 }
 
-/// The counts of one promo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PromoCounts {
-    pub clicks: ClickCounts,
-    pub baskets: u64,
-    pub purchases: u64,
-    /// The sum of the purchases.
-    pub revenue: Sum,
-    /// Purchases that made the customer a member.
-    pub new_members: u64,
-}
+add_fields!(Activity {
+    customers,
+    with_basket,
+    with_purchase,
+    clicked,
+    then_basket,
+    then_purchase,
+    clicks,
+    codes,
+    baskets,
+    purchases,
+    not_in_revenue,
+    revenue,
+    new_members,
+});
 
 /// Baskets and purchases that contain one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,34 +171,14 @@ impl GenderCounts {
     }
 }
 
-add_fields!(ClickCounts { clicks, customers, codes });
-add_fields!(PromoCounts { clicks, baskets, purchases, revenue, new_members });
 add_fields!(GenderCounts { facebook, instagram, both, neither });
-add_fields!(GroupActivity {
-    customers,
-    with_basket,
-    with_purchase,
-    clicks,
-    codes,
-    baskets,
-    purchases,
-    not_in_revenue,
-    revenue,
-    new_members,
-    clicked,
-    then_basket,
-    then_purchase,
-});
 
-/// A key for which each customer is counted once.
+/// The kinds of keys for which each customer is counted once. A pair of promo and channel has a number as its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// A promo.
-    Promo(NameId),
-    /// A channel.
-    Channel(NameId),
-    /// A pair of promo and channel, by its number.
-    Pair(u32),
+pub enum KeyKind {
+    Promo,
+    Channel,
+    Pair,
 }
 
 /// The set of counted customers for each key: promos, channels, and pairs of the two.
@@ -197,19 +189,22 @@ pub enum Key {
 pub struct DistinctCounter {
     /// The bits of each customer's keys.
     seen: Vec<u128>,
-    /// The bit of each promo, channel and pair, by id: `None` before the first customer, 0 if all bits are used.
+    /// The bit of each key, by kind and id: `None` before the first customer, 0 if all bits are used.
     bits: [Vec<Option<u128>>; 3],
     bits_taken: u32,
-    beyond_bits: HashSet<(CustomerNumber, Key), RandomState>,
+    beyond_bits: HashSet<(CustomerNumber, KeyKind, u32), RandomState>,
 }
 
 impl DistinctCounter {
     /// Adds a customer for a key. Returns whether the pair is new.
     #[inline]
-    pub fn insert(&mut self, customer: CustomerNumber, key: Key) -> bool {
-        let bit = self.bit(key);
+    pub fn insert(&mut self, customer: CustomerNumber, kind: KeyKind, id: u32) -> bool {
+        let bit = match self.bits[kind as usize].get(id as usize) {
+            Some(&Some(bit)) => bit,
+            _ => self.add_bit(kind, id),
+        };
         if bit == 0 {
-            return self.beyond_bits.insert((customer, key));
+            return self.beyond_bits.insert((customer, kind, id));
         }
         let index = customer as usize;
         if index >= self.seen.len() {
@@ -220,62 +215,155 @@ impl DistinctCounter {
         is_new
     }
 
-    #[inline]
-    fn bit(&mut self, key: Key) -> u128 {
-        let (kind, id) = match key {
-            Key::Promo(id) => (0, id as usize),
-            Key::Channel(id) => (1, id as usize),
-            Key::Pair(id) => (2, id as usize),
-        };
-        match self.bits[kind].get(id) {
-            Some(&Some(bit)) => bit,
-            _ => self.add_bit(kind, id),
-        }
-    }
-
     #[cold]
-    fn add_bit(&mut self, kind: usize, id: usize) -> u128 {
+    fn add_bit(&mut self, kind: KeyKind, id: u32) -> u128 {
         let bit = 1_u128.checked_shl(self.bits_taken).unwrap_or(0);
         self.bits_taken += 1;
-        let bits = &mut self.bits[kind];
+        let (bits, id) = (&mut self.bits[kind as usize], id as usize);
         bits.resize(bits.len().max(id + 1), None);
         bits[id] = Some(bit);
         bit
     }
 
-    /// Reads the memory that [`Self::insert`] needs for this customer, as a prefetch. The result has no meaning.
+    /// Reads the memory that [`Self::insert`] needs for this customer. The result has no meaning.
     #[inline]
-    pub fn touch(&self, customer: CustomerNumber) -> u64 {
+    pub fn prefetch(&self, customer: CustomerNumber) -> u64 {
         self.seen.get(customer as usize).map_or(0, |&seen| seen as u64)
+    }
+}
+
+/// The maximum number of buckets. A long timeline has at least half as many.
+const MAX_BUCKETS: u64 = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bucket {
+    pub conversions: u64,
+    /// Conversions that made the customer a member.
+    pub new_members: u64,
+}
+
+add_fields!(Bucket { conversions, new_members });
+
+/// Conversions and new members from the start of a log to its end.
+///
+/// Conversions have no time, so the timeline is by record number, in at most 100 buckets of equal size, a power of two.
+/// If there are too many buckets, pairs of them are merged. A bucket starts at a multiple of its size, so the buckets
+/// of all partitions align, and the final size depends only on the first and the last conversion.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Timeline {
+    /// A bucket has 2 to the power of this many records.
+    power: u32,
+    /// The number of the first bucket, counted from the start of the input.
+    first: u64,
+    buckets: Vec<Bucket>,
+}
+
+impl Timeline {
+    /// Counts the conversion with this record number. Numbers must not decrease.
+    #[inline]
+    pub fn count(&mut self, number: u64, is_new_member: bool) {
+        if self.buckets.is_empty() {
+            self.first = number >> self.power;
+        }
+        while (number >> self.power) - self.first >= MAX_BUCKETS {
+            self.coarsen();
+        }
+        self.add(number >> self.power, Bucket { conversions: 1, new_members: u64::from(is_new_member) });
+    }
+
+    /// Adds to the bucket with this number.
+    #[inline]
+    fn add(&mut self, number: u64, bucket: Bucket) {
+        let index = (number - self.first) as usize;
+        if index >= self.buckets.len() {
+            self.buckets.resize(index + 1, Bucket::default());
+        }
+        self.buckets[index] += bucket;
+    }
+
+    /// Doubles the size of the buckets.
+    #[cold]
+    fn coarsen(&mut self) {
+        let (first, fine) = (self.first, std::mem::take(&mut self.buckets));
+        self.power += 1;
+        self.first = first / 2;
+        for (number, bucket) in (first..).zip(fine) {
+            self.add(number / 2, bucket);
+        }
+    }
+
+    /// Adds the timeline of another partition.
+    pub fn merge(&mut self, mut other: Self) {
+        if self.buckets.is_empty() {
+            *self = other;
+            return;
+        }
+        if other.buckets.is_empty() {
+            return;
+        }
+        let end = |timeline: &Self| timeline.first + timeline.buckets.len() as u64;
+        while self.power != other.power || end(self).max(end(&other)) - self.first.min(other.first) > MAX_BUCKETS {
+            let finer = if self.power <= other.power { &mut *self } else { &mut other };
+            finer.coarsen();
+        }
+        let merged = Self { power: self.power, first: self.first.min(other.first), buckets: Vec::new() };
+        let parts = [std::mem::replace(self, merged), other];
+        for part in parts {
+            (part.first..).zip(part.buckets).for_each(|(number, bucket)| self.add(number, bucket));
+        }
+    }
+
+    /// The buckets from the first conversion to the last.
+    pub fn buckets(&self) -> &[Bucket] {
+        &self.buckets
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use proptest::prelude::*;
 
     use super::*;
 
-    fn key() -> impl Strategy<Value = Key> {
-        // More keys than there are bits.
-        prop_oneof![
-            (0..80_u32).prop_map(Key::Promo),
-            (0..80_u32).prop_map(Key::Channel),
-            (0..80_u32).prop_map(Key::Pair)
-        ]
+    fn timeline<'a>(numbers: impl IntoIterator<Item = &'a (u64, bool)>) -> Timeline {
+        let mut timeline = Timeline::default();
+        numbers.into_iter().for_each(|&(number, is_new_member)| timeline.count(number, is_new_member));
+        timeline
+    }
+
+    #[test]
+    fn long_logs_have_between_50_and_100_buckets() {
+        let numbers: Vec<_> = (1_000..1_100).map(|number| (number, number % 2 == 0)).collect();
+        assert_eq!(timeline(&numbers).buckets.len(), 100);
+        let numbers: Vec<_> = (1_000..1_000_000).map(|number| (number, false)).collect();
+        let buckets = timeline(&numbers).buckets.len() as u64;
+        assert!((MAX_BUCKETS / 2..=MAX_BUCKETS).contains(&buckets), "{buckets}");
+    }
+
+    #[test]
+    fn the_lowest_and_highest_record_numbers_fit_one_timeline() {
+        let timeline = timeline(&[(0, true), (u64::MAX, false)]);
+        assert_eq!(timeline.buckets.iter().map(|bucket| bucket.conversions).sum::<u64>(), 2);
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
-
         #[test]
-        fn each_customer_and_key_is_new_once(inserts in prop::collection::vec((0_u32..8, key()), 0..1_000)) {
-            let (mut counter, mut set) = (DistinctCounter::default(), HashSet::new());
-            for (customer, key) in inserts {
-                prop_assert_eq!(counter.insert(customer, key), set.insert((customer, key)));
+        fn the_timeline_does_not_depend_on_partitions(
+            steps in prop::collection::vec((1_u64..500, any::<bool>(), 0_usize..5), 1..400),
+            start in 0_u64..10_000,
+            order in Just([0, 1, 2, 3, 4]).prop_shuffle(),
+        ) {
+            let mut number = start;
+            let mut partitions = vec![Vec::new(); 5];
+            let mut all = Vec::new();
+            for (step, is_new_member, partition) in steps {
+                number += step;
+                partitions[partition].push((number, is_new_member));
+                all.push((number, is_new_member));
             }
+            let mut merged = Timeline::default();
+            order.iter().for_each(|&partition: &usize| merged.merge(timeline(&partitions[partition])));
+            prop_assert_eq!(merged, timeline(&all));
         }
     }
 }

@@ -4,11 +4,10 @@
 use std::cmp::Reverse;
 
 use super::counting::{ByName, Totals};
-use super::counts::{ClickCounts, GenderCounts, GroupActivity, ItemCounts, PromoCounts};
+use super::counts::{Activity, Bucket, GenderCounts, ItemCounts};
 use super::money::Sum;
-use super::names::Name;
+use super::names::{Name, RowNames};
 use super::table::{Column, Layout, Row, Table, Value};
-use super::timeline::Bucket;
 use crate::engine::Counts;
 
 /// A figure of a row that is counted in a `T`.
@@ -69,7 +68,20 @@ const fn money<T>(key: &'static str, heading: &'static str, about: &'static str,
     figure(key, heading, about, Formula::Money(of))
 }
 
-const TOTALS: Definition<GroupActivity> = Definition {
+const CLICKS: Figure<Activity> = count("clicks", "clicks", "click records", |counts| counts.clicks);
+const CODES: Figure<Activity> =
+    count("codes", "codes", "clicks that get an additional promo code", |counts| counts.codes);
+const BASKETS: Figure<Activity> = count("baskets", "baskets", "basket records", |counts| counts.baskets);
+const PURCHASES: Figure<Activity> = count("purchases", "purchases", "purchase records", |counts| counts.purchases);
+const REVENUE: Figure<Activity> =
+    money("revenue", "revenue", "exact sum of the purchases' total costs", |counts| counts.revenue);
+const NEW_MEMBERS: Figure<Activity> =
+    count("new_members", "new members", "purchases that made the customer a member", |counts| counts.new_members);
+/// The customers of a promo, a channel, or a pair of the two.
+const CLICKED: Figure<Activity> =
+    count("customers", "customers", "distinct customers who clicked", |counts| counts.clicked);
+
+const TOTALS: Definition<Activity> = Definition {
     key: "totals",
     title: "Campaign",
     names: &["group"],
@@ -86,11 +98,11 @@ const TOTALS: Definition<GroupActivity> = Definition {
         count("customers_who_bought", "  who bought", "customers with a purchase, before or after a click", |group| {
             group.with_purchase
         }),
-        count("clicks", "clicks", "click records", |group| group.clicks),
-        count("codes", "codes", "clicks that get an additional promo code", |group| group.codes),
-        count("baskets", "baskets", "basket records", |group| group.baskets),
-        count("purchases", "purchases", "purchase records", |group| group.purchases),
-        money("revenue", "revenue", "exact sum of the purchases' total costs", |group| group.revenue),
+        CLICKS,
+        CODES,
+        BASKETS,
+        PURCHASES,
+        REVENUE,
         figure(
             "average_order",
             "average order",
@@ -106,11 +118,11 @@ const TOTALS: Definition<GroupActivity> = Definition {
             },
             value: Formula::Count(|group| group.not_in_revenue),
         },
-        count("new_members", "new members", "purchases that made the customer a member", |group| group.new_members),
+        NEW_MEMBERS,
     ],
 };
 
-const FUNNEL: Definition<GroupActivity> = Definition {
+const FUNNEL: Definition<Activity> = Definition {
     key: "funnel",
     title: "Funnel",
     names: &["group"],
@@ -118,55 +130,41 @@ const FUNNEL: Definition<GroupActivity> = Definition {
     figures: &[
         count("clicked", "clicked", "customers with a click", |group| group.clicked),
         count("then_basket", "then a basket", "customers who added a basket after a click", |group| group.then_basket),
-        figure(
-            "then_basket_share",
-            "  share of clicked",
-            "these customers as a share of those who clicked",
-            Formula::Share(|group| (group.then_basket, group.clicked)),
-        ),
+        share_of_clicked("then_basket_share", |group| (group.then_basket, group.clicked)),
         count("then_purchase", "then a purchase", "customers who bought after such a basket", |group| {
             group.then_purchase
         }),
-        figure(
-            "then_purchase_share",
-            "  share of clicked",
-            "these customers as a share of those who clicked",
-            Formula::Share(|group| (group.then_purchase, group.clicked)),
-        ),
+        share_of_clicked("then_purchase_share", |group| (group.then_purchase, group.clicked)),
     ],
 };
 
-const PROMOS: Definition<PromoCounts> = Definition {
+const fn share_of_clicked(key: &'static str, share: fn(&Activity) -> (u64, u64)) -> Figure<Activity> {
+    let about = "these customers as a share of those who clicked";
+    figure(key, "  share of clicked", about, Formula::Share(share))
+}
+
+const PROMOS: Definition<Activity> = Definition {
     key: "promos",
     title: "Promo",
     names: &["promo"],
     layout: Layout::Top,
-    figures: &[
-        count("clicks", "clicks", "click records", |promo| promo.clicks.clicks),
-        count("customers", "customers", "distinct customers who clicked", |promo| promo.clicks.customers),
-        count("codes", "codes", "clicks that get an additional promo code", |promo| promo.clicks.codes),
-        count("baskets", "baskets", "basket records", |promo| promo.baskets),
-        count("purchases", "purchases", "purchase records", |promo| promo.purchases),
-        money("revenue", "revenue", "exact sum of the purchases' total costs", |promo| promo.revenue),
-        count("new_members", "new members", "purchases that made the customer a member", |promo| promo.new_members),
-    ],
+    figures: &[CLICKS, CLICKED, CODES, BASKETS, PURCHASES, REVENUE, NEW_MEMBERS],
 };
 
-const CLICKS: &[Figure<ClickCounts>] = &[
-    count("clicks", "clicks", "click records", |clicks| clicks.clicks),
-    count("customers", "customers", "distinct customers who clicked", |clicks| clicks.customers),
-    count("codes", "codes", "clicks that get an additional promo code", |clicks| clicks.codes),
-];
+const CHANNELS: Definition<Activity> = Definition {
+    key: "channels",
+    title: "Channel",
+    names: &["channel"],
+    layout: Layout::Top,
+    figures: &[CLICKS, CLICKED, CODES],
+};
 
-const CHANNELS: Definition<ClickCounts> =
-    Definition { key: "channels", title: "Channel", names: &["channel"], layout: Layout::Top, figures: CLICKS };
-
-const PROMO_CHANNELS: Definition<ClickCounts> = Definition {
+const PROMO_CHANNELS: Definition<Activity> = Definition {
     key: "promo_channels",
     title: "Promo by channel",
     names: &["promo", "channel"],
     layout: Layout::Top,
-    figures: CLICKS,
+    figures: &[CLICKS, CLICKED, CODES],
 };
 
 const ITEMS: Definition<ItemCounts> = Definition {
@@ -242,7 +240,7 @@ const RECORDS: Definition<Counts> = Definition {
 };
 
 impl<T> Definition<T> {
-    fn table<'a>(&self, decimals: u8, rows: Option<impl IntoIterator<Item = (Vec<Name>, &'a T)>>) -> Table {
+    fn table(&self, decimals: u8, rows: Option<Vec<(RowNames, &T)>>) -> Table {
         let row = |(names, counts)| {
             let values = self.figures.iter().map(|figure| figure.value.value(counts, decimals)).collect();
             Row { names, values }
@@ -259,42 +257,41 @@ impl<T> Definition<T> {
 
     /// A table with a row for each name, sorted by `sort_key`, and by name where that is equal.
     fn named<K: Ord>(&self, decimals: u8, counts: &ByName<T>, sort_key: impl Fn(&T) -> K) -> Table {
-        let mut rows: Option<Vec<_>> = counts.as_ref().map(|counts| counts.iter().collect());
-        if let Some(rows) = &mut rows {
+        let rows = counts.as_ref().map(|counts| {
+            let mut rows: Vec<_> = counts.iter().map(|(names, counts)| (names.clone(), counts)).collect();
             rows.sort_by_key(|(_, counts)| sort_key(counts));
-        }
-        self.table(decimals, rows.map(|rows| rows.into_iter().map(|(name, counts)| (vec![name.clone()], counts))))
+            rows
+        });
+        self.table(decimals, rows)
     }
 }
 
 /// The tables of a report in order.
 pub fn tables(totals: &Totals, counts: &Counts) -> Vec<Table> {
     let decimals = totals.decimals;
-    let groups = [("all", totals.all()), ("members", totals.members), ("non-members", totals.non_members)];
-    let groups = || Some(groups.iter().map(|(name, group)| (vec![Name::Bytes(name.as_bytes().into())], group)));
-    let mut pairs: Option<Vec<_>> = totals.pairs.as_ref().map(|pairs| pairs.iter().collect());
-    pairs.iter_mut().for_each(|pairs| pairs.sort_by_key(|(_, clicks)| Reverse(clicks.clicks)));
-    let pairs = pairs.map(|pairs| {
-        pairs.into_iter().map(|((promo, channel), clicks)| (vec![promo.clone(), channel.clone()], clicks))
-    });
+    let [members, non_members] = totals.groups;
+    let mut all = members;
+    all += non_members;
+    let groups = [("all", all), ("members", members), ("non-members", non_members)];
+    let groups = || Some(groups.iter().map(|(name, group)| (vec![Name::of(name.as_bytes())], group)).collect());
     // A gender that only replaced rows have has no members.
     let mut genders = totals.genders.clone();
     genders.iter_mut().for_each(|genders| genders.retain(|_, gender| gender.members() > 0));
-    let so_far = totals.timeline.iter().scan(Bucket::default(), |so_far, &bucket| {
-        *so_far += bucket;
-        Some(*so_far)
-    });
-    let so_far: Vec<Bucket> = so_far.collect();
+    let mut so_far = totals.timeline.buckets().to_vec();
+    for index in 1..so_far.len() {
+        let before = so_far[index - 1];
+        so_far[index] += before;
+    }
     vec![
         TOTALS.table(decimals, groups()),
         FUNNEL.table(decimals, groups()),
-        PROMOS.named(decimals, &totals.promos, |promo| Reverse((promo.clicks.clicks, promo.purchases))),
+        PROMOS.named(decimals, &totals.promos, |promo| Reverse((promo.clicks, promo.purchases))),
         CHANNELS.named(decimals, &totals.channels, |channel| Reverse(channel.clicks)),
-        PROMO_CHANNELS.table(decimals, pairs),
+        PROMO_CHANNELS.named(decimals, &totals.pairs, |pair| Reverse(pair.clicks)),
         ITEMS.named(decimals, &totals.items, |item| Reverse((item.revenue.sort_key(), item.orders))),
-        MEMBERSHIP.table(decimals, Some([(vec![], totals)])),
+        MEMBERSHIP.table(decimals, Some(vec![(vec![], totals)])),
         GENDERS.named(decimals, &genders, |gender| Reverse(gender.members())),
-        TIMELINE.table(decimals, Some(so_far.iter().map(|bucket| (vec![], bucket)))),
-        RECORDS.table(decimals, Some([(vec![], counts)])),
+        TIMELINE.table(decimals, Some(so_far.iter().map(|bucket| (vec![], bucket)).collect())),
+        RECORDS.table(decimals, Some(vec![(vec![], counts)])),
     ]
 }

@@ -4,11 +4,10 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `counting` | counts of a partition, and their totals |
-//! | `counts`, `money`, `names`, `timeline` | parts of these counts |
+//! | `counting` | the computation: counts of a partition, and their totals |
+//! | `counts`, `money`, `names` | parts of these counts |
 //! | `figures` | the tables of a report, and the definition of each figure |
-//! | `table`, `page` | tables as text, JSON and CSV, and as an HTML page |
-//! | `charts` | the charts of the page |
+//! | `table`, `page` | tables as text, JSON and CSV, and as an HTML page with charts |
 
 /// Implements `AddAssign` field by field. A field that is not listed is a compile error.
 macro_rules! add_fields {
@@ -22,7 +21,6 @@ macro_rules! add_fields {
     };
 }
 
-mod charts;
 mod counting;
 mod counts;
 mod figures;
@@ -30,9 +28,8 @@ mod money;
 mod names;
 mod page;
 mod table;
-mod timeline;
 
-pub use counting::{CampaignCounts, Totals};
+pub use counting::{CountCampaign, Totals};
 pub use figures::tables;
 pub use page::page;
 pub use table::{csv, json, text};

@@ -30,15 +30,13 @@ pub struct Amount {
 impl Amount {
     /// The amount of a total cost. `None` when it has too many digits.
     pub fn of(cost: TotalCost<'_>) -> Option<Self> {
-        let (sign, digits) = match cost.as_bytes() {
-            [b'-', digits @ ..] => (-1, digits),
-            [b'+', digits @ ..] => (1, digits),
-            digits => (1, digits),
+        let cost = str::from_utf8(cost.as_bytes()).expect("a total cost is ASCII");
+        let (sign, digits) = match cost.strip_prefix('-') {
+            Some(digits) => (-1, digits),
+            None => (1, cost.strip_prefix('+').unwrap_or(cost)),
         };
-        let mut parts = digits.splitn(2, |&byte| byte == b'.');
-        let whole = parts.next().expect("a split has at least one part");
-        let fraction = parts.next().unwrap_or(b"");
-        let (whole, significant) = (without_leading_zeros(whole), without_trailing_zeros(fraction));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let (whole, significant) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
         if whole.len() > WHOLE_DIGITS || significant.len() > FRACTION_DIGITS {
             return None;
         }
@@ -53,23 +51,9 @@ impl Amount {
     }
 }
 
-fn without_leading_zeros(mut digits: &[u8]) -> &[u8] {
-    while let [b'0', rest @ ..] = digits {
-        digits = rest;
-    }
-    digits
-}
-
-fn without_trailing_zeros(mut digits: &[u8]) -> &[u8] {
-    while let [rest @ .., b'0'] = digits {
-        digits = rest;
-    }
-    digits
-}
-
 /// The number of at most 18 decimal digits.
-fn number(digits: &[u8]) -> i64 {
-    digits.iter().fold(0, |number, &digit| number * 10 + i64::from(digit - b'0'))
+fn number(digits: &str) -> i64 {
+    digits.bytes().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
 }
 
 /// A sum of amounts.
@@ -89,25 +73,18 @@ impl AddAssign<Amount> for Sum {
 
 add_fields!(Sum { whole, fraction });
 
-/// A decimal number without a sign, its fraction in units of 10^-18 and below one.
-#[derive(Clone, Copy)]
-struct Magnitude {
-    whole: u128,
-    fraction: u128,
-}
-
 impl Sum {
     /// The sum with this many digits after the point, which is exact if no amount has more.
     pub fn decimal(self, decimals: u8) -> String {
-        let (negative, magnitude) = self.magnitude();
-        magnitude.decimal(negative, decimals)
+        let (is_negative, whole, fraction) = self.magnitude();
+        decimal(is_negative, whole, fraction, decimals)
     }
 
     /// The mean of `count` amounts, rounded half away from zero to this many digits after the point. `None` when
     /// `count` is 0.
     pub fn mean(self, count: u64, decimals: u8) -> Option<String> {
         let count = u128::from(count);
-        let (negative, Magnitude { whole, fraction }) = self.magnitude();
+        let (is_negative, whole, fraction) = self.magnitude();
         // The rest is below the count, which is below 2^64, so this cannot overflow.
         let rest = whole.checked_rem(count)? * ONE + fraction;
         let (quotient, remainder) = (rest / count, rest % count);
@@ -115,8 +92,7 @@ impl Sum {
         let beyond = quotient % unit;
         let up = if unit == 1 { 2 * remainder >= count } else { 2 * beyond >= unit };
         let rounded = quotient - beyond + if up { unit } else { 0 };
-        let mean = Magnitude { whole: whole / count + rounded / ONE, fraction: rounded % ONE };
-        Some(mean.decimal(negative, decimals))
+        Some(decimal(is_negative, whole / count + rounded / ONE, rounded % ONE, decimals))
     }
 
     /// A key that sorts sums by value.
@@ -125,28 +101,22 @@ impl Sum {
         (self.whole + self.fraction.div_euclid(one), self.fraction.rem_euclid(one))
     }
 
-    /// Whether the sum is below zero, and its distance from zero.
-    fn magnitude(self) -> (bool, Magnitude) {
-        let one = ONE as i128;
-        let (whole, fraction) = self.sort_key();
-        let negative = whole < 0;
-        let (whole, fraction) = match (negative, fraction) {
-            (false, _) | (true, 0) => (whole, fraction),
-            (true, _) => (whole + 1, one - fraction),
-        };
-        (negative, Magnitude { whole: whole.unsigned_abs(), fraction: fraction.unsigned_abs() })
+    /// Whether the sum is below zero, and its distance from zero: the whole part, and the fraction, which is below one.
+    fn magnitude(self) -> (bool, u128, u128) {
+        let is_negative = self.sort_key() < (0, 0);
+        let distance = if is_negative { Self { whole: -self.whole, fraction: -self.fraction } } else { self };
+        let (whole, fraction) = distance.sort_key();
+        (is_negative, whole.unsigned_abs(), fraction.unsigned_abs())
     }
 }
 
-impl Magnitude {
-    fn decimal(self, negative: bool, decimals: u8) -> String {
-        let decimals = usize::from(decimals).min(FRACTION_DIGITS);
-        let mut fraction = format!("{:0FRACTION_DIGITS$}", self.fraction);
-        fraction.truncate(decimals);
-        let sign = if negative && (self.whole > 0 || fraction.bytes().any(|digit| digit != b'0')) { "-" } else { "" };
-        let point = if decimals > 0 { "." } else { "" };
-        format!("{sign}{}{point}{fraction}", self.whole)
-    }
+/// A decimal number. The fraction is in units of 10^-18 and below one.
+fn decimal(is_negative: bool, whole: u128, fraction: u128, decimals: u8) -> String {
+    let mut fraction = format!("{fraction:0FRACTION_DIGITS$}");
+    fraction.truncate(usize::from(decimals));
+    let sign = if is_negative && (whole > 0 || fraction.bytes().any(|digit| digit != b'0')) { "-" } else { "" };
+    let point = if decimals > 0 { "." } else { "" };
+    format!("{sign}{whole}{point}{fraction}")
 }
 
 #[cfg(test)]
@@ -166,18 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_decimals_are_exact() {
-        assert_eq!(sum(&["0.1"; 10]).decimal(2), "1.00");
-        assert_eq!(sum(&["18.64", "+3.5", "-0.01", "007"]).decimal(2), "29.13");
-        assert_eq!(sum(&[]).decimal(0), "0");
-    }
-
-    #[test]
-    fn negative_sums_have_a_sign_and_zero_has_none() {
-        assert_eq!(sum(&["-0.25", "0.2"]).decimal(2), "-0.05");
-        assert_eq!(sum(&["-3.00", "1.25"]).decimal(2), "-1.75");
-        assert_eq!(sum(&["-3", "3"]).decimal(2), "0.00");
-        assert_eq!(sum(&["-0.0"]).decimal(1), "0.0");
+    fn sums_are_exact_and_zero_has_no_sign() {
+        for (amounts, decimals, expected) in [
+            (&["0.1"; 10][..], 2, "1.00"),
+            (&["18.64", "+3.5", "-0.01", "007"], 2, "29.13"),
+            (&[], 0, "0"),
+            (&["-0.25", "0.2"], 2, "-0.05"),
+            (&["-3.00", "1.25"], 2, "-1.75"),
+            (&["-3", "3"], 2, "0.00"),
+            (&["-0.0"], 1, "0.0"),
+        ] {
+            assert_eq!(sum(amounts).decimal(decimals), expected);
+        }
     }
 
     #[test]
@@ -192,11 +162,9 @@ mod tests {
 
     #[test]
     fn the_largest_possible_sum_does_not_overflow() {
-        let mut sum = Sum { whole: 0, fraction: 0 };
         let most = amount("-999999999999999999.999999999999999999").unwrap();
         // The sum of 2^64 of them.
-        sum.whole = i128::from(most.whole) << 64;
-        sum.fraction = i128::from(most.fraction) << 64;
+        let sum = Sum { whole: i128::from(most.whole) << 64, fraction: i128::from(most.fraction) << 64 };
         assert_eq!(sum.mean(u64::MAX, 2).unwrap(), "-1000000000000000000.05");
     }
 

@@ -1,10 +1,10 @@
 //! Counts by name, for a limited number of names.
 //!
-//! The data may contain millions of promos, channels, items or genders. If there are more than [`MAX_NAMES`], the first
-//! ones depend on the partitions, so none is reported.
+//! The data may contain millions of promos, channels, items or genders. A table with more than [`MAX_NAMES`] names is not
+//! reported, because the names that were counted would depend on the partitions.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::{AddAssign, Index, IndexMut};
+use std::ops::AddAssign;
 
 use foldhash::fast::RandomState;
 
@@ -22,7 +22,7 @@ const TOO_LONG: &[u8] = &[0; MAX_NAME_BYTES + 1];
 /// The number of a name in its partition, in order of first appearance.
 pub type NameId = u32;
 
-/// The name of a row of a table.
+/// A name of a row of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     /// A name, byte for byte.
@@ -31,9 +31,12 @@ pub enum Name {
     TooLong,
 }
 
+/// The names of a row: one, or a promo and a channel.
+pub type RowNames = Vec<Name>;
+
 impl Name {
-    fn of_key(key: Box<[u8]>) -> Self {
-        if key.len() > MAX_NAME_BYTES { Self::TooLong } else { Self::Bytes(key) }
+    pub fn of(name: &[u8]) -> Self {
+        if name.len() > MAX_NAME_BYTES { Self::TooLong } else { Self::Bytes(name.into()) }
     }
 
     /// The name for a person, escaped.
@@ -51,28 +54,24 @@ pub struct NameTable<T> {
     ids: HashMap<Box<[u8]>, NameId, RandomState>,
     /// The ids of recently used names, by [`slot`]. Most look-ups find the name here, without a hash.
     recent: [NameId; SLOTS],
-    /// By id.
-    names: Vec<Box<[u8]>>,
-    /// By id.
-    counts: Vec<T>,
-    /// If there are too many names, [`Self::finish`] drops the counts.
-    too_many: bool,
+    /// The keys and their counts by id: at most one more than [`MAX_NAMES`], which means that there are too many.
+    rows: Vec<(Box<[u8]>, T)>,
 }
 
 impl<T> Default for NameTable<T> {
     fn default() -> Self {
-        Self { ids: HashMap::default(), recent: [0; SLOTS], names: Vec::new(), counts: Vec::new(), too_many: false }
+        Self { ids: HashMap::default(), recent: [0; SLOTS], rows: Vec::new() }
     }
 }
 
-impl<T: Default> NameTable<T> {
+impl<T: Copy + Default> NameTable<T> {
     /// The id of `name`. Names beyond the limit get the id of another name.
     #[inline]
     pub fn id(&mut self, name: &[u8]) -> NameId {
         let key = if name.len() > MAX_NAME_BYTES { TOO_LONG } else { name };
         let slot = slot(key);
         let recent = self.recent[slot];
-        if self.names.get(recent as usize).is_some_and(|name| **name == *key) {
+        if self.rows.get(recent as usize).is_some_and(|(name, _)| **name == *key) {
             return recent;
         }
         let id = self.ids.get(key).copied().unwrap_or_else(|| self.add(key));
@@ -82,41 +81,24 @@ impl<T: Default> NameTable<T> {
 
     #[cold]
     fn add(&mut self, key: &[u8]) -> NameId {
-        if self.counts.len() == MAX_NAMES {
-            self.too_many = true;
+        if self.rows.len() > MAX_NAMES {
             return 0;
         }
-        let id = self.counts.len() as NameId;
+        let id = self.rows.len() as NameId;
         self.ids.insert(key.into(), id);
-        self.names.push(key.into());
-        self.counts.push(T::default());
+        self.rows.push((key.into(), T::default()));
         id
     }
 
-    /// The names by their ids. `None` when there were too many.
-    pub fn names(&self) -> Option<Vec<Name>> {
-        (!self.too_many).then(|| self.names.iter().cloned().map(Name::of_key).collect())
-    }
-
-    /// The names and their counts. `None` when there were too many.
-    pub fn finish(self) -> Option<Vec<(Name, T)>> {
-        Some(self.names()?.into_iter().zip(self.counts).collect())
-    }
-}
-
-impl<T> Index<NameId> for NameTable<T> {
-    type Output = T;
-
     #[inline]
-    fn index(&self, id: NameId) -> &T {
-        &self.counts[id as usize]
+    pub fn get_mut(&mut self, id: NameId) -> &mut T {
+        &mut self.rows[id as usize].1
     }
-}
 
-impl<T> IndexMut<NameId> for NameTable<T> {
-    #[inline]
-    fn index_mut(&mut self, id: NameId) -> &mut T {
-        &mut self.counts[id as usize]
+    /// The names and their counts, by id. `None` if there are too many.
+    pub fn counts(&self) -> Option<Vec<(RowNames, T)>> {
+        let counts = self.rows.iter().map(|(key, counts)| (vec![Name::of(key)], *counts));
+        (self.rows.len() <= MAX_NAMES).then(|| counts.collect())
     }
 }
 
@@ -131,9 +113,9 @@ fn slot(key: &[u8]) -> usize {
 }
 
 /// The counts of all partitions by name. `None` if one partition or all of them together have too many names.
-pub fn merge<K: Ord, T: AddAssign + Default>(
-    partitions: impl IntoIterator<Item = Option<Vec<(K, T)>>>,
-) -> Option<BTreeMap<K, T>> {
+pub fn merge<T: AddAssign + Default>(
+    partitions: impl IntoIterator<Item = Option<Vec<(RowNames, T)>>>,
+) -> Option<BTreeMap<RowNames, T>> {
     let mut all = BTreeMap::new();
     for partition in partitions {
         for (name, counts) in partition? {
@@ -147,13 +129,13 @@ pub fn merge<K: Ord, T: AddAssign + Default>(
 mod tests {
     use super::*;
 
-    fn count(names: impl IntoIterator<Item = String>) -> Option<Vec<(Name, u64)>> {
+    fn count(names: impl IntoIterator<Item = String>) -> Option<Vec<(RowNames, u64)>> {
         let mut table = NameTable::default();
         for name in names {
             let id = table.id(name.as_bytes());
-            table[id] += 1;
+            *table.get_mut(id) += 1;
         }
-        table.finish()
+        table.counts()
     }
 
     #[test]
@@ -161,14 +143,14 @@ mod tests {
         let names = ["a", "b", "a", "c", "a"].map(str::to_owned);
         let merged = merge([count(names[..2].to_vec()), count(names[2..].to_vec())]);
         assert_eq!(merged, merge([count(names), count([])]));
-        assert_eq!(merged.unwrap()[&Name::Bytes((*b"a").into())], 3);
+        assert_eq!(merged.unwrap()[&vec![Name::of(b"a")]], 3);
     }
 
     #[test]
     fn long_names_are_counted_together() {
         let long = |letter: &str| letter.repeat(MAX_NAME_BYTES + 1);
         let counts = count([long("x"), long("y"), long("\0"), "\0".repeat(MAX_NAME_BYTES)]).unwrap();
-        assert_eq!(counts[0], (Name::TooLong, 3));
+        assert_eq!(counts[0], (vec![Name::TooLong], 3));
         assert_eq!(counts.len(), 2);
     }
 

@@ -7,10 +7,9 @@ use csv::{Terminator, WriterBuilder};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::names::{MAX_NAMES, Name};
+use super::names::{MAX_NAMES, Name, RowNames};
 use crate::escape::{csv_cell, json_string};
 
-/// A table.
 #[derive(Debug, Clone)]
 pub struct Table {
     /// Its name in JSON and CSV.
@@ -19,11 +18,9 @@ pub struct Table {
     pub title: &'static str,
     /// The kinds of names of a row, such as `promo` and `channel`.
     pub names: &'static [&'static str],
-    /// The columns: one for each value of a row.
     pub columns: Vec<Column>,
-    /// The rows. `None` if there are too many.
+    /// `None` if there are too many.
     pub rows: Option<Vec<Row>>,
-    /// Its layout for people.
     pub layout: Layout,
 }
 
@@ -51,16 +48,14 @@ pub enum Layout {
     Sample,
 }
 
-/// A row.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// One for each of the table's names.
-    pub names: Vec<Name>,
+    pub names: RowNames,
     /// One for each of the table's columns.
     pub values: Vec<Value>,
 }
 
-/// A value.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// A number of records or customers.
@@ -68,12 +63,7 @@ pub enum Value {
     /// An exact or rounded decimal number.
     Money(String),
     /// A share. JSON and CSV do not contain it, because they contain both numbers.
-    Share {
-        /// The part.
-        part: u64,
-        /// The whole.
-        whole: u64,
-    },
+    Share { part: u64, whole: u64 },
     /// No value, such as the mean of no purchases.
     Nothing,
 }
@@ -104,11 +94,6 @@ impl Value {
             Self::Share { .. } | Self::Nothing => 0.0,
         }
     }
-
-    /// Whether JSON and CSV contain the value.
-    pub const fn is_exported(&self) -> bool {
-        !matches!(self, Self::Share { .. })
-    }
 }
 
 impl Serialize for Value {
@@ -137,6 +122,11 @@ impl Table {
     /// The values of a row with their columns.
     pub fn cells<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (&'a Column, &'a Value)> {
         self.columns.iter().zip(&row.values)
+    }
+
+    /// The values that JSON and CSV contain.
+    fn exported_cells<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (&'a Column, &'a Value)> {
+        self.cells(row).filter(|(_, value)| !matches!(value, Value::Share { .. }))
     }
 
     /// The value of the figure with this key in a row.
@@ -179,16 +169,11 @@ struct Tables<'a>(&'a [Table]);
 
 impl Serialize for Tables<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for table in self.0 {
-            map.serialize_entry(table.key, &table.rows.as_deref().map(|rows| objects(table, rows)))?;
-        }
-        map.end()
+        serializer.collect_map(self.0.iter().map(|table| {
+            let rows = table.rows.as_ref();
+            (table.key, rows.map(|rows| rows.iter().map(|row| Object { table, row }).collect::<Vec<_>>()))
+        }))
     }
-}
-
-fn objects<'a>(table: &'a Table, rows: &'a [Row]) -> Vec<Object<'a>> {
-    rows.iter().map(|row| Object { table, row }).collect()
 }
 
 struct Object<'a> {
@@ -202,7 +187,7 @@ impl Serialize for Object<'_> {
         for (key, name) in self.table.names.iter().zip(&self.row.names) {
             map.serialize_entry(key, name)?;
         }
-        for (column, value) in self.table.cells(self.row).filter(|(_, value)| value.is_exported()) {
+        for (column, value) in self.table.exported_cells(self.row) {
             map.serialize_entry(column.key, value)?;
         }
         map.end()
@@ -231,7 +216,7 @@ pub fn csv(tables: &[Table]) -> Vec<u8> {
         for row in table.rows.iter().flatten() {
             let mut names = row.names.iter().map(|name| csv_cell(&name.display()).into_owned());
             let (name, channel) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
-            for (column, value) in table.cells(row).filter(|(_, value)| value.is_exported()) {
+            for (column, value) in table.exported_cells(row) {
                 write([table.key, &name, &channel, column.key, &value.display()]);
             }
         }

@@ -296,7 +296,7 @@ pub fn report(stream: String, settings: &RunSettings) -> Value {
     let mut observer = RecordingObserver::default();
     let outcome = replay(&CountCampaign, &settings.for_engine(), sources, None, &mut observer).unwrap();
     assert_eq!(observer.0, []);
-    let totals = Totals::merge(outcome.states.into_iter().map(|state| state.counts).collect());
+    let totals = Totals::merge(outcome.states);
     let tables = adseg::tables(&totals, &outcome.counts);
     serde_json::from_str(&adseg::json(&tables)).unwrap()
 }
