@@ -1,16 +1,40 @@
-//! Groups of arguments that several subcommands share. Every subcommand lists its arguments in the same order: inputs,
-//! its own, bad records, messages, speed.
+//! Groups of arguments that several subcommands share, usage errors, and exit codes. Every subcommand lists its
+//! arguments in the same order: inputs, its own, bad records, messages, speed.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use thiserror::Error;
 
-use super::error::usage_error;
 use crate::engine::DEFAULT_PARTITIONS;
 use crate::input::{DEFAULT_MAX_RECORD_BYTES, InputFormat};
 
-/// The two sources.
+/// Bad data, or a failed read or write.
+pub const FAILED: u8 = 1;
+pub const WRONG_USAGE: u8 = 2;
+
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    bad data, or a failed read or write
+  2    wrong usage
+  101  internal error (a bug); please report it
+  130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
+
+A closed pipe (adseg run ... | head) ends a command quietly: with 0, or with 1 if it had files to
+write, which are discarded.";
+
+/// Arguments that clap accepts but that are invalid together. The exit code is that of wrong usage.
+#[derive(Debug, Error)]
+#[error("{0}\n\nFor more information, try '--help'.")]
+pub struct UsageError(String);
+
+/// A usage error, as the `Err` of a check.
+pub fn usage_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
+    Err(UsageError(message.into()).into())
+}
+
 #[derive(Debug, Args)]
 pub struct InputArgs {
     /// The loyalty list; several files are read in the order given; `-` is standard input
@@ -33,12 +57,10 @@ pub struct InputArgs {
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
     pub conversions_format: Option<InputFormat>,
 
-    /// The maximum record length
     #[command(flatten)]
     pub max_record_bytes: MaxRecordBytes,
 }
 
-/// The maximum record length.
 #[derive(Debug, Args)]
 pub struct MaxRecordBytes {
     /// The maximum record length, without the line feed; a longer record is bad and is not buffered
@@ -53,7 +75,6 @@ impl MaxRecordBytes {
     }
 }
 
-/// The handling of bad records.
 #[derive(Debug, Args)]
 pub struct BadRecordArgs {
     /// The action for a bad record
@@ -81,7 +102,6 @@ impl BadRecordArgs {
     }
 }
 
-/// The action for a bad record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OnError {
     /// End the command at the first bad record in input order
@@ -91,7 +111,6 @@ pub enum OnError {
     Skip,
 }
 
-/// The messages on standard error.
 #[derive(Debug, Args)]
 pub struct MessageArgs {
     /// When to show a progress bar on standard error
@@ -103,7 +122,6 @@ pub struct MessageArgs {
     pub quiet: bool,
 }
 
-/// When progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ProgressWhen {
     /// If standard error is a terminal and the output is not
@@ -123,12 +141,12 @@ pub struct SpeedArgs {
     /// A few for each thread are enough. The maximum, 10,000, makes a run three to four times slower and needs about
     /// 30 MB more, or 100 MB with hundreds of threads.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PARTITIONS, help_heading = "Speed")]
-    #[arg(value_parser = partitions, allow_negative_numbers = true)]
+    #[arg(value_parser = up_to::<MAX_PARTITIONS, NonZeroU32>, allow_negative_numbers = true)]
     pub partitions: NonZeroU32,
 
     /// The number of threads [default: one for each core]
     #[arg(long, value_name = "N", help_heading = "Speed")]
-    #[arg(value_parser = threads, allow_negative_numbers = true)]
+    #[arg(value_parser = up_to::<MAX_THREADS, NonZeroUsize>, allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -136,16 +154,12 @@ pub struct SpeedArgs {
 const MAX_PARTITIONS: u32 = 10_000;
 
 /// A larger number is probably a typo.
-const MAX_THREADS: usize = 256;
+const MAX_THREADS: u32 = 256;
 
-fn partitions(text: &str) -> Result<NonZeroU32, String> {
-    let partitions = text.parse::<NonZeroU32>().ok().filter(|partitions| partitions.get() <= MAX_PARTITIONS);
-    partitions.ok_or_else(|| format!("expected a number from 1 to {MAX_PARTITIONS}"))
-}
-
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    let threads = text.parse::<NonZeroUsize>().ok().filter(|threads| threads.get() <= MAX_THREADS);
-    threads.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}"))
+/// A whole number from 1 to `MAX`.
+fn up_to<const MAX: u32, N: TryFrom<NonZeroU32>>(text: &str) -> Result<N, String> {
+    let number = text.parse::<NonZeroU32>().ok().filter(|number| number.get() <= MAX);
+    number.and_then(|number| number.try_into().ok()).ok_or_else(|| format!("expected a number from 1 to {MAX}"))
 }
 
 /// A whole number, 0 or more.

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{InputArgs, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
-use super::error::{EXIT_CODES, FAILED};
+use super::args::{EXIT_CODES, FAILED, InputArgs, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
 use super::files::{Inputs, Output};
 use super::replay::settings;
 use super::session::{Progress, Session};
@@ -49,7 +48,6 @@ const LISTED_CHANNELS: usize = 20;
 /// The maximum width of a name in the table, in characters.
 const NAME_WIDTH: usize = 28;
 
-/// The arguments of `adseg check`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct CheckArgs {
@@ -70,7 +68,6 @@ pub struct CheckArgs {
     speed: SpeedArgs,
 }
 
-/// Executes `adseg check`.
 pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::new(&args.inputs)?;
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
@@ -168,7 +165,6 @@ impl Report {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Line<'a> {
-    /// A bad record.
     Error(ErrorLine<'a>),
     /// An input that could not be read to the end.
     Damage {

@@ -10,7 +10,7 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff};
 
-use super::error::usage_error;
+use super::args::usage_error;
 use crate::escape;
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -19,7 +19,6 @@ Examples:
   adseg completions bash > ~/.local/share/bash-completion/completions/adseg
   adseg completions fish > ~/.config/fish/completions/adseg.fish";
 
-/// The arguments of `adseg completions`.
 #[derive(Debug, Args)]
 #[command(after_long_help = COMPLETIONS_EXAMPLES)]
 pub struct CompletionsArgs {
@@ -33,7 +32,6 @@ Examples:
   adseg man run | man -l -
   adseg man --dir ~/.local/share/man/man1";
 
-/// The arguments of `adseg man`.
 #[derive(Debug, Args)]
 #[command(after_long_help = MAN_EXAMPLES)]
 pub struct ManArgs {
@@ -45,14 +43,12 @@ pub struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-/// Executes `adseg completions`.
 pub fn completions(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "adseg", &mut script);
     print(&script)
 }
 
-/// Executes `adseg man`.
 pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.dir {
         return write_pages(folder, command);
@@ -61,8 +57,8 @@ pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<ExitCode> {
         Some(command) => format!("adseg-{}.1", command.strip_prefix("adseg-").unwrap_or(command)),
         None => "adseg.1".to_owned(),
     };
-    match (pages(command)?.into_iter().find(|page| page.file_name == name), &args.command) {
-        (Some(page), _) => print(&page.roff),
+    match (pages(command)?.into_iter().find(|(file_name, _)| *file_name == name), &args.command) {
+        (Some((_, page)), _) => print(&page),
         (None, Some(command)) => usage_error(format!("there is no subcommand '{}'", escape::text(command))),
         (None, None) => unreachable!("the program has a page"),
     }
@@ -70,9 +66,9 @@ pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<ExitCode> {
 
 fn write_pages(folder: &Path, command: Command) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the folder", escape::path(folder)))?;
-    for page in pages(command)? {
-        let path = folder.join(&page.file_name);
-        fs::write(&path, &page.roff).with_context(|| format!("{}: cannot write", escape::path(&path)))?;
+    for (file_name, page) in pages(command)? {
+        let path = folder.join(file_name);
+        fs::write(&path, page).with_context(|| format!("{}: cannot write", escape::path(&path)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -83,23 +79,16 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One man page.
-struct Page {
-    /// For example `adseg-run.1`.
-    file_name: String,
-    roff: Vec<u8>,
-}
-
-/// The page of `adseg` and one for each subcommand. They are generated from the clap definitions, so they agree with
-/// `--help`.
-fn pages(command: Command) -> io::Result<Vec<Page>> {
+/// The page of `adseg` and one for each subcommand, with file names such as `adseg-run.1`. They are generated from the
+/// clap definitions, so they agree with `--help`.
+fn pages(command: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut program = command.disable_help_subcommand(true);
     program.build();
     let subcommands: Vec<Command> = program.get_subcommands().cloned().collect();
     [program].into_iter().chain(subcommands).map(page).collect()
 }
 
-fn page(command: Command) -> io::Result<Page> {
+fn page(command: Command) -> io::Result<(String, Vec<u8>)> {
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
     let closing = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
     let has_subcommands = command.has_subcommands();
@@ -116,36 +105,25 @@ fn page(command: Command) -> io::Result<Page> {
         man.render_subcommands_section(&mut roff)?;
     }
     render_closing(&closing, &mut roff)?;
-    Ok(Page { file_name: format!("{name}.1"), roff })
+    Ok((format!("{name}.1"), roff))
 }
 
 /// Renders the examples and the exit codes from the end of the help, with their layout.
 fn render_closing(closing: &str, out: &mut impl Write) -> io::Result<()> {
     let mut roff = Roff::default();
-    for section in closing.split("\n\n").flat_map(split_heading) {
-        match section {
-            Part::Heading(heading) => roff.control("SH", [heading.to_uppercase().as_str()]),
-            Part::Lines(lines) => {
-                roff.control("PP", []).control("nf", []);
-                for line in lines.lines() {
-                    roff.text([Inline::Roman(line.to_owned())]);
-                }
-                roff.control("fi", [])
-            }
+    for paragraph in closing.split("\n\n") {
+        let (heading, lines) = match paragraph.split_once(":\n") {
+            Some((heading, lines)) if !heading.starts_with(' ') => (Some(heading), lines),
+            _ => (None, paragraph),
         };
+        if let Some(heading) = heading {
+            roff.control("SH", [heading.to_uppercase().as_str()]);
+        }
+        roff.control("PP", []).control("nf", []);
+        for line in lines.lines() {
+            roff.text([Inline::Roman(line.to_owned())]);
+        }
+        roff.control("fi", []);
     }
     roff.to_writer(out)
-}
-
-enum Part<'a> {
-    Heading(&'a str),
-    Lines(&'a str),
-}
-
-/// Splits off the heading of a paragraph that begins with `Examples:` or another heading.
-fn split_heading(paragraph: &str) -> Vec<Part<'_>> {
-    match paragraph.split_once(":\n") {
-        Some((heading, lines)) if !heading.starts_with(' ') => vec![Part::Heading(heading), Part::Lines(lines)],
-        _ => vec![Part::Lines(paragraph)],
-    }
 }

@@ -12,10 +12,9 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs};
-use super::error::{EXIT_CODES, usage_error};
+use super::args::{EXIT_CODES, InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs, usage_error};
 use super::files::{Inputs, Output, is_dash};
-use super::replay::{analyze, plural, print_skipped, write_report};
+use super::replay::{analyze, commit_report, plural, write_report};
 use super::session::Session;
 use crate::analysis::{ConversionEntry, Entry, Explain, Histories, History, Totals};
 use crate::escape::{self, Escaped, json_line, shorten};
@@ -55,7 +54,6 @@ const LISTED_NEAR_MATCHES: usize = 10;
 /// The maximum width of a promo, and of channel, items and total cost, in characters.
 const SHOWN_CHARS: usize = 24;
 
-/// The arguments of `adseg explain`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ExplainArgs {
@@ -81,7 +79,6 @@ pub struct ExplainArgs {
     replay: ReplayArgs,
 }
 
-/// Executes `adseg explain`.
 pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let emails = emails(args)?;
     if let Some(path) = email_among_files(&args.inputs) {
@@ -109,9 +106,7 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
         }
         Ok(())
     })?;
-    let exit_code = session.commit(ExitCode::SUCCESS)?;
-    print_skipped(session, &args.replay.messages, skipped);
-    Ok(exit_code)
+    commit_report(0, session, &args.replay, skipped)
 }
 
 /// The requested emails in order, without duplicates.
@@ -144,7 +139,9 @@ fn read_emails(path: &Path, inputs: &InputArgs) -> anyhow::Result<Vec<Vec<u8>>> 
                 "standard input ('-') is named for the emails and for a source, but can be read only once",
             );
         }
-        ("stdin".to_owned(), read_stdin())
+        let mut bytes = Vec::new();
+        let read = stdin_file().and_then(|mut stdin| stdin.read_to_end(&mut bytes));
+        ("stdin".to_owned(), read.map(|_| bytes))
     } else {
         (escape::path(path), fs::read(path))
     };
@@ -156,12 +153,6 @@ fn read_emails(path: &Path, inputs: &InputArgs) -> anyhow::Result<Vec<Vec<u8>>> 
         Err(error) => Err(anyhow!("{name}:{}: {error}", index + 1)),
     });
     emails.collect()
-}
-
-fn read_stdin() -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    stdin_file()?.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Parses an email. A comma is an error, because no email in the data contains one.
@@ -176,7 +167,6 @@ fn email_among_files(inputs: &InputArgs) -> Option<&PathBuf> {
     files.find(|path| path.as_os_str().as_encoded_bytes().contains(&b'@') && !path.exists())
 }
 
-/// Prints histories.
 struct Printer<'a> {
     histories: &'a Histories,
     line_index: &'a LineIndex,
@@ -248,7 +238,7 @@ impl Printer<'_> {
         let history = self.histories.get(email);
         if let Some(history) = history {
             for entry in &history.entries {
-                json_line(&Line::Record(self.record(email, history, entry)), &mut *out)?;
+                json_line(&self.record(email, history, entry), &mut *out)?;
             }
         }
         let near_matches = self.histories.near_matches(email).map(|(other, history)| NearMatch {
@@ -256,19 +246,19 @@ impl Printer<'_> {
             records: history.entries.len(),
             first: self.line_index.location(history.entries[0].number),
         });
-        let customer = Customer {
+        let customer = Line::Customer {
             email: text(email),
             found: history.is_some(),
             member_since: history.and_then(|history| Some(self.line_index.location(history.member_since?))),
             totals: history.map_or_else(Totals::default, History::totals),
             near_matches: near_matches.collect(),
         };
-        json_line(&Line::Customer(customer), out)
+        json_line(&customer, out)
     }
 
-    fn record<'b>(&'b self, email: &'b [u8], history: &History, entry: &'b Entry) -> Record<'b> {
+    fn record<'b>(&'b self, email: &'b [u8], history: &History, entry: &'b Entry) -> Line<'b> {
         let conversion = entry.conversion.as_ref();
-        Record {
+        Line::Record {
             email: text(email),
             at: self.line_index.location(entry.number),
             conversion: conversion.map(|conversion| conversion.kind.name()),
@@ -302,39 +292,32 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Line<'a> {
-    Record(Record<'a>),
-    Customer(Customer<'a>),
-}
-
-/// One record of a customer. The fields of a conversion are `None` for a loyalty row.
-#[derive(Serialize)]
-struct Record<'a> {
-    email: Cow<'a, str>,
-    #[serde(flatten)]
-    at: Location,
-    conversion: Option<&'static str>,
-    promo: Option<Cow<'a, str>>,
-    #[serde(rename = "where")]
-    channel: Option<Cow<'a, str>>,
-    items: Option<Vec<Cow<'a, str>>>,
-    total_cost: Option<Cow<'a, str>>,
-    /// Whether the customer was a member before this record.
-    member: bool,
-    send: Option<bool>,
-    enrolled: Option<bool>,
-    why: &'static str,
-}
-
-/// A customer's totals and near matches.
-#[derive(Serialize)]
-struct Customer<'a> {
-    email: Cow<'a, str>,
-    /// Whether a record has this email.
-    found: bool,
-    member_since: Option<Location>,
-    #[serde(flatten)]
-    totals: Totals,
-    near_matches: Vec<NearMatch<'a>>,
+    /// The fields of a conversion are `None` for a loyalty row.
+    Record {
+        email: Cow<'a, str>,
+        #[serde(flatten)]
+        at: Location,
+        conversion: Option<&'static str>,
+        promo: Option<Cow<'a, str>>,
+        #[serde(rename = "where")]
+        channel: Option<Cow<'a, str>>,
+        items: Option<Vec<Cow<'a, str>>>,
+        total_cost: Option<Cow<'a, str>>,
+        /// Whether the customer was a member before this record.
+        member: bool,
+        send: Option<bool>,
+        enrolled: Option<bool>,
+        why: &'static str,
+    },
+    Customer {
+        email: Cow<'a, str>,
+        /// Whether a record has this email.
+        found: bool,
+        member_since: Option<Location>,
+        #[serde(flatten)]
+        totals: Totals,
+        near_matches: Vec<NearMatch<'a>>,
+    },
 }
 
 /// An email that differs only by case or white space.

@@ -3,14 +3,13 @@
 //! A missing file, an unwritable folder, or an output that would overwrite an input is reported immediately.
 
 use std::fs::{File, Metadata};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
-use super::args::InputArgs;
-use super::error::usage_error;
+use super::args::{InputArgs, usage_error};
 use super::session::{Progress, Session};
 use crate::escape;
 use crate::input::{Input, InputFormat, Origin, looks_compressed};
@@ -23,8 +22,8 @@ use crate::system::{stderr_file, stdin_file, stdout_file};
 pub struct Inputs(Vec<NamedInput>);
 
 #[derive(Debug)]
-struct NamedInput {
-    source: SourceKind,
+pub struct NamedInput {
+    pub source: SourceKind,
     format: InputFormat,
     /// `None` for standard input.
     path: Option<PathBuf>,
@@ -37,10 +36,8 @@ const STDIN: &str = "stdin";
 const STDIN_TWICE: &str = "standard input ('-') is named twice, but can be read only once";
 
 impl Inputs {
-    /// The loyalty list, then the conversions; one interleaved stream if both are standard input.
-    ///
-    /// # Errors
-    /// When an input does not exist, or one file is named for both sources.
+    /// The loyalty list, then the conversions; one interleaved stream if both are standard input. Fails if an input does
+    /// not exist, or one file is named for both sources.
     pub fn new(args: &InputArgs) -> anyhow::Result<Self> {
         let (loyalty, conversions) = (args.loyalty.as_slice(), args.conversions.as_slice());
         let sources: Vec<(SourceKind, &PathBuf)> = match ([loyalty, conversions].map(count_stdin), loyalty, conversions)
@@ -87,28 +84,8 @@ impl Inputs {
         Ok(())
     }
 
-    fn get(&self, id: &FileId) -> Option<&NamedInput> {
+    pub fn find(&self, id: &FileId) -> Option<&NamedInput> {
         self.0.iter().find(|input| input.id.as_ref() == Some(id))
-    }
-
-    /// The name of the input with this id, if there is one.
-    pub fn find(&self, id: &FileId) -> Option<String> {
-        self.get(id).map(NamedInput::name)
-    }
-
-    /// Whether this file is an input that is CSV, framed or compressed, so a saved list in plain text cannot replace
-    /// it.
-    pub fn is_not_plain_text(&self, id: &FileId) -> bool {
-        self.get(id).is_some_and(|input| {
-            matches!(input.format, InputFormat::Csv | InputFormat::Framed)
-                || input.path.as_deref().is_some_and(is_compressed)
-        })
-    }
-
-    /// The name of the input with this id, if it contains conversions.
-    pub fn find_conversions(&self, id: &FileId) -> Option<String> {
-        let mut inputs = self.0.iter().filter(|input| input.source != SourceKind::Loyalty);
-        inputs.find(|input| input.id.as_ref() == Some(id)).map(NamedInput::name)
     }
 
     /// The index and the path of each input that contains conversions.
@@ -139,7 +116,6 @@ fn count_stdin(paths: &[PathBuf]) -> usize {
     paths.iter().filter(|path| is_dash(path)).count()
 }
 
-/// The format of the inputs of this source.
 fn format(args: &InputArgs, source: SourceKind) -> anyhow::Result<InputFormat> {
     let own = match source {
         SourceKind::Loyalty => args.loyalty_format,
@@ -181,8 +157,20 @@ impl NamedInput {
         self.path.as_deref().unwrap_or(Path::new(STDIN))
     }
 
-    fn name(&self) -> String {
+    /// Its name in messages.
+    pub fn name(&self) -> String {
         escape::path(self.path_or_stdin())
+    }
+
+    /// Whether it is neither CSV nor framed nor compressed, so a saved list can replace it.
+    pub fn is_plain_text(&self) -> bool {
+        let is_compressed = |path: &Path| {
+            let mut head = Vec::new();
+            let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
+            read.is_ok() && looks_compressed(&head)
+        };
+        !matches!(self.format, InputFormat::Csv | InputFormat::Framed)
+            && !self.path.as_deref().is_some_and(is_compressed)
     }
 }
 
@@ -201,7 +189,6 @@ impl FileId {
         Self::of(&path.metadata().ok()?, || path.canonicalize())
     }
 
-    /// The identity of an open file, such as standard input.
     pub fn of_open(file: &File) -> Option<Self> {
         Self::of(&file.metadata().ok()?, || Err(io::ErrorKind::NotFound.into()))
     }
@@ -224,37 +211,25 @@ impl FileId {
     }
 }
 
-/// Whether a regular file is a gzip or zstd archive, according to its first bytes.
-fn is_compressed(path: &Path) -> bool {
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
-    read.is_ok() && looks_compressed(&head)
-}
-
 /// Whether `path` is `-`, standard input or output.
 pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// An open output.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// Its name in messages.
-    pub name: String,
+    name: String,
     file: Arc<File>,
-    /// Whether it is standard output.
     pub is_stdout: bool,
 }
 
 impl Output {
     /// Opens the output at `path`. `-` and other names of standard output or standard error are written directly; a
-    /// file is staged.
-    ///
-    /// # Errors
-    /// When it cannot be written, is one of `inputs`, or is named for two outputs.
+    /// file is staged. Fails if the output cannot be written, is one of `inputs`, or is named for two outputs.
     pub fn open(path: &Path, inputs: &Inputs, session: &Session, order: CommitOrder) -> anyhow::Result<Self> {
         if let Some(input) = FileId::of_output(path).and_then(|id| inputs.find(&id)) {
-            return usage_error(format!("the output would overwrite {input}, which is an input"));
+            return usage_error(format!("the output would overwrite {}, which is an input", input.name()));
         }
         Self::open_unchecked(path, session, order)
     }
@@ -275,24 +250,16 @@ impl Output {
         }
     }
 
-    /// Whether it is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.is_stdout && io::stdout().is_terminal()
     }
 
-    /// The file to write to.
     pub fn writer(&self) -> Arc<File> {
         Arc::clone(&self.file)
     }
 
-    /// The error for a failed write.
     pub fn cannot_write(&self, error: io::Error) -> anyhow::Error {
         anyhow::Error::new(error).context(format!("{}: cannot write", self.name))
-    }
-
-    /// Writes all of `bytes`.
-    pub fn write_all(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        (&*self.file).write_all(bytes).map_err(|error| self.cannot_write(error))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Records are not decoded. A frame that cannot be a line, because it contains a line feed or only white space, is an
 //! error, so no record is lost.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +11,8 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::Args;
 use memchr::memchr;
-use thiserror::Error;
 
-use super::args::MaxRecordBytes;
-use super::error::EXIT_CODES;
+use super::args::{EXIT_CODES, MaxRecordBytes};
 use super::files::{Inputs, Output};
 use super::session::Session;
 use crate::input::{
@@ -60,32 +59,8 @@ pub struct FrameArgs {
 /// The maximum number of buffers that wait to be written.
 const QUEUED_BUFFERS: usize = 2;
 
-/// The reason why a record cannot be converted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-enum ConvertError {
-    #[error("the frame contains a line feed, so it cannot be a line")]
-    LineFeed,
-    #[error("the frame contains only white space, so it would be skipped as a line")]
-    Blank,
-    #[error("the record is longer than {0} bytes (--max-record-bytes sets the limit)")]
-    TooLong(usize),
-    #[error("the frame length consists of text (is this plain text already?)")]
-    Text,
-    #[error("the input is already framed (adseg unframe converts it to lines)")]
-    Framed,
-}
-
-/// Executes `adseg frame`.
-pub fn frame(args: &FrameArgs, session: &Session) -> anyhow::Result<ExitCode> {
-    convert(args, InputFormat::Text, session)
-}
-
-/// Executes `adseg unframe`.
-pub fn unframe(args: &FrameArgs, session: &Session) -> anyhow::Result<ExitCode> {
-    convert(args, InputFormat::Framed, session)
-}
-
-fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Result<ExitCode> {
+/// Converts lines to frames, or frames to lines if that is the format to convert from.
+pub fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Result<ExitCode> {
     let stdin = [PathBuf::from("-")];
     let inputs = Inputs::single_source(if args.files.is_empty() { &stdin } else { &args.files }, from)?;
     let output = Output::open(&args.output, &inputs, session, CommitOrder::Output)?;
@@ -123,7 +98,7 @@ fn convert_blocks(
 }
 
 /// The reason why a record cannot be converted, and the number of records and bytes of its block before it.
-type Unconverted = (ConvertError, u64, usize);
+type Unconverted = (Cow<'static, str>, u64, usize);
 
 /// Appends the records of `block` to `out` in the other format. If the first line would be mistaken for another format,
 /// a byte-order mark is written before it. Returns the number of lines or frames. After an error `out` contains the
@@ -136,11 +111,13 @@ fn convert_block(
 ) -> Result<u64, Unconverted> {
     let (bytes, is_framed) = (block.bytes(), block.format.is_framed());
     if !is_framed && block.offset == 0 && bytes.starts_with(b"\0") {
-        return Err((ConvertError::Framed, 0, 0));
+        return Err(("the input is already framed (adseg unframe converts it to lines)".into(), 0, 0));
     }
+    let too_long = || format!("the record is longer than {max_record_bytes} bytes (--max-record-bytes sets the limit)");
     if block.content != Content::Records {
         let is_text = is_framed && text_as_length(bytes).is_some();
-        return Err((if is_text { ConvertError::Text } else { ConvertError::TooLong(max_record_bytes) }, 0, 0));
+        let text = "the frame length consists of text (is this plain text already?)";
+        return Err((if is_text { text.into() } else { too_long().into() }, 0, 0));
     }
     let (mut at, mut records) = (0, 0);
     while at < bytes.len() {
@@ -152,10 +129,10 @@ fn convert_block(
             (&bytes[at..at + len], bytes.len().min(at + len + 1))
         };
         if payload.len() > max_record_bytes {
-            return Err((ConvertError::TooLong(max_record_bytes), records, at));
+            return Err((too_long().into(), records, at));
         }
         if is_framed {
-            check_line(payload).map_err(|error| (error, records, at))?;
+            check_line(payload).map_err(|error| (error.into(), records, at))?;
             if is_first && at == 0 && is_ambiguous_as_text(payload) {
                 out.extend_from_slice(BYTE_ORDER_MARK);
             }
@@ -170,11 +147,11 @@ fn convert_block(
     Ok(records)
 }
 
-fn check_line(payload: &[u8]) -> Result<(), ConvertError> {
+fn check_line(payload: &[u8]) -> Result<(), &'static str> {
     if memchr(b'\n', payload).is_some() {
-        Err(ConvertError::LineFeed)
+        Err("the frame contains a line feed, so it cannot be a line")
     } else if is_blank(payload) {
-        Err(ConvertError::Blank)
+        Err("the frame contains only white space, so it would be skipped as a line")
     } else {
         Ok(())
     }

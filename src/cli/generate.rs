@@ -1,13 +1,13 @@
 //! `adseg generate`: writes sample data.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::args::count;
-use super::error::{EXIT_CODES, usage_error};
+use super::args::{EXIT_CODES, count, usage_error};
 use super::files::{FileId, Output};
 use super::session::Session;
 use crate::escape;
@@ -36,7 +36,6 @@ Examples:
   Pipe the data into a run:
     adseg generate --loyalty - --conversions - | adseg run --loyalty - --conversions - --summary";
 
-/// The arguments of `adseg generate`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct GenerateArgs {
@@ -80,14 +79,10 @@ pub struct GenerateArgs {
     mix: [u32; 3],
 
     /// The share of conversions that are bad records, such as 0.01
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = parse_share, help_heading = "Data")]
-    #[arg(allow_negative_numbers = true)]
-    bad: PerMillion,
+    #[arg(value_name = "SHARE", default_value = "0", value_parser = parse_share, help_heading = "Data")]
+    #[arg(id = "bad", long, allow_negative_numbers = true)]
+    bad_per_million: u32,
 }
-
-/// A share, in millionths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct PerMillion(u32);
 
 /// The format of generated records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -105,8 +100,8 @@ fn parse_mix(text: &str) -> Result<[u32; 3], String> {
     mix.ok_or_else(|| "expected three numbers up to 65535, not all of them 0, such as 60,25,15".to_owned())
 }
 
-/// Parses a decimal number from 0 to 1 without floating point, so the result is the same on every machine.
-fn parse_share(text: &str) -> Result<PerMillion, String> {
+/// Parses a decimal number from 0 to 1 to millionths, without floating point, so the result is the same on every machine.
+fn parse_share(text: &str) -> Result<u32, String> {
     let expected = || "expected a number from 0 to 1 with at most 6 digits after the point, such as 0.01".to_owned();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -114,10 +109,9 @@ fn parse_share(text: &str) -> Result<PerMillion, String> {
         return Err(expected());
     }
     let share = format!("{whole}{fraction:0<6}").parse::<u32>().ok().filter(|&share| share <= 1_000_000);
-    share.map(PerMillion).ok_or_else(expected)
+    share.ok_or_else(expected)
 }
 
-/// Executes `adseg generate`.
 pub fn generate(args: &GenerateArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         seed: args.seed,
@@ -125,22 +119,25 @@ pub fn generate(args: &GenerateArgs, session: &Session) -> anyhow::Result<ExitCo
         events: args.events,
         customers: args.customers.unwrap_or(args.members.saturating_mul(5)),
         mix: args.mix,
-        bad_per_million: args.bad.0,
+        bad_per_million: args.bad_per_million,
     };
     let open =
         |path: &Option<PathBuf>, order| path.as_deref().map(|path| open(path, args.force, session, order)).transpose();
     let loyalty = open(&args.loyalty, CommitOrder::List)?;
     let conversions = open(&args.conversions, CommitOrder::Output)?;
-    match (loyalty, conversions) {
+    let write = |records, output: &Output| {
+        write(args.format, records, &output.writer()).map_err(|error| output.cannot_write(error))
+    };
+    match (&loyalty, &conversions) {
         (Some(both), Some(conversions)) if both.is_stdout && conversions.is_stdout => {
-            write(args.format, Records::interleaved(&settings), &both)?;
+            write(Records::interleaved(&settings), both)?;
         }
-        (loyalty, conversions) => {
-            if let Some(output) = loyalty {
-                write(args.format, Records::members(&settings), &output)?;
+        _ => {
+            if let Some(output) = &loyalty {
+                write(Records::members(&settings), output)?;
             }
-            if let Some(output) = conversions {
-                write(args.format, Records::conversions(&settings), &output)?;
+            if let Some(output) = &conversions {
+                write(Records::conversions(&settings), output)?;
             }
         }
     }
@@ -158,11 +155,7 @@ fn open(path: &Path, force: bool, session: &Session, order: CommitOrder) -> anyh
 /// The size of a write in bytes.
 const WRITTEN_BYTES: usize = 1 << 20;
 
-fn write(format: SampleFormat, records: Records, output: &Output) -> anyhow::Result<()> {
-    write_records(format, records, &mut output.writer()).map_err(|error| output.cannot_write(error))
-}
-
-fn write_records(format: SampleFormat, mut records: Records, out: &mut impl Write) -> io::Result<()> {
+fn write(format: SampleFormat, mut records: Records, mut out: &File) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(WRITTEN_BYTES + WRITTEN_BYTES / 8);
     loop {
         let start = buffer.len();
@@ -195,7 +188,7 @@ mod tests {
     #[test]
     fn a_share_is_parsed_digit_by_digit() {
         for (text, share) in [("0", 0), ("1", 1_000_000), ("0.01", 10_000), ("0.000001", 1), ("1.0", 1_000_000)] {
-            assert_eq!(parse_share(text), Ok(PerMillion(share)), "{text}");
+            assert_eq!(parse_share(text), Ok(share), "{text}");
         }
         for text in ["", "1.1", "2", "-0.1", "0.0000001", ".5", "1%", "0.1e1"] {
             assert!(parse_share(text).is_err(), "{text}");

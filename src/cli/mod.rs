@@ -2,18 +2,16 @@
 //!
 //! | file | shared by several subcommands |
 //! |---|---|
-//! | `args` | groups of arguments |
-//! | `error` | exit codes, printing errors |
+//! | `args` | groups of arguments, usage errors, exit codes |
 //! | `files` | opening the input and output files, and checking them against each other |
 //! | `replay` | replaying the inputs: settings, bad records, errors |
-//! | `session` | signals, progress, committing files |
+//! | `session` | signals, progress, committing files, printing errors |
 //!
 //! Only this module uses `anyhow`; the library's own errors are typed.
 
 mod args;
 mod check;
 mod completions;
-mod error;
 mod explain;
 mod files;
 mod frame;
@@ -24,25 +22,24 @@ mod report;
 mod run;
 mod session;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use error::EXIT_CODES;
-pub use error::print_error;
-pub use session::CommandFailure;
+use crate::escape;
+use crate::input::InputFormat;
+use args::{EXIT_CODES, WRONG_USAGE};
+use session::{print_failure, print_line};
 
-const ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
-                     loyalty list";
-
-const LONG_ABOUT: &str = "Decide who gets an additional promo code: replay an ad campaign's conversions against its \
-                          loyalty list.\n\nA loyalty member who clicks the ad gets a code. A purchase \
-                          by a non-member makes the customer a member, so their next click gets a code. adseg run \
-                          writes one decision for each conversion, in input order.";
-
-/// The parsed command line.
+/// Decide who gets an additional promo code: replay an ad campaign's conversions against its loyalty list.
+///
+/// A loyalty member who clicks the ad gets a code. A purchase by a non-member makes the customer a member, so their next
+/// click gets a code. adseg run writes one decision for each conversion, in input order.
 #[derive(Debug, Parser)]
-#[command(name = "adseg", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(name = "adseg", version, after_help = EXIT_CODES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
 #[command(arg_required_else_help = true)]
 struct Cli {
@@ -56,7 +53,6 @@ Examples:
   adseg run --loyalty loyalty.txt --conversions conversions.txt
   adseg help run";
 
-/// The subcommands.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Decide each conversion: send an additional promo code or not
@@ -98,17 +94,14 @@ enum Command {
     Man(completions::ManArgs),
 }
 
-/// Parses the arguments and executes the command.
-///
-/// # Errors
-/// When the command fails, or the reader of its output closes the pipe.
+/// Parses the arguments, executes the command, and prints why it failed. Returns the exit code.
 ///
 /// # Panics
 /// When a thread panics, which is a bug. No file is changed then.
-pub fn execute() -> Result<ExitCode, CommandFailure> {
+pub fn execute() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return error::print_usage(error, &Cli::command()),
+        Err(error) => return print_usage(error),
     };
     session::run(move |session| match &cli.command {
         Command::Run(args) => run::run(args, session),
@@ -116,12 +109,43 @@ pub fn execute() -> Result<ExitCode, CommandFailure> {
         Command::OrderCheck(args) => order_check::order_check(args, session),
         Command::Explain(args) => explain::explain(args, session),
         Command::Report(args) => report::report(args, session),
-        Command::Frame(args) => frame::frame(args, session),
-        Command::Unframe(args) => frame::unframe(args, session),
+        Command::Frame(args) => frame::convert(args, InputFormat::Text, session),
+        Command::Unframe(args) => frame::convert(args, InputFormat::Framed, session),
         Command::Generate(args) => generate::generate(args, session),
         Command::Completions(args) => completions::completions(args, Cli::command()),
         Command::Man(args) => completions::man(args, Cli::command()),
     })
+}
+
+/// Prints the messages of clap: help and version on standard output, errors on standard error in the format of adseg.
+fn print_usage(mut error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let printed = error.print().and_then(|()| io::stdout().flush()).context("stdout: cannot write");
+        return printed.map_or_else(|error| print_failure(&error, false), |()| ExitCode::SUCCESS);
+    }
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+        && let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(similar) = similar_subcommand(typed)
+    {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![similar]));
+    }
+    let rendered = error.render().to_string();
+    let message = rendered.strip_prefix("error: ").map_or(rendered.clone(), |message| format!("adseg: {message}"));
+    // Arguments are untrusted.
+    for line in message.trim_end().lines() {
+        print_line(&escape::text(line));
+    }
+    ExitCode::from(WRONG_USAGE)
+}
+
+/// The subcommand with the smallest edit distance, if it is at most 2.
+fn similar_subcommand(typed: &str) -> Option<String> {
+    const MAX_EDITS: usize = 2;
+    let command = Cli::command();
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    let (edits, name) = names.map(|name| (strsim::osa_distance(name, typed), name)).min()?;
+    (edits <= MAX_EDITS && edits < name.len()).then(|| name.to_owned())
 }
 
 #[cfg(test)]

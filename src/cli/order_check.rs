@@ -10,10 +10,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs};
-use super::error::{EXIT_CODES, FAILED};
+use super::args::{EXIT_CODES, FAILED, InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs};
 use super::files::{Inputs, Output};
-use super::replay::{analyze, plural, print_skipped, write_report};
+use super::replay::{analyze, commit_report, plural, write_report};
 use super::session::Session;
 use crate::analysis::{DependentClicks, OrderCheck};
 use crate::escape::{self, Escaped, json_line};
@@ -48,7 +47,6 @@ const LISTED_CLICKS: usize = 10;
 /// The maximum number of pairs of files in the text report without `--all`.
 const LISTED_PAIRS: usize = 20;
 
-/// The arguments of `adseg order-check`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct OrderCheckArgs {
@@ -67,7 +65,6 @@ pub struct OrderCheckArgs {
     replay: ReplayArgs,
 }
 
-/// Executes `adseg order-check`.
 pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::new(&args.inputs)?;
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
@@ -83,12 +80,9 @@ pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<E
         ReportFormat::Text => report.write_text(every_click, out),
         ReportFormat::Jsonl => report.write_jsonl(out),
     })?;
-    let exit_code = session.commit(ExitCode::from(if clicks.is_empty() { 0 } else { FAILED }))?;
-    print_skipped(session, &args.replay.messages, skipped);
-    Ok(exit_code)
+    commit_report(if clicks.is_empty() { 0 } else { FAILED }, session, &args.replay, skipped)
 }
 
-/// The data of the report.
 struct OrderReport<'a> {
     /// The index and the path of each conversions file.
     files: Vec<(usize, PathBuf)>,
@@ -229,7 +223,6 @@ fn clicks_depend(clicks: u64) -> String {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Line<'a> {
-    /// A click that depends on the order.
     Click {
         #[serde(flatten)]
         at: Location,
@@ -241,7 +234,6 @@ enum Line<'a> {
     },
     /// The number of clicks in one file that depend on purchases in another.
     Pair { clicked_in: Cow<'a, str>, bought_in: Cow<'a, str>, clicks: u64 },
-    /// The totals.
     Summary {
         clicks: u64,
         /// The number of these clicks that get a code in the order given.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -14,7 +15,7 @@ use crate::input::{InputError, ReaderSettings};
 use crate::output::{Rejection, Rejects};
 
 /// The number of skipped bad records that are printed.
-pub const PRINTED_REJECTS: u64 = 5;
+const PRINTED_REJECTS: u64 = 5;
 
 /// The settings for these arguments. `max_rejects` bad records are skipped.
 pub fn settings(inputs: &InputArgs, speed: &SpeedArgs, max_rejects: u64) -> Settings {
@@ -50,7 +51,6 @@ pub fn replay_error(error: ReplayError, on_error: OnError, allowed: u64) -> anyh
     }
 }
 
-/// Writes a report to its output.
 pub fn write_report(
     output: &Output,
     write: impl FnOnce(&mut BufWriter<Arc<File>>) -> io::Result<()>,
@@ -59,26 +59,25 @@ pub fn write_report(
     write(&mut out).and_then(|()| out.flush()).map_err(|error| output.cannot_write(error))
 }
 
-/// Prints the number of bad records that were skipped.
-pub fn print_skipped(session: &Session, args: &MessageArgs, rejects: u64) {
+/// Commits the report, and prints the number of bad records that were skipped.
+pub fn commit_report(exit_code: u8, session: &Session, args: &ReplayArgs, rejects: u64) -> anyhow::Result<ExitCode> {
+    let exit_code = session.commit(ExitCode::from(exit_code))?;
+    print_rejects(rejects, "skipped", "", session, &args.messages);
+    Ok(exit_code)
+}
+
+/// Prints the number of bad records and what was `done` with them, and whether more were found than printed.
+pub fn print_rejects(rejects: u64, done: &str, hint: &str, session: &Session, args: &MessageArgs) {
     if rejects > 0 {
-        let bad_records = plural(rejects, "bad record");
-        session.progress.print(&format!("adseg: {bad_records} skipped{}", printed_note(args, rejects)));
+        let is_all = args.quiet || rejects <= PRINTED_REJECTS;
+        let above = if is_all { "" } else { &format!(", the first {PRINTED_REJECTS} printed above") };
+        session.progress.print(&format!("adseg: {} {done}{above}{hint}", plural(rejects, "bad record")));
     }
 }
 
 /// `1 click`, `2 clicks`.
 pub fn plural(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A note that only the first bad records were printed, if there were more.
-pub fn printed_note(args: &MessageArgs, rejects: u64) -> String {
-    if args.quiet || rejects <= PRINTED_REJECTS {
-        String::new()
-    } else {
-        format!(", the first {PRINTED_REJECTS} printed above")
-    }
 }
 
 /// Shows progress, prints the first bad records, and writes all of them to `rejects` if it is set.

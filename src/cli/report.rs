@@ -1,14 +1,14 @@
 //! `adseg report`: counts the events of a campaign, and writes the figures as text, JSON, CSV or an HTML page.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{InputArgs, ReplayArgs, count};
-use super::error::{EXIT_CODES, usage_error};
+use super::args::{EXIT_CODES, InputArgs, ReplayArgs, count, usage_error};
 use super::files::{Inputs, Output};
-use super::replay::{analyze, print_skipped};
+use super::replay::{analyze, commit_report, write_report};
 use super::session::Session;
 use crate::output::CommitOrder;
 use crate::report::{CountCampaign, Totals, csv, json, page, tables, text};
@@ -37,7 +37,6 @@ Examples:
   Write CSV for a spreadsheet, one figure per row:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format csv -o report.csv";
 
-/// The arguments of `adseg report`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ReportArgs {
@@ -65,7 +64,6 @@ pub struct ReportArgs {
     replay: ReplayArgs,
 }
 
-/// The format of the campaign report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
     /// Tables for people
@@ -77,7 +75,6 @@ enum Format {
     Csv,
 }
 
-/// Executes `adseg report`.
 pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::new(&args.inputs)?;
     let open = |path: &PathBuf| Output::open(path, &inputs, session, CommitOrder::Output);
@@ -93,14 +90,12 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
     let totals = Totals::merge(outcome.states);
     let tables = tables(&totals, &outcome.counts);
     if let Some(html) = html {
-        html.write_all(page(&tables, top).as_bytes())?;
+        write_report(&html, |out| out.write_all(page(&tables, top).as_bytes()))?;
     }
-    report.write_all(&match args.format {
-        Format::Text => text(&tables, top).into_bytes(),
-        Format::Json => json(&tables).into_bytes(),
-        Format::Csv => csv(&tables),
+    write_report(&report, |out| match args.format {
+        Format::Text => out.write_all(text(&tables, top).as_bytes()),
+        Format::Json => out.write_all(json(&tables).as_bytes()),
+        Format::Csv => out.write_all(&csv(&tables)),
     })?;
-    let exit_code = session.commit(ExitCode::SUCCESS)?;
-    print_skipped(session, &args.replay.messages, outcome.counts.rejects);
-    Ok(exit_code)
+    commit_report(0, session, &args.replay, outcome.counts.rejects)
 }

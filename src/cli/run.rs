@@ -10,10 +10,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::args::{InputArgs, OnError, ReplayArgs};
-use super::error::{EXIT_CODES, usage_error};
+use super::args::{EXIT_CODES, InputArgs, OnError, ReplayArgs, usage_error};
 use super::files::{FileId, Inputs, Output, is_dash, standard_stream};
-use super::replay::{RejectObserver, plural, printed_note, replay_error, settings, write_report};
+use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
 use super::session::Session;
 use crate::analysis::{Decide, DecideState, saved_list};
 use crate::engine::{Counts, DecisionOutput, Outcome, ReplayError, replay};
@@ -21,6 +20,7 @@ use crate::escape;
 use crate::output::{
     CommitOrder, DecisionEncoder, OutputFormat, Rejects, can_contain_rejects, earlier_rejects, write_saved_list,
 };
+use crate::record::SourceKind;
 
 pub(super) const LONG_ABOUT: &str = "\
 Decide each conversion: send an additional promo code or not.
@@ -58,10 +58,8 @@ Examples:
     adseg run --loyalty loyalty.txt --conversions conversions.txt \\
       --on-error skip --rejects rejects --save-loyalty tomorrow.txt -o codes.txt --summary";
 
-/// The arguments of `adseg run`.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
-#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct RunArgs {
     #[command(flatten)]
     inputs: InputArgs,
@@ -106,7 +104,6 @@ pub struct RunArgs {
     summary: Option<SummaryFormat>,
 }
 
-/// The format of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SummaryFormat {
     /// A table for people
@@ -115,7 +112,6 @@ enum SummaryFormat {
     Json,
 }
 
-/// Executes `adseg run`.
 pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let ReplayArgs { bad_records, messages, speed } = &args.replay;
@@ -127,7 +123,7 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
         lock_list(list, session)?;
     }
     let inputs = Inputs::new(&args.inputs)?;
-    let Outputs { decisions, list, rejects } = Outputs::open(args, &inputs, session)?;
+    let (decisions, list, rejects) = open_outputs(args, &inputs, session)?;
     session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
     let computation = Decide { keeps_rows: list.is_some() };
     let encoder = DecisionEncoder { format: args.output_format, send_only: args.send_only };
@@ -160,41 +156,33 @@ fn lock_list(path: &Path, session: &Session) -> anyhow::Result<()> {
     session.staging.lock_list(path).with_context(|| escape::path(path))
 }
 
-/// The outputs of a run, except messages.
-struct Outputs {
-    decisions: Output,
-    list: Option<Output>,
-    rejects: Option<Rejects>,
-}
-
-impl Outputs {
-    /// Opens the outputs, which must not damage an input or each other.
-    fn open(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Self> {
-        let save = args.save_loyalty.as_deref();
-        check_rejects(args, inputs)?;
-        if let Some(path) = save {
-            check_list(path, args, inputs)?;
-        }
-        let rejects = match &args.rejects {
-            Some(folder) => Some(Rejects::create(folder, Arc::clone(&session.staging))?),
-            None => None,
-        };
-        let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
-        let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
-        if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
-            return usage_error(
-                "the decisions and the saved list cannot both be written to standard output; name a file for one of them",
-            );
-        }
-        Ok(Self { decisions, list, rejects })
+/// Opens the decisions, the saved list and the rejects, which must not damage an input or each other.
+fn open_outputs(
+    args: &RunArgs,
+    inputs: &Inputs,
+    session: &Session,
+) -> anyhow::Result<(Output, Option<Output>, Option<Rejects>)> {
+    let (folder, save) = (args.rejects.as_deref(), args.save_loyalty.as_deref());
+    folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
+    save.map(|path| check_list(path, args, inputs)).transpose()?;
+    let rejects = folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?;
+    let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
+    let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
+    if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
+        return usage_error(
+            "the decisions and the saved list cannot both be written to standard output; name a file for one of them",
+        );
     }
+    Ok((decisions, list, rejects))
 }
 
 /// The saved list may replace a loyalty list that was read, because it is committed at the end. Bad rows of that list
 /// must not be lost.
 fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(id) = FileId::of_output(path) else { return Ok(()) };
-    if let Some(input) = inputs.find_conversions(&id) {
+    let input = inputs.find(&id);
+    if let Some(input) = input.filter(|input| input.source != SourceKind::Loyalty) {
+        let input = input.name();
         return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
     }
     let name = escape::path(path);
@@ -202,14 +190,14 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
     if !both_are_stdout && FileId::of_output(&args.output).as_ref() == Some(&id) {
         return usage_error(format!("{name} is named for two outputs"));
     }
-    if inputs.is_not_plain_text(&id) {
+    if input.is_some_and(|input| !input.is_plain_text()) {
         return usage_error(format!(
             "the saved list is plain text and cannot replace {name}, which is CSV, framed or compressed; save it \
              to another file"
         ));
     }
     let skips = args.replay.bad_records.on_error == OnError::Skip;
-    if skips && args.rejects.is_none() && inputs.find(&id).is_some() {
+    if skips && args.rejects.is_none() && input.is_some() {
         return usage_error(format!(
             "with --on-error skip, bad rows of {name} would be lost when the saved list replaces it; keep them with \
              --rejects DIR"
@@ -219,11 +207,11 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
 }
 
 /// Rejects must not replace files of other programs or inputs of this run.
-fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
-    let Some(folder) = &args.rejects else { return Ok(()) };
+fn check_rejects(folder: &Path, inputs: &Inputs) -> anyhow::Result<()> {
     let name = escape::path(folder);
     let earlier = earlier_rejects(folder);
     if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
+        let input = input.name();
         return usage_error(format!("{input} is an input and would be replaced by new rejects; name another folder"));
     }
     if !can_contain_rejects(folder).with_context(|| format!("{name}: cannot write rejects"))? {
@@ -236,15 +224,11 @@ fn check_rejects(args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
 
 /// Prints the number of bad records, and the summary if requested.
 fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
-    if summary.rejects > 0 {
-        let (count, above) =
-            (plural(summary.rejects, "bad record"), printed_note(&args.replay.messages, summary.rejects));
-        let message = match &args.rejects {
-            Some(folder) => format!("adseg: {count} kept in {}{above}", escape::path(folder)),
-            None => format!("adseg: {count} skipped{above} (--rejects DIR keeps them)"),
-        };
-        session.progress.print(&message);
-    }
+    let (done, hint) = match &args.rejects {
+        Some(folder) => (format!("kept in {}", escape::path(folder)), ""),
+        None => ("skipped".to_owned(), " (--rejects DIR keeps them)"),
+    };
+    print_rejects(summary.rejects, &done, hint, session, &args.replay.messages);
     match args.summary {
         Some(SummaryFormat::Text) => session.progress.print(&summary.to_string()),
         Some(SummaryFormat::Json) => session.progress.print(&escape::json_string(summary)),
@@ -253,43 +237,30 @@ fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
 }
 
 /// The summary of a run. Every record is counted in exactly one of `decisions`, `loyalty_rows`, `rejects` and `blanks`.
-#[derive(Debug, Clone, Serialize)]
-pub struct Summary {
-    /// Lines, rows and frames.
-    pub records: u64,
-    /// Conversions that were decided.
-    pub decisions: u64,
-    /// Rows of the loyalty list.
-    pub loyalty_rows: u64,
-    /// Bad records that were skipped.
-    pub rejects: u64,
-    /// Blank lines.
-    pub blanks: u64,
-    /// Decisions on clicks.
-    pub clicks: u64,
-    /// Decisions on baskets.
-    pub baskets: u64,
-    /// Decisions on purchases.
-    pub purchases: u64,
-    /// Decisions to send a code.
-    pub codes_to_send: u64,
-    /// Customers who became members by a purchase.
-    pub newly_enrolled: u64,
-    /// Members at the end.
-    pub members: u64,
-    /// Bytes, after decompression.
-    pub bytes: u64,
-    /// The duration of the run.
-    pub seconds: f64,
-    /// Records per second.
-    pub records_per_second: f64,
-    /// Bytes per second.
-    pub bytes_per_second: f64,
+#[derive(Serialize)]
+struct Summary {
+    records: u64,
+    decisions: u64,
+    loyalty_rows: u64,
+    rejects: u64,
+    blanks: u64,
+    clicks: u64,
+    baskets: u64,
+    purchases: u64,
+    codes_to_send: u64,
+    /// The customers who became members by a purchase.
+    newly_enrolled: u64,
+    /// The number of members at the end.
+    members: u64,
+    /// After decompression.
+    bytes: u64,
+    seconds: f64,
+    records_per_second: f64,
+    bytes_per_second: f64,
 }
 
 impl Summary {
-    /// The summary of a run that took `time`.
-    pub fn new(outcome: &Outcome<DecideState>, time: Duration) -> Self {
+    fn new(outcome: &Outcome<DecideState>, time: Duration) -> Self {
         let Outcome { states, counts, .. } = outcome;
         let Counts { bytes, records, blanks, rejects, loyalty_rows, clicks, baskets, purchases } = *counts;
         let seconds = time.as_secs_f64();
@@ -327,12 +298,7 @@ impl fmt::Display for Summary {
         row(out, "codes to send", self.codes_to_send)?;
         row(out, "newly enrolled", self.newly_enrolled)?;
         row(out, "members at the end", self.members)?;
-        write!(
-            out,
-            "{:.3} s, {:.0} records/s, {:.1} MB/s",
-            self.seconds,
-            self.records_per_second,
-            self.bytes_per_second / 1e6
-        )
+        let mb_per_second = self.bytes_per_second / 1e6;
+        write!(out, "{:.3} s, {:.0} records/s, {mb_per_second:.1} MB/s", self.seconds, self.records_per_second)
     }
 }

@@ -5,6 +5,7 @@
 //! fails, panics, or is interrupted.
 
 use std::any::Any;
+use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -17,28 +18,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{MessageArgs, ProgressWhen};
-use super::error::INTERRUPTED;
+use super::args::{FAILED, MessageArgs, ProgressWhen, UsageError, WRONG_USAGE};
 use crate::output::Staging;
+use crate::system::os_error;
+
+/// Interrupted by a signal: 128 + SIGINT, as in a shell.
+const INTERRUPTED: u8 = 130;
 
 /// The context of a command.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
-    /// The staged output files.
     pub staging: Arc<Staging>,
-    /// The progress bar.
     pub progress: Progress,
     /// The exit code of the command, once its files are committed.
     committed: Arc<OnceLock<ExitCode>>,
-}
-
-/// A command that failed.
-#[derive(Debug)]
-pub struct CommandFailure {
-    /// The error.
-    pub error: anyhow::Error,
-    /// Whether staged files were discarded.
-    pub files_discarded: bool,
 }
 
 impl Session {
@@ -55,9 +48,7 @@ impl Session {
     }
 
     /// Commits the staged files. After that an interrupt ends the command with `exit_code`, which is also returned.
-    ///
-    /// # Errors
-    /// When a file cannot be committed, or the command was interrupted.
+    /// Fails if a file cannot be committed, or the command was interrupted.
     pub fn commit(&self, exit_code: ExitCode) -> anyhow::Result<ExitCode> {
         self.progress.finish();
         self.staging.commit()?;
@@ -72,24 +63,30 @@ enum Event {
     Interrupted,
 }
 
-/// Runs the work of a command.
-///
-/// # Errors
-/// When the work fails.
-///
-/// # Panics
-/// When the work panics.
-pub fn run(
-    work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static,
-) -> Result<ExitCode, CommandFailure> {
+/// Runs the work of a command, and prints its error. Panics when the work panics.
+pub fn run(work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static) -> ExitCode {
     let session = Session::default();
     let result = wait_for(&session, work);
     session.progress.finish();
-    result.map_err(|error| {
+    result.unwrap_or_else(|error| {
         let files_discarded = !session.staging.is_empty();
         session.staging.discard();
-        CommandFailure { error, files_discarded }
+        print_failure(&error, files_discarded)
     })
+}
+
+/// Prints why a command failed, with all causes, and returns its exit code. `files_discarded` is whether staged files
+/// were discarded.
+pub fn print_failure(error: &anyhow::Error, files_discarded: bool) -> ExitCode {
+    // The reader closed the pipe, which is not an error. If files were discarded, the exit code must not be 0.
+    let mut io_errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if io_errors.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::from(u8::from(files_discarded));
+    }
+    let text =
+        |cause: &(dyn Error + 'static)| cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), os_error);
+    print_line(&format!("adseg: {}", error.chain().map(text).collect::<Vec<_>>().join(": ")));
+    ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
 }
 
 fn wait_for(
@@ -202,7 +199,6 @@ impl Progress {
         self.0.bar.set((bar, Instant::now() + DELAY)).expect("progress is shown once");
     }
 
-    /// The counter of the bytes read.
     pub fn bytes_read(&self) -> &Arc<AtomicU64> {
         &self.0.bytes_read
     }
