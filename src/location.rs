@@ -4,25 +4,32 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::escape;
 
-/// The location of one record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The location of one record. JSON has the keys `file`, `line` or `frame`, and `byte` if it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Location {
     /// The path of the input, or `stdin`.
+    #[serde(rename = "file", serialize_with = "serialize_path")]
     pub input: Arc<Path>,
     /// The number of the record in its input.
+    #[serde(flatten)]
     pub record: RecordNumber,
     /// The offset of the record in the input: of the first byte of the line or of the frame header. Known only while
     /// the record is being read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub byte: Option<u64>,
 }
 
+fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.to_string_lossy())
+}
+
 /// The number of a record in its input, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RecordNumber {
     /// The line on which it begins. Blank lines and the header row count.
     Line(u64),
@@ -47,22 +54,6 @@ impl fmt::Display for Location {
             (RecordNumber::Frame(frame), Some(byte)) => write!(out, "{input}: record {frame} at byte {byte}"),
             (RecordNumber::Frame(frame), None) => write!(out, "{input}: record {frame}"),
         }
-    }
-}
-
-/// The keys `file`, `line` or `frame`, and `byte` if it is known.
-impl Serialize for Location {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut keys = serializer.serialize_map(None)?;
-        keys.serialize_entry("file", &self.input.to_string_lossy())?;
-        match self.record {
-            RecordNumber::Line(line) => keys.serialize_entry("line", &line)?,
-            RecordNumber::Frame(frame) => keys.serialize_entry("frame", &frame)?,
-        }
-        if let Some(byte) = self.byte {
-            keys.serialize_entry("byte", &byte)?;
-        }
-        keys.end()
     }
 }
 

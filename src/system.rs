@@ -13,7 +13,6 @@ pub fn stdout_file() -> io::Result<File> {
     duplicate(io::stdout())
 }
 
-/// Standard error.
 pub fn stderr_file() -> io::Result<File> {
     duplicate(io::stderr())
 }
@@ -37,17 +36,13 @@ pub fn os_error(error: &io::Error) -> String {
     }
 }
 
-/// Panics if `ADSEG_PANIC_IN` names this step. Tests use it in debug builds.
-#[cfg(debug_assertions)]
+/// Panics if `ADSEG_PANIC_IN` names this step. Only in debug builds, for tests.
+#[inline]
 pub fn panic_point(step: &str) {
-    if std::env::var_os("ADSEG_PANIC_IN").is_some_and(|wanted| wanted == step) {
+    if cfg!(debug_assertions) && std::env::var_os("ADSEG_PANIC_IN").is_some_and(|wanted| wanted == step) {
         panic!("ADSEG_PANIC_IN={step}");
     }
 }
-
-/// Does nothing.
-#[cfg(not(debug_assertions))]
-pub const fn panic_point(_step: &str) {}
 
 #[cfg(test)]
 mod tests {

@@ -102,7 +102,6 @@ impl CustomerTable {
         self.memberships.as_ref().expect("the table tracks all customers")[customer as usize]
     }
 
-    /// The number of customers in the table.
     pub const fn len(&self) -> usize {
         self.emails.len()
     }

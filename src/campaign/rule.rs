@@ -43,27 +43,22 @@ pub const fn transition(was_member: bool, record: RecordKind) -> Transition {
 mod tests {
     use super::*;
     use ConversionKind::{Basket, Click, Purchase};
+    use RecordKind::{Conversion, LoyaltyRow};
 
     #[test]
-    fn member_clicks_get_codes_and_purchases_enrol() {
-        for (was_member, conversion, send, enrolled) in [
-            (true, Click, true, false),
-            (true, Basket, false, false),
-            (true, Purchase, false, false),
-            (false, Click, false, false),
-            (false, Basket, false, false),
-            (false, Purchase, false, true),
+    fn members_get_codes_for_clicks_and_purchases_enrol() {
+        for (was_member, record, send, enrolled, joins) in [
+            (true, Conversion(Click), true, false, false),
+            (true, Conversion(Basket), false, false, false),
+            (true, Conversion(Purchase), false, false, false),
+            (false, Conversion(Click), false, false, false),
+            (false, Conversion(Basket), false, false, false),
+            (false, Conversion(Purchase), false, true, true),
+            (true, LoyaltyRow, false, false, false),
+            (false, LoyaltyRow, false, false, true),
         ] {
-            let expected = Transition { decision: Decision { send, enrolled }, joins: enrolled };
-            assert_eq!(transition(was_member, RecordKind::Conversion(conversion)), expected, "{conversion:?}");
-        }
-    }
-
-    #[test]
-    fn a_loyalty_row_makes_a_member_and_decides_nothing() {
-        for was_member in [true, false] {
-            let expected = Transition { decision: Decision::default(), joins: !was_member };
-            assert_eq!(transition(was_member, RecordKind::LoyaltyRow), expected);
+            let expected = Transition { decision: Decision { send, enrolled }, joins };
+            assert_eq!(transition(was_member, record), expected, "{was_member}, {record:?}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `adseg generate`: writes sample data.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +35,7 @@ Examples:
   Pipe the data into a run:
     adseg generate --loyalty - --conversions - | adseg run --loyalty - --conversions - --summary";
 
+/// The arguments of `adseg generate`.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct GenerateArgs {
@@ -79,9 +79,9 @@ pub struct GenerateArgs {
     mix: [u32; 3],
 
     /// The share of conversions that are bad records, such as 0.01
-    #[arg(value_name = "SHARE", default_value = "0", value_parser = parse_share, help_heading = "Data")]
-    #[arg(id = "bad", long, allow_negative_numbers = true)]
-    bad_per_million: u32,
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = parse_share, help_heading = "Data")]
+    #[arg(allow_negative_numbers = true)]
+    bad: u32,
 }
 
 /// The format of generated records.
@@ -100,16 +100,15 @@ fn parse_mix(text: &str) -> Result<[u32; 3], String> {
     mix.ok_or_else(|| "expected three numbers up to 65535, not all of them 0, such as 60,25,15".to_owned())
 }
 
-/// Parses a decimal number from 0 to 1 to millionths, without floating point, so the result is the same on every machine.
+/// Parses a decimal number from 0 to 1, in millionths, without floating point, so the result is the same on every
+/// machine.
 fn parse_share(text: &str) -> Result<u32, String> {
-    let expected = || "expected a number from 0 to 1 with at most 6 digits after the point, such as 0.01".to_owned();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) || fraction.len() > 6 {
-        return Err(expected());
-    }
-    let share = format!("{whole}{fraction:0<6}").parse::<u32>().ok().filter(|&share| share <= 1_000_000);
-    share.ok_or_else(expected)
+    let share = (digits(whole) && digits(fraction) && fraction.len() <= 6)
+        .then(|| format!("{whole}{fraction:0<6}").parse().ok().filter(|&share| share <= 1_000_000));
+    let expected = "expected a number from 0 to 1 with at most 6 digits after the point, such as 0.01";
+    share.flatten().ok_or_else(|| expected.to_owned())
 }
 
 pub fn generate(args: &GenerateArgs, session: &Session) -> anyhow::Result<ExitCode> {
@@ -119,26 +118,22 @@ pub fn generate(args: &GenerateArgs, session: &Session) -> anyhow::Result<ExitCo
         events: args.events,
         customers: args.customers.unwrap_or(args.members.saturating_mul(5)),
         mix: args.mix,
-        bad_per_million: args.bad_per_million,
+        bad_per_million: args.bad,
     };
     let open =
         |path: &Option<PathBuf>, order| path.as_deref().map(|path| open(path, args.force, session, order)).transpose();
-    let loyalty = open(&args.loyalty, CommitOrder::List)?;
-    let conversions = open(&args.conversions, CommitOrder::Output)?;
-    let write = |records, output: &Output| {
-        write(args.format, records, &output.writer()).map_err(|error| output.cannot_write(error))
+    let write = |output: &Output, records| {
+        write_records(args.format, records, &mut output.writer()).map_err(|error| output.cannot_write(error))
     };
+    let (loyalty, conversions) =
+        (open(&args.loyalty, CommitOrder::List)?, open(&args.conversions, CommitOrder::Output)?);
     match (&loyalty, &conversions) {
         (Some(both), Some(conversions)) if both.is_stdout && conversions.is_stdout => {
-            write(Records::interleaved(&settings), both)?;
+            write(both, Records::interleaved(&settings))?;
         }
         _ => {
-            if let Some(output) = &loyalty {
-                write(Records::members(&settings), output)?;
-            }
-            if let Some(output) = &conversions {
-                write(Records::conversions(&settings), output)?;
-            }
+            loyalty.map_or(Ok(()), |output| write(&output, Records::members(&settings)))?;
+            conversions.map_or(Ok(()), |output| write(&output, Records::conversions(&settings)))?;
         }
     }
     session.commit(ExitCode::SUCCESS)
@@ -155,7 +150,7 @@ fn open(path: &Path, force: bool, session: &Session, order: CommitOrder) -> anyh
 /// The size of a write in bytes.
 const WRITTEN_BYTES: usize = 1 << 20;
 
-fn write(format: SampleFormat, mut records: Records, mut out: &File) -> io::Result<()> {
+fn write_records(format: SampleFormat, mut records: Records, out: &mut impl Write) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(WRITTEN_BYTES + WRITTEN_BYTES / 8);
     loop {
         let start = buffer.len();
@@ -186,17 +181,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_parsed_digit_by_digit() {
+    fn shares_and_mixes_are_parsed_exactly() {
         for (text, share) in [("0", 0), ("1", 1_000_000), ("0.01", 10_000), ("0.000001", 1), ("1.0", 1_000_000)] {
             assert_eq!(parse_share(text), Ok(share), "{text}");
         }
         for text in ["", "1.1", "2", "-0.1", "0.0000001", ".5", "1%", "0.1e1"] {
             assert!(parse_share(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_mix_has_three_parts() {
         assert_eq!(parse_mix("1, 0,2"), Ok([1, 0, 2]));
         for text in ["1,2", "1,2,3,4", "0,0,0", "a,b,c", "-1,2,3", "70000,1,1"] {
             assert!(parse_mix(text).is_err(), "{text}");

@@ -11,11 +11,9 @@
 //! | file | content |
 //! |---|---|
 //! | `pipeline` | the main loop: three blocks in progress, each one step behind the next, as tasks for the threads |
-//! | `slice` | the records that one thread decodes and encodes |
-//! | `partition` | the partition of an email, and the events of a slice for a partition |
+//! | `slice` | the records that one thread decodes and encodes, and the events of each partition |
 //! | `sequencer` | work in input order: numbering, counting, rejecting |
 
-mod partition;
 mod pipeline;
 mod sequencer;
 mod slice;
@@ -32,8 +30,11 @@ use crate::output::Rejection;
 use crate::record::{ConversionKind, RecordKind};
 use crate::system::os_error;
 
-pub use partition::{Computation, DEFAULT_PARTITIONS, EventBatch, PREFETCH};
 pub use pipeline::{DecisionOutput, Outcome, replay};
+pub use slice::{Computation, EventBatch, PREFETCH};
+
+/// The default of `--partitions`, as in the original Wallaroo application.
+pub const DEFAULT_PARTITIONS: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
 
 /// The settings of a replay. Only the limits affect the output.
 #[derive(Debug, Clone, Copy)]

@@ -8,9 +8,8 @@ use std::io::{self, Write};
 
 use rayon::prelude::*;
 
-use super::partition::{Computation, Partitioner};
 use super::sequencer::Sequencer;
-use super::slice::{DecodeContext, Slice};
+use super::slice::{Computation, DecodeContext, Partitioner, Slice};
 use super::{Counts, Observer, ReplayError, Settings};
 use crate::campaign::Decision;
 use crate::input::{Block, Blocks, Content, Input, InputError};
@@ -110,7 +109,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             computation,
             encoder,
             settings,
-            states: std::iter::repeat_with(new_state).take(partitioner.partitions()).collect(),
+            states: std::iter::repeat_with(new_state).take(partitioner.partitions.get() as usize).collect(),
             partitioner,
             sequencer: Sequencer::new(settings, observer),
             writer,
@@ -128,7 +127,9 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         let read = self.read(&mut blocks);
         if !matches!(read, Err(ReplayError::Output(_))) {
             // The decisions before a bad record or damage are written.
-            self.drain(&blocks)?;
+            while self.is_in_progress() {
+                self.step(None, &blocks)?;
+            }
         }
         read?;
         let Sequencer { counts, line_index, .. } = self.sequencer;
@@ -140,7 +141,9 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         while let Some(block) = self.next_block(blocks)? {
             match block {
                 Ok(block) => self.block(block, blocks)?,
-                Err(damage) if self.settings.reader.continues_after_damage => self.sequencer.damaged(&damage)?,
+                Err(damage) if self.settings.reader.continues_after_damage => {
+                    self.sequencer.observer.damaged(&damage).map_err(ReplayError::Observer)?;
+                }
                 Err(damage) => return Err(ReplayError::Input(damage)),
             }
         }
@@ -163,14 +166,6 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         self.decoded.is_some() || self.applied.is_some()
     }
 
-    /// Finishes the batches in progress.
-    fn drain(&mut self, blocks: &Blocks) -> Result<(), ReplayError> {
-        while self.is_in_progress() {
-            self.step(None, blocks)?;
-        }
-        Ok(())
-    }
-
     /// Begins a block. If it contains a bad record beyond the limit, that record and everything after it is dropped.
     fn block(&mut self, block: Block, blocks: &Blocks) -> Result<(), ReplayError> {
         self.sequencer.begin(&block);
@@ -182,20 +177,19 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             Content::OversizedStart { last } => self.sequencer.oversized(&block, last)?,
             Content::OversizedRest { last } => self.sequencer.oversized_rest(&block, last)?,
         }
-        self.sequencer.progressed();
+        self.sequencer.observer.progressed(&self.sequencer.counts);
         Ok(())
     }
 
     /// Moves every batch one step forward, in parallel: decodes `next`, and writes the encoded batch.
     fn step(&mut self, next: Option<Block>, blocks: &Blocks) -> Result<(), ReplayError> {
-        let new_buffers = || BatchBuffers::new(self.partitioner.partitions());
-        let mut next = next.map(|block| Batch::new(block, self.spare.pop().unwrap_or_else(new_buffers)));
+        let mut next = next.map(|block| Batch { block, buffers: self.spare.pop().unwrap_or_default() });
         let (mut applied, mut encoded) = (self.decoded.take(), self.applied.take());
         let computation = self.computation;
         let mut tasks = Vec::new();
         let decoding;
         if let Some(batch) = &mut next {
-            let (block, _) = batch.block_and_slices();
+            let block = &batch.block;
             let slices = block.bytes().len().div_ceil(self.settings.reader.slice_bytes.max(1));
             let keeps_fields = computation.needs_fields() || self.encoder.is_some_and(|encoder| encoder.needs_fields());
             decoding = DecodeContext {
@@ -207,7 +201,8 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             };
             tasks.extend(batch.decode(slices.min(max_slices(self.settings)), &decoding));
         }
-        let in_parallel = tasks.len() > 1 || [&applied, &encoded].into_iter().flatten().any(Batch::is_large);
+        let in_parallel =
+            tasks.len() > 1 || [&applied, &encoded].into_iter().flatten().any(|batch| batch.buffers.used > 1);
         if let Some(batch) = &mut applied {
             tasks.extend(batch.apply(&mut self.states, computation));
         }
@@ -233,17 +228,14 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         result
     }
 
-    /// Writes the output of an encoded batch.
     fn write(&mut self, mut batch: Batch, blocks: &Blocks) -> Result<(), ReplayError> {
-        let (_, slices) = batch.block_and_slices();
-        for slice in slices {
+        for slice in batch.block_and_slices().1 {
             if !slice.output.is_empty() {
                 slice.output = self.writer.write(std::mem::take(&mut slice.output)).map_err(ReplayError::Output)?;
             }
         }
-        let (block, buffers) = batch.into_parts();
-        self.spare.push(buffers);
-        blocks.recycle(block);
+        self.spare.push(batch.buffers);
+        blocks.recycle(batch.block);
         Ok(())
     }
 }
@@ -260,7 +252,7 @@ struct Batch {
 }
 
 /// The buffers of a batch, which are reused for every block.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct BatchBuffers {
     slices: Vec<Slice>,
     /// The number of slices of the current block.
@@ -269,30 +261,10 @@ struct BatchBuffers {
     decisions: Vec<Vec<Vec<(u32, Decision)>>>,
 }
 
-impl BatchBuffers {
-    fn new(partitions: usize) -> Self {
-        Self { slices: Vec::new(), used: 0, decisions: vec![Vec::new(); partitions] }
-    }
-}
-
 impl Batch {
-    const fn new(block: Block, buffers: BatchBuffers) -> Self {
-        Self { block, buffers }
-    }
-
     /// The block, and its slices in the order of their records.
     fn block_and_slices(&mut self) -> (&Block, &mut [Slice]) {
         (&self.block, &mut self.buffers.slices[..self.buffers.used])
-    }
-
-    /// Whether it has more than one slice.
-    const fn is_large(&self) -> bool {
-        self.buffers.used > 1
-    }
-
-    /// The block and the buffers, for reuse.
-    fn into_parts(self) -> (Block, BatchBuffers) {
-        (self.block, self.buffers)
     }
 
     /// Decodes the block in at most `count` slices.
@@ -305,15 +277,15 @@ impl Batch {
         let ranges = block.slices(count);
         buffers.used = ranges.len();
         while buffers.slices.len() < ranges.len() {
-            buffers.slices.push(Slice::new(context.partitioner.partitions()));
+            buffers.slices.push(Slice::new(context.partitioner.partitions.get() as usize));
         }
-        buffers.slices.iter_mut().zip(ranges).map(move |(slice, range)| {
-            let task: Task<'_> = Box::new(move || slice.decode(block, range, context));
-            task
-        })
+        buffers
+            .slices
+            .iter_mut()
+            .zip(ranges)
+            .map(move |(slice, range)| -> Task<'a> { Box::new(move || slice.decode(block, range, context)) })
     }
 
-    /// Applies the events of every partition.
     fn apply<'a, C: Computation>(
         &'a mut self,
         states: &'a mut [C::State],
@@ -321,28 +293,26 @@ impl Batch {
     ) -> impl Iterator<Item = Task<'a>> {
         let (block, buffers) = (&self.block, &mut self.buffers);
         let slices = &buffers.slices[..buffers.used];
-        states.iter_mut().zip(&mut buffers.decisions).enumerate().map(move |(partition, (state, decisions))| {
-            let task: Task<'_> = Box::new(move || {
-                panic_point("apply");
-                decisions.resize_with(slices.len().max(decisions.len()), Vec::new);
-                for (slice, decisions) in slices.iter().zip(decisions) {
-                    decisions.clear();
-                    computation.apply(state, slice.events(block, partition), decisions);
-                }
-            });
-            task
-        })
+        buffers.decisions.resize_with(states.len(), Vec::new);
+        states.iter_mut().zip(&mut buffers.decisions).enumerate().map(
+            move |(partition, (state, decisions))| -> Task<'a> {
+                Box::new(move || {
+                    panic_point("apply");
+                    decisions.resize_with(slices.len().max(decisions.len()), Vec::new);
+                    for (slice, decisions) in slices.iter().zip(decisions) {
+                        decisions.clear();
+                        computation.apply(state, slice.events(block, partition), decisions);
+                    }
+                })
+            },
+        )
     }
 
-    /// Encodes the decisions.
     fn encode<'a>(&'a mut self, encoder: &'a DecisionEncoder) -> impl Iterator<Item = Task<'a>> {
         let (block, buffers) = (&self.block, &mut self.buffers);
         let (slices, decisions) = (&mut buffers.slices[..buffers.used], &buffers.decisions);
-        slices.iter_mut().enumerate().map(move |(index, slice)| {
-            let task: Task<'_> = Box::new(move || {
-                slice.encode(block, decisions.iter().map(|slices| slices[index].as_slice()), encoder);
-            });
-            task
+        slices.iter_mut().enumerate().map(move |(index, slice)| -> Task<'a> {
+            Box::new(move || slice.encode(block, decisions.iter().map(|slices| slices[index].as_slice()), encoder))
         })
     }
 }

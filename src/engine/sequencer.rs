@@ -10,7 +10,7 @@ use memchr::memchr_iter;
 
 use super::slice::Slice;
 use super::{Counts, Observer, ReplayError, Settings};
-use crate::input::{Block, Decoded, Format, InputError, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
+use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
 use crate::location::{LineIndex, Location, RecordNumber};
 use crate::output::Rejection;
 use crate::record::{Bytes, Decoder, RecordError};
@@ -35,9 +35,8 @@ impl RecordVisitor for RejectVisitor<'_, '_> {
 
 /// The counts and positions of the inputs so far.
 pub(super) struct Sequencer<'a> {
-    observer: &'a mut dyn Observer,
-    max_record_bytes: usize,
-    max_rejects: u64,
+    pub observer: &'a mut dyn Observer,
+    settings: &'a Settings,
     pub counts: Counts,
     pub line_index: LineIndex,
     /// The current input, and the number of its lines or frames so far.
@@ -48,11 +47,10 @@ pub(super) struct Sequencer<'a> {
 }
 
 impl<'a> Sequencer<'a> {
-    pub fn new(settings: &Settings, observer: &'a mut dyn Observer) -> Self {
+    pub fn new(settings: &'a Settings, observer: &'a mut dyn Observer) -> Self {
         Self {
             observer,
-            max_record_bytes: settings.reader.max_record_bytes,
-            max_rejects: settings.max_rejects,
+            settings,
             counts: Counts::default(),
             line_index: LineIndex::default(),
             input: None,
@@ -61,14 +59,13 @@ impl<'a> Sequencer<'a> {
         }
     }
 
-    /// The decoder for the records of `block`.
     pub fn decoder(&self, block: &Block) -> Decoder {
-        Decoder { source: block.input.source, max_record_bytes: self.max_record_bytes }
+        Decoder { source: block.input.source, max_record_bytes: self.settings.reader.max_record_bytes }
     }
 
     /// The number of records that may still be rejected.
     pub const fn allowed_rejects(&self) -> u64 {
-        self.max_rejects - self.counts.rejects
+        self.settings.max_rejects - self.counts.rejects
     }
 
     /// Begins a block. Lines are counted from 1 in each input.
@@ -112,7 +109,7 @@ impl<'a> Sequencer<'a> {
     /// rejects.
     pub fn oversized(&mut self, block: &Block, last: bool) -> Result<(), ReplayError> {
         let location = self.location(block, 0, 0);
-        let too_long = RecordError::TooLong { limit: self.max_record_bytes };
+        let too_long = RecordError::TooLong { limit: self.settings.reader.max_record_bytes };
         let text = text_as_length(block.bytes()).filter(|_| block.format.is_framed());
         let reason = text.map_or(too_long, |length| RecordError::TextAsFrameLength { length });
         self.reject(block, location, reason, block.bytes())?;
@@ -137,16 +134,6 @@ impl<'a> Sequencer<'a> {
             Format::Csv(_) => memchr_iter(b'\n', piece).count() as u64 + u64::from(last && !piece.ends_with(b"\n")),
         };
         self.count_lines(lines);
-    }
-
-    /// Reports that an input is damaged.
-    pub fn damaged(&mut self, damage: &InputError) -> Result<(), ReplayError> {
-        self.observer.damaged(damage).map_err(ReplayError::Observer)
-    }
-
-    /// Reports that a block was decoded.
-    pub fn progressed(&mut self) {
-        self.observer.progressed(&self.counts);
     }
 
     /// The location of a record that follows `lines` more lines, at this byte of its block.

@@ -1,17 +1,154 @@
-//! A slice: records of a block that one thread decodes and later encodes.
+//! A slice: records of a block that one thread decodes and later encodes, and the partitions that their events go to.
+//!
+//! Invariant: all records of one email are in one partition. Partition numbers and hashes are internal; nothing that a
+//! user sees depends on them.
 
+use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::ops::{ControlFlow, Range};
 
 use super::Counts;
-use super::partition::{Computation, Entry, EventBatch, Partitioner, Route};
-use crate::campaign::Decision;
+use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
 use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, is_blank};
 use crate::output::DecisionEncoder;
-use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordKind};
+use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordKind, Span};
 use crate::system::panic_point;
 
+/// The number of look-ups that are prefetched together, so their cache misses overlap.
+pub const PREFETCH: usize = 32;
+
+/// The computation of a command: one state for each partition, to which its events are applied in order.
+pub trait Computation: Sync {
+    /// The state of one partition.
+    type State: Send;
+
+    /// The initial state of a partition. `hasher` is the hasher of the events' hashes.
+    fn new_state(&self, hasher: &EmailHasher) -> Self::State;
+
+    /// Whether [`Self::apply`] uses more of an event than its kind, email and number.
+    fn needs_fields(&self) -> bool {
+        true
+    }
+
+    /// Whether [`Self::apply`] needs events of this kind.
+    fn needs_kind(&self, _kind: RecordKind) -> bool {
+        true
+    }
+
+    /// The hash that determines the partition of an email. Emails that must be in the same partition have the same
+    /// hash.
+    #[inline]
+    fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
+        hasher.hash(email)
+    }
+
+    /// Applies the events of one slice for a partition, in order. Pushes the decisions that are not the default, each
+    /// with the number of its entry. A computation without output pushes none.
+    fn apply(&self, state: &mut Self::State, events: EventBatch<'_>, decisions: &mut Vec<(u32, Decision)>);
+}
+
+/// A good record. It is small, because there are millions of them.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    kind: RecordKind,
+    /// The number of lines before it in its slice.
+    line: u32,
+    email: Span,
+}
+
+impl Entry {
+    /// The event of the entry, in a slice whose first line has this number.
+    #[inline]
+    fn event<'a>(&self, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, first_line: u64) -> Event<'a> {
+        Event::new(self.kind, self.email, fields, bytes, first_line + u64::from(self.line))
+    }
+}
+
+/// Assigns emails to partitions.
+#[derive(Debug, Clone)]
+pub(super) struct Partitioner {
+    pub hasher: EmailHasher,
+    pub partitions: NonZeroU32,
+}
+
+impl Partitioner {
+    pub fn new(partitions: NonZeroU32) -> Self {
+        Self { hasher: EmailHasher::default(), partitions }
+    }
+
+    /// The partition of the email with this hash. It depends on the upper half of the hash; the tables use the lower
+    /// half.
+    #[inline]
+    const fn partition(&self, hash: EmailHash) -> usize {
+        (((hash.0 >> 32) * self.partitions.get() as u64) >> 32) as usize
+    }
+}
+
+/// An entry of a slice that belongs to a partition.
+#[derive(Debug, Clone, Copy)]
+struct Route {
+    hash: EmailHash,
+    /// The number of the entry in its slice.
+    entry: u32,
+}
+
+/// The events of one slice for one partition, in the order of their records.
+#[derive(Debug, Clone, Copy)]
+pub struct EventBatch<'a> {
+    input: usize,
+    has_quoting: bool,
+    bytes: Bytes<'a>,
+    entries: &'a [Entry],
+    /// The fields of every entry, or empty.
+    fields: &'a [FieldSpans],
+    routes: &'a [Route],
+    first_line: u64,
+}
+
+impl<'a> EventBatch<'a> {
+    /// The index of the input of the events, in the order of the inputs, counted from 0.
+    pub const fn input(self) -> usize {
+        self.input
+    }
+
+    /// Whether the format has quoting. Then fields have no quotes around them.
+    pub const fn has_quoting(self) -> bool {
+        self.has_quoting
+    }
+
+    /// The batch in chunks of at most `size` events, in order.
+    pub fn chunks(self, size: usize) -> impl Iterator<Item = Self> {
+        self.routes.chunks(size).map(move |routes| Self { routes, ..self })
+    }
+
+    /// Prefetches the records, which may have left the nearest cache since they were decoded.
+    #[inline]
+    pub fn prefetch(self) {
+        let first_byte = |span: Span| self.bytes.get(span).first().copied().unwrap_or(0);
+        let prefetch = |route: &Route| {
+            let entry = route.entry as usize;
+            let fields = self.fields.get(entry).map_or(0, |fields| first_byte(fields.first));
+            first_byte(self.entries[entry].email) ^ fields
+        };
+        black_box(self.routes.iter().fold(0, |read, route| read ^ prefetch(route)));
+    }
+
+    pub fn hashes(self) -> impl Iterator<Item = EmailHash> + Clone {
+        self.routes.iter().map(|route| route.hash)
+    }
+
+    /// The events, each with the number of its entry and the hash of its email.
+    pub fn events(self) -> impl Iterator<Item = (u32, EmailHash, Event<'a>)> {
+        self.routes.iter().map(move |route| {
+            let entry = route.entry as usize;
+            let event = self.entries[entry].event(self.fields.get(entry), self.bytes, self.first_line);
+            (route.entry, route.hash, event)
+        })
+    }
+}
+
 /// The decoded records of a slice, and their decisions. Its buffers are reused for every block.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slice {
     splitter: RecordSplitter,
     /// The good records.
@@ -20,9 +157,8 @@ pub(super) struct Slice {
     fields: Vec<FieldSpans>,
     /// The entries of each partition, in order.
     routes: Vec<Vec<Route>>,
-    pub rejects: Vec<Reject>,
+    pub rejects: Vec<RejectPosition>,
     pub counts: Counts,
-    /// The number of lines of the slice.
     pub lines: u32,
     /// The number of the first line, counted over all inputs.
     pub first_line: u64,
@@ -33,7 +169,7 @@ pub(super) struct Slice {
 /// The position of a bad record. The reason is determined when the record is reported, so half a million consecutive
 /// bad records do not need half a million messages in memory.
 #[derive(Debug)]
-pub(super) struct Reject {
+pub(super) struct RejectPosition {
     /// The number of lines before it in its slice.
     pub line: u32,
     /// The number of good records before it in its slice.
@@ -42,7 +178,6 @@ pub(super) struct Reject {
     pub raw: Range<usize>,
 }
 
-/// The context for decoding a slice.
 pub(super) struct DecodeContext<'a, C> {
     pub decoder: Decoder,
     pub partitioner: &'a Partitioner,
@@ -52,7 +187,6 @@ pub(super) struct DecodeContext<'a, C> {
     pub allowed_rejects: u64,
 }
 
-/// Fills a slice.
 struct SliceVisitor<'a, 'w, C> {
     slice: &'a mut Slice,
     context: &'a DecodeContext<'w, C>,
@@ -86,18 +220,7 @@ impl<C: Computation> RecordVisitor for SliceVisitor<'_, '_, C> {
 
 impl Slice {
     pub fn new(partitions: usize) -> Self {
-        Self {
-            splitter: RecordSplitter::default(),
-            entries: Vec::new(),
-            fields: Vec::new(),
-            routes: vec![Vec::new(); partitions],
-            rejects: Vec::new(),
-            counts: Counts::default(),
-            lines: 0,
-            first_line: 0,
-            decisions: Vec::new(),
-            output: Vec::new(),
-        }
+        Self { routes: vec![Vec::new(); partitions], ..Self::default() }
     }
 
     /// Decodes the records in `range` of `block`.
@@ -111,7 +234,6 @@ impl Slice {
         self.splitter = splitter;
     }
 
-    /// Removes the content of the slice.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.fields.clear();
@@ -139,7 +261,7 @@ impl Slice {
     fn reject(&mut self, record: &RawRecord) {
         self.counts.rejects += 1;
         let entries_before = self.entries.len() as u32;
-        self.rejects.push(Reject { line: self.lines, entries_before, raw: record.raw.clone() });
+        self.rejects.push(RejectPosition { line: self.lines, entries_before, raw: record.raw.clone() });
     }
 
     /// Removes the bad record with this index and everything after it.
@@ -151,7 +273,6 @@ impl Slice {
         }
     }
 
-    /// The events of this partition.
     pub fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
         EventBatch {
             input: block.input.index,
@@ -189,5 +310,23 @@ impl Slice {
 
     fn bytes<'a>(&'a self, block: &'a Block) -> Bytes<'a> {
         Bytes { block: block.bytes(), scratch: self.splitter.scratch() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emails_are_spread_evenly_over_the_partitions() {
+        let partitioner = Partitioner::new(crate::engine::DEFAULT_PARTITIONS);
+        let mut shares = [0_u32; 10];
+        for number in 0..10_000 {
+            let hash = || partitioner.hasher.hash(format!("customer{number}@example.com").as_bytes());
+            let partition = partitioner.partition(hash());
+            assert_eq!(partition, partitioner.partition(hash()));
+            shares[partition] += 1;
+        }
+        assert!(shares.iter().all(|&share| (800..1200).contains(&share)), "{shares:?}");
     }
 }

@@ -89,22 +89,9 @@ const DECISION_COLUMNS: [&str; 2] = ["send", "enrolled"];
 
 const IN_MEMORY: &str = "writing to memory does not fail, and all rows have the same number of fields";
 
-/// Appends the header row of the CSV output.
 fn write_csv_header(out: &mut Vec<u8>) {
     let mut writer = csv_writer(out);
     writer.write_record(CONVERSION_COLUMNS.iter().chain(&DECISION_COLUMNS)).expect(IN_MEMORY);
-    writer.flush().expect(IN_MEMORY);
-}
-
-/// Appends a CSV row for each conversion. Bytes that are not UTF-8 are written as they are.
-fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
-    let mut writer = csv_writer(out);
-    let (mut row, mut items) = (ByteRecord::new(), Vec::new());
-    for (event, decision) in conversions {
-        let conversion = event.conversion().expect("only conversions that were decoded are encoded");
-        fill_csv_row(&conversion, decision, &mut items, &mut row);
-        writer.write_byte_record(&row).expect(IN_MEMORY);
-    }
     writer.flush().expect(IN_MEMORY);
 }
 
@@ -112,34 +99,45 @@ fn csv_writer(out: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
     WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out)
 }
 
-/// Fills `row` with the columns of conversions in CSV, and the decision. Fields that the type of conversion does not
-/// have are empty. `list` is a reused buffer.
-fn fill_csv_row(conversion: &Conversion<'_>, decision: Decision, list: &mut Vec<u8>, row: &mut ByteRecord) {
-    list.clear();
-    let (channel, total_cost): (&[u8], &[u8]) = match conversion.action {
-        Action::Click { channel } => (channel, b""),
-        Action::Basket { items } => {
-            push_items(items, list);
-            (b"", b"")
+/// Appends a CSV row for each conversion. Fields that the type of conversion does not have are empty. Bytes that are not
+/// UTF-8 are written as they are.
+fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
+    let mut writer = csv_writer(out);
+    let (mut row, mut list) = (ByteRecord::new(), Vec::new());
+    for (event, decision) in conversions {
+        let conversion = event.conversion().expect("only conversions that were decoded are encoded");
+        let (channel, items, total_cost) = optional_fields(&conversion);
+        list.clear();
+        items.into_iter().for_each(|items| push_items(items, &mut list));
+        row.clear();
+        for field in [
+            conversion.promo,
+            conversion.kind().name().as_bytes(),
+            conversion.email,
+            channel.unwrap_or_default(),
+            &list,
+            total_cost.unwrap_or_default(),
+            bool_text(decision.send),
+            bool_text(decision.enrolled),
+        ] {
+            row.push_field(field);
         }
-        Action::Purchase { items, total_cost } => {
-            push_items(items, list);
-            (b"", total_cost.as_bytes())
-        }
-    };
-    row.clear();
-    row.push_field(conversion.promo);
-    row.push_field(conversion.kind().name().as_bytes());
-    row.push_field(conversion.email);
-    row.push_field(channel);
-    row.push_field(list);
-    row.push_field(total_cost);
-    row.push_field(bool_text(decision.send));
-    row.push_field(bool_text(decision.enrolled));
+        writer.write_byte_record(&row).expect(IN_MEMORY);
+    }
+    writer.flush().expect(IN_MEMORY);
 }
 
 const fn bool_text(value: bool) -> &'static [u8] {
     if value { b"true" } else { b"false" }
+}
+
+/// The channel, the items and the total cost, if the type of conversion has them.
+const fn optional_fields<'a>(conversion: &Conversion<'a>) -> (Option<&'a [u8]>, Option<Items<'a>>, Option<&'a [u8]>) {
+    match conversion.action {
+        Action::Click { channel } => (Some(channel), None, None),
+        Action::Basket { items } => (None, Some(items), None),
+        Action::Purchase { items, total_cost } => (None, Some(items), Some(total_cost.as_bytes())),
+    }
 }
 
 /// Appends items in the input format, such as `[6;14]`.
@@ -171,11 +169,7 @@ struct DecisionLine<'a> {
 
 impl<'a> DecisionLine<'a> {
     fn new(conversion: &Conversion<'a>, decision: Decision) -> Self {
-        let (channel, items, total_cost) = match conversion.action {
-            Action::Click { channel } => (Some(channel), None, None),
-            Action::Basket { items } => (None, Some(items), None),
-            Action::Purchase { items, total_cost } => (None, Some(items), Some(total_cost.as_bytes())),
-        };
+        let (channel, items, total_cost) = optional_fields(conversion);
         let ids = |items: Items<'a>| items.iter().map(String::from_utf8_lossy).collect();
         Self {
             promo: String::from_utf8_lossy(conversion.promo),
@@ -190,12 +184,11 @@ impl<'a> DecisionLine<'a> {
     }
 }
 
-/// Appends a JSON line for each conversion.
 fn write_json_lines<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
     for (event, decision) in conversions {
         let conversion = event.conversion().expect("only conversions that were decoded are encoded");
-        let line = DecisionLine::new(&conversion, decision);
-        json_line(&line, &mut *out).expect("writing strings to memory does not fail");
+        json_line(&DecisionLine::new(&conversion, decision), &mut *out)
+            .expect("writing strings to memory does not fail");
     }
 }
 
@@ -235,22 +228,13 @@ pub fn write_saved_list<'a>(
 mod tests {
     use super::*;
 
-    fn saved(members: &[(&str, &str)], max_record_bytes: usize) -> Vec<u8> {
-        let mut out = Vec::new();
-        let members = members.iter().map(|(email, fields)| (email.as_bytes(), fields.as_bytes()));
-        write_saved_list(members, max_record_bytes, &mut out).unwrap();
-        out
-    }
-
     #[test]
     fn a_row_at_the_limit_is_written_without_spaces() {
-        let members = [("a@x", ", fb, in, F"), ("b@x", ", , , ")];
-        assert_eq!(saved(&members, 100), b"a@x, fb, in, F\nb@x, , , \n");
-        assert_eq!(saved(&members, 11), b"a@x,fb,in,F\nb@x, , , \n");
-    }
-
-    #[test]
-    fn a_list_that_begins_like_another_format_gets_a_byte_order_mark() {
-        assert_eq!(saved(&[("\u{feff}a@x", ", , , ")], 100), "\u{feff}\u{feff}a@x, , , \n".as_bytes());
+        let members: [(&[u8], &[u8]); 2] = [(b"a@x", b", fb, in, F"), (b"b@x", b", , , ")];
+        for (limit, saved) in [(100, "a@x, fb, in, F\nb@x, , , \n"), (11, "a@x,fb,in,F\nb@x, , , \n")] {
+            let mut out = Vec::new();
+            write_saved_list(members.into_iter(), limit, &mut out).unwrap();
+            assert_eq!(out, saved.as_bytes());
+        }
     }
 }

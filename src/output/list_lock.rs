@@ -13,14 +13,9 @@ use std::time::SystemTime;
 use thiserror::Error;
 
 /// Another run has locked the list.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 #[error("another run is saving to this list; wait for it to finish")]
 pub struct ListLocked;
-
-/// Another run has locked the folder.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("another run is writing to this folder; wait for it to finish")]
-pub struct FolderLocked;
 
 /// The lock on a list that this run replaces.
 #[derive(Debug)]
@@ -99,15 +94,9 @@ impl ListLock {
     }
 }
 
-/// Locks `folder` until the returned handle is dropped. Returns `None` if folders cannot be opened.
-pub(super) fn lock_folder(folder: &Path) -> Result<Option<File>, FolderLocked> {
-    let Ok(handle) = File::open(folder) else { return Ok(None) };
-    if try_lock(&handle) { Ok(Some(handle)) } else { Err(FolderLocked) }
-}
-
-/// Locks a file until it is closed. Returns false if another process has locked it, and true if the file system has no
-/// locks.
-fn try_lock(file: &File) -> bool {
+/// Locks a file or folder until it is closed. Returns false if another process has locked it, and true if the file
+/// system has no locks.
+pub(super) fn try_lock(file: &File) -> bool {
     // On Windows, a lock blocks every other handle from reading the file, including those of this run.
     cfg!(not(unix)) || !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
@@ -165,21 +154,5 @@ mod tests {
         assert!(ListLock::of_open_file(&path, file).unwrap().is_none());
         fs::write(&path, "newest").unwrap();
         assert!(ListLock::of_open_file(&path, open()).unwrap().is_some());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_dropped_lock_can_be_acquired_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("list");
-        fs::write(&path, "old").unwrap();
-        let first = ListLock::acquire(&path).unwrap();
-        assert_eq!(ListLock::acquire(&path).unwrap_err(), ListLocked);
-        drop(first);
-        ListLock::acquire(&path).unwrap().unwrap();
-        let first = lock_folder(folder.path()).unwrap();
-        assert_eq!(lock_folder(folder.path()).unwrap_err(), FolderLocked);
-        drop(first);
-        lock_folder(folder.path()).unwrap().unwrap();
     }
 }

@@ -53,14 +53,14 @@ pub struct Rejection<'a> {
 pub struct ErrorLine<'a> {
     /// The input, as the user named it.
     file: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     frame: Option<u64>,
     byte: u64,
     reason: String,
     /// The file in the folder that contains the record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     kept_in: Option<Cow<'a, str>>,
 }
 
@@ -169,15 +169,8 @@ impl Rejects {
 
     /// Flushes all files.
     pub fn finish(mut self) -> io::Result<()> {
-        self.flush().map_err(|error| with_folder(&self.name, &error))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        for file in &mut self.files {
-            file.end_line()?;
-            file.out.flush()?;
-        }
-        self.errors.flush()
+        let files = self.files.iter_mut().try_for_each(|file| file.end_line().and_then(|()| file.out.flush()));
+        files.and_then(|()| self.errors.flush()).map_err(|error| with_folder(&self.name, &error))
     }
 }
 

@@ -75,7 +75,6 @@ pub(super) fn parent(path: &Path) -> &Path {
     path.parent().expect("a canonical path below a folder has a parent")
 }
 
-/// Fsyncs a file.
 pub(super) fn sync(file: &File) -> io::Result<()> {
     match file.sync_all() {
         // Some file systems cannot sync folders, or cannot sync at all.
@@ -84,21 +83,15 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
     }
 }
 
-/// Fsyncs a folder, so renames in it are on the disk.
-#[cfg(unix)]
+/// Fsyncs a folder, so renames in it are on the disk. On Windows, folders cannot be opened as files.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
+        _ if cfg!(not(unix)) => Ok(()),
         Ok(folder) => sync(&folder),
         // A folder can be writable without being readable.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// On Windows, folders cannot be opened as files.
-#[cfg(not(unix))]
-pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// The path that a shell redirect to `path` would write to: the target of a symbolic link.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use super::list_lock::{FolderLocked, ListLock, ListLocked, lock_folder};
+use super::list_lock::{ListLock, ListLocked, try_lock};
 use super::staged_file::{CommitOrder, StagedFile, follow_links, parent, sync, sync_folder};
 use crate::escape;
 use crate::system::os_error;
@@ -30,8 +30,8 @@ pub enum StageError {
     #[error("the run has ended")]
     Closed,
     /// Another run writes rejects to the same folder.
-    #[error(transparent)]
-    FolderLocked(#[from] FolderLocked),
+    #[error("another run is writing to this folder; wait for it to finish")]
+    FolderLocked,
     /// An I/O error.
     #[error("{}", os_error(.0))]
     Io(io::Error),
@@ -158,7 +158,13 @@ impl Staging {
         if is_new {
             state.created_folders.push(path.clone());
         }
-        state.folder_locks.extend(lock_folder(&path)?);
+        // A folder that cannot be opened is not locked.
+        if let Ok(folder) = File::open(&path) {
+            if !try_lock(&folder) {
+                return Err(StageError::FolderLocked);
+            }
+            state.folder_locks.push(folder);
+        }
         state.rejects_folder = Some(path.clone());
         Ok(path)
     }
@@ -192,7 +198,13 @@ impl Staging {
     /// Removes all staged files, and rejects new ones. Locks are kept until the drop, because the thread that uses the
     /// files may still be running. Returns false if the files were already committed.
     pub fn discard(&self) -> bool {
-        self.lock().discard()
+        let mut state = self.lock();
+        if state.phase == Phase::Committed {
+            return false;
+        }
+        state.phase = Phase::Discarded;
+        state.remove_uncommitted();
+        true
     }
 
     /// Fsyncs without the lock, so an interrupt does not wait for the disk.
@@ -255,15 +267,6 @@ impl State {
         sync_folders(&mut unsynced)
     }
 
-    fn discard(&mut self) -> bool {
-        if self.phase == Phase::Committed {
-            return false;
-        }
-        self.phase = Phase::Discarded;
-        self.remove_uncommitted();
-        true
-    }
-
     fn remove_uncommitted(&mut self) {
         self.staged.clear();
         for folder in std::mem::take(&mut self.created_folders) {
@@ -281,7 +284,6 @@ fn remove_file(path: PathBuf) -> Result<(), CommitError> {
     }
 }
 
-/// Fsyncs these folders.
 fn sync_folders(folders: &mut BTreeSet<PathBuf>) -> Result<(), CommitError> {
     for path in std::mem::take(folders) {
         sync_folder(&path).map_err(|cause| CommitError::Io { path, action: "sync", cause })?;
@@ -342,15 +344,6 @@ mod tests {
         assert!(matches!(staging.commit(), Err(CommitError::ListChanged { .. })));
         assert_eq!(names(folder.path()), ["list"]);
         assert_eq!(fs::read(&list).unwrap(), b"other");
-    }
-
-    #[test]
-    fn two_outputs_cannot_have_the_same_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let staging = Staging::default();
-        staging.create(&folder.path().join("out"), CommitOrder::Output).unwrap();
-        let error = staging.create(&folder.path().join("./out"), CommitOrder::List).unwrap_err();
-        assert!(matches!(error, StageError::DuplicatePath));
     }
 
     #[cfg(unix)]
