@@ -40,7 +40,7 @@ fn thousand_planted_faults_are_found_exactly() {
             .map(|line| usize::try_from(line["line"].as_u64().unwrap()).unwrap())
             .collect();
         assert_eq!(errors, planted);
-        assert_eq!(lines.last().unwrap()["errors"], 1_000);
+        assert_eq!(lines.last().unwrap()["bad_records"], 1_000);
     }
 }
 
@@ -59,7 +59,7 @@ fn check_and_run_give_the_same_reason() {
 fn printed_errors_are_limited_and_all_are_counted() {
     let scratch = Scratch::small_campaign();
     scratch.write("conversions.txt", "bad\n".repeat(9));
-    let CommandOutput { code, stdout, .. } = scratch.run(&format!("{CHECK} --max-errors 2"));
+    let CommandOutput { code, stdout, .. } = scratch.run(&format!("{CHECK} --max-listed 2"));
     assert_eq!(code, Some(1));
     assert_eq!(stdout.lines().filter(|line| line.starts_with("conversions.txt:")).count(), 2);
     assert_eq!(count_of(&stdout, "bad records"), 9);

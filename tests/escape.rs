@@ -32,12 +32,12 @@ fn json_names_a_file_as_a_program_can_open_it() {
     scratch.adseg(skip).args(args).assert().success();
     assert!(scratch.read("rejects/errors.jsonl").starts_with(r#"{"file":"c\u202e.txt","line":1,"#));
     let check = scratch.adseg("check --loyalty loyalty.txt --format jsonl").args(args).assert().code(1);
-    check.stdout(contains(r#"{"kind":"error","file":"c\u202e.txt","line":1,"#));
+    check.stdout(contains(r#"{"kind":"bad_record","file":"c\u202e.txt","line":1,"#));
 }
 
 #[cfg(unix)]
 #[test]
-fn order_check_names_a_file_alike_in_all_json_lines() {
+fn order_check_names_a_file_the_same_way_in_all_json_lines() {
     let scratch = Scratch::small_campaign();
     scratch.write("c\u{202e}.txt", "P, PurchaseConversion, new@example.com, [6], 9\n");
     scratch.write("conversions.txt", "P, ClickConversion, new@example.com, w\n");

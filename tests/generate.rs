@@ -59,9 +59,9 @@ fn requested_share_of_records_is_bad() {
     let scratch = Scratch::new();
     for outputs in ["--loyalty loyalty.txt --conversions conversions.txt", "--loyalty - --conversions -"] {
         let stream = scratch.adseg(&format!("generate {outputs} {SMALL} --bad 0.1 --force")).output().unwrap().stdout;
-        let report = scratch.run_with(&format!("check {outputs} --format jsonl --max-errors 0"), stream).stdout;
+        let report = scratch.run_with(&format!("check {outputs} --format jsonl --max-listed 0"), stream).stdout;
         let summary: Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
-        assert!((400..600).contains(&summary["errors"].as_u64().unwrap()), "{summary}");
+        assert!((400..600).contains(&summary["bad_records"].as_u64().unwrap()), "{summary}");
         assert_eq!(summary["records"], 5200);
     }
 }

@@ -153,7 +153,7 @@ fn negative_numbers_are_invalid_values() {
     for args in [
         format!("{RUN} --on-error skip --max-rejects -1"),
         format!("{RUN} --threads -1"),
-        "check --loyalty loyalty.txt --conversions conversions.txt --max-errors -1".to_owned(),
+        "check --loyalty loyalty.txt --conversions conversions.txt --max-listed -1".to_owned(),
         "generate --loyalty - --members -1".to_owned(),
     ] {
         let assert = scratch.adseg(&args).assert().code(2);

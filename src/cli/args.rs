@@ -18,14 +18,14 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    bad data, or a failed read or write
-  2    wrong usage
+  2    usage error
   101  internal error (a bug); please report it
   130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
 
 A closed pipe (adseg run ... | head) ends a command quietly: with 0, or with 1 if it had files to
 write, which are discarded.";
 
-/// Arguments that clap accepts but that are invalid together. The exit code is that of wrong usage.
+/// Arguments that clap accepts but that are invalid together. The exit code is 2.
 #[derive(Debug, Error)]
 #[error("{0}\n\nFor more information, try '--help'.")]
 pub struct UsageError(String);
@@ -195,7 +195,7 @@ pub struct ReportOutputArgs {
 /// The format of a report that `explain`, `order-check` and `check` write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ReportFormat {
-    /// Text for people
+    /// Human-readable text
     #[default]
     Text,
     /// JSON Lines: one JSON object per line, which can be read while it is written

@@ -59,7 +59,7 @@ pub struct CheckArgs {
 
     /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
-    max_errors: Option<u64>,
+    max_listed: Option<u64>,
 
     #[command(flatten)]
     messages: MessageArgs,
@@ -77,7 +77,7 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let mut report = Report {
         out: BufWriter::new(output.writer()),
         format: args.report.format,
-        to_list: args.max_errors.unwrap_or(u64::MAX),
+        to_list: args.max_listed.unwrap_or(u64::MAX),
         damaged: 0,
         progress: session.progress.clone(),
     };
@@ -114,7 +114,7 @@ impl Observer for Report {
         self.to_list -= 1;
         match self.format {
             ReportFormat::Text => writeln!(self.out, "{}: {}", rejection.location, rejection.reason),
-            ReportFormat::Jsonl => self.line(&Line::Error(ErrorLine::of(rejection))),
+            ReportFormat::Jsonl => self.line(&Line::BadRecord(ErrorLine::of(rejection))),
         }
     }
 
@@ -163,9 +163,9 @@ impl Report {
 
 /// A line of the JSONL report.
 #[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 enum Line<'a> {
-    Error(ErrorLine<'a>),
+    BadRecord(ErrorLine<'a>),
     /// An input that could not be read to the end.
     Damage {
         reason: String,
@@ -228,7 +228,7 @@ struct CheckSummary {
     baskets: u64,
     purchases: u64,
     blanks: u64,
-    errors: u64,
+    bad_records: u64,
     damaged_inputs: u64,
     /// The number of records and channels with a warning.
     warnings: u64,
@@ -256,7 +256,7 @@ impl CheckSummary {
             baskets: counts.baskets,
             purchases: counts.purchases,
             blanks: counts.blanks,
-            errors: counts.rejects,
+            bad_records: counts.rejects,
             damaged_inputs,
             warnings: warnings.iter().map(|warning| warning.count).sum(),
             distinct_promos: findings.promos.by_name.len() as u64,
@@ -291,7 +291,7 @@ impl fmt::Display for CheckSummary {
         row("  baskets", self.baskets)?;
         row("  purchases", self.purchases)?;
         row("  blank lines", self.blanks)?;
-        row("  bad records", self.errors)?;
+        row("  bad records", self.bad_records)?;
         row("damaged inputs", self.damaged_inputs)?;
         row("warnings", self.warnings)?;
         let promos = ("promos", self.distinct_promos, &self.promos);

@@ -66,7 +66,7 @@ pub struct ReportArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
-    /// Tables for people
+    /// Human-readable tables
     #[default]
     Text,
     /// One JSON document with all tables

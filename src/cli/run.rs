@@ -106,7 +106,7 @@ pub struct RunArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SummaryFormat {
-    /// A table for people
+    /// A human-readable table
     Text,
     /// One line of JSON
     Json,

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_decode_alike_with_and_without_quotes() {
+    fn rows_decode_equally_with_and_without_quotes() {
         let input =
             Arc::new(InputLabel { index: 0, path: std::path::Path::new("in").into(), source: SourceKind::Loyalty });
         let header = Header::parse(b"x,gender,email,fb_user,insta_user\n", SourceKind::Loyalty, 0).unwrap();

@@ -190,7 +190,7 @@ const MEMBERSHIP: Definition<Totals> = Definition {
     figures: &[
         count("members", "members at the end", "members after the last record", |totals| totals.member_count),
         count("with_a_row", "  with a loyalty row", "members with a loyalty row", |totals| totals.with_row),
-        count("without_a_row", "  enrolled by a purchase only", "members without a loyalty row", |totals| {
+        count("without_a_row", "  without a loyalty row", "members without a loyalty row", |totals| {
             totals.member_count - totals.with_row
         }),
     ],

@@ -14,7 +14,7 @@ use crate::escape::{csv_cell, json_string};
 pub struct Table {
     /// Its name in JSON and CSV.
     pub key: &'static str,
-    /// Its title for people.
+    /// Its human-readable title.
     pub title: &'static str,
     /// The kinds of names of a row, such as `promo` and `channel`.
     pub names: &'static [&'static str],
@@ -29,7 +29,7 @@ pub struct Table {
 pub struct Column {
     /// Its name in JSON and CSV.
     pub key: &'static str,
-    /// Its heading for people. Leading spaces mean that it is a part of the figure before it.
+    /// Its human-readable heading. Leading spaces mean that it is a part of the figure before it.
     pub heading: &'static str,
     /// Its definition.
     pub about: &'static str,
@@ -37,7 +37,7 @@ pub struct Column {
     pub is_hidden_when_zero: bool,
 }
 
-/// The layout for people, and the rows that are visible. JSON and CSV contain all rows.
+/// The human-readable layout, and the rows that are visible. JSON and CSV contain all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// All rows side by side, with a line for each figure.
@@ -69,14 +69,14 @@ pub enum Value {
 }
 
 impl Row {
-    /// The first name for people; empty if the row has no name.
+    /// The first name, human-readable; empty if the row has no name.
     pub fn name(&self) -> String {
         self.names.first().map_or(String::new(), Name::display)
     }
 }
 
 impl Value {
-    /// The value for people.
+    /// The human-readable value.
     pub fn display(&self) -> String {
         match self {
             Self::Count(count) => count.to_string(),
