@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use adseg::{
     CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError, InputFormat,
-    Observer, Origin, OutputFormat, Records, Rejection, SampleSettings, Settings, SourceKind, Totals, replay,
-    saved_list, write_saved_list,
+    Observer, Origin, OutputFormat, ReadOptions, Records, Rejection, SampleSettings, Settings, SourceKind, Totals,
+    replay, saved_list, write_saved_list,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -69,7 +69,7 @@ impl Plain {
         files.map(|(text, header)| match format {
             InputFormat::Framed => text.lines().flat_map(frame).collect(),
             InputFormat::Csv => csv(text, header, quote).into_bytes().into(),
-            InputFormat::Text | InputFormat::Auto => text.as_bytes().into(),
+            InputFormat::Text | InputFormat::Auto | InputFormat::Jsonl => text.as_bytes().into(),
         })
     }
 
@@ -134,7 +134,7 @@ fn open(files: &[Arc<[u8]>; 2], format: InputFormat) -> Vec<Input> {
     let input = |(source, file): (SourceKind, &Arc<[u8]>)| Input {
         path: PathBuf::from(format!("{source:?}")).into(),
         source,
-        format,
+        options: Arc::new(ReadOptions::of_format(format)),
         origin: Origin::Source(Box::new(Cursor::new(Arc::clone(file)))),
         bytes_read: Arc::default(),
     };

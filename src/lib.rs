@@ -63,7 +63,7 @@ mod system;
 // For integration tests and benches.
 pub use analysis::{Decide, Explain, Histories, saved_list};
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay};
-pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReaderSettings};
+pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReadOptions, ReaderSettings};
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, OutputFormat, Rejection, write_saved_list};
 pub use record::SourceKind;

@@ -165,7 +165,7 @@ impl<'a> Event<'a> {
     #[inline]
     fn record(&self) -> DecodedRecord {
         let (email, fields) = self.fields.expect("the engine keeps fields that a computation needs");
-        DecodedRecord { kind: self.kind, email, fields: *fields }
+        DecodedRecord { kind: self.kind, email, fields: *fields, time: None }
     }
 }
 

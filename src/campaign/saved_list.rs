@@ -183,7 +183,7 @@ mod tests {
                 Span::in_block(start - field.len(), start)
             });
             let extra = if fields[4].is_empty() { Span::ABSENT } else { extra };
-            let spans = FieldSpans { first, second, third, extra };
+            let spans = FieldSpans { first, second, third, extra, time: Span::ABSENT };
             let event = Event::new(kind, email, Some(&spans), Bytes::of_block(block.as_bytes()), self.records);
             let step = self.table.apply(self.hasher.hash(event.email), event.email, kind);
             self.rows.apply(&event, step);

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use thiserror::Error;
 
 use crate::engine::DEFAULT_PARTITIONS;
-use crate::input::{DEFAULT_MAX_RECORD_BYTES, InputFormat};
+use crate::input::DEFAULT_MAX_RECORD_BYTES;
 
 /// Bad data, or a failed read or write.
 pub const FAILED: u8 = 1;
@@ -33,32 +33,6 @@ pub struct UsageError(String);
 /// A usage error, as the `Err` of a check.
 pub fn usage_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
     Err(UsageError(message.into()).into())
-}
-
-#[derive(Debug, Args)]
-pub struct InputArgs {
-    /// The loyalty list; several files are read in the order given; `-` is standard input
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
-    pub loyalty: Vec<PathBuf>,
-
-    /// The conversions; several files are read in the order given, as if they were one; `-` is standard input
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
-    pub conversions: Vec<PathBuf>,
-
-    /// The format of the inputs; gzip and zstd are decompressed in any format
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
-    pub input_format: InputFormat,
-
-    /// The format of the loyalty list, if it differs [default: as --input-format]
-    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
-    pub loyalty_format: Option<InputFormat>,
-
-    /// The format of the conversions, if it differs [default: as --input-format]
-    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
-    pub conversions_format: Option<InputFormat>,
-
-    #[command(flatten)]
-    pub max_record_bytes: MaxRecordBytes,
 }
 
 #[derive(Debug, Args)]

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{EXIT_CODES, FAILED, InputArgs, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
+use super::args::{EXIT_CODES, FAILED, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
 use super::files::{Inputs, Output};
+use super::input_args::InputArgs;
 use super::replay::settings;
 use super::session::{Progress, Session};
 use crate::analysis::{Check, Findings, Names, Occurrences, WarningKind};
@@ -134,7 +135,7 @@ impl Observer for Report {
 impl Report {
     /// Writes the rest of the report. Returns whether there was no bad record and no damage.
     fn finish(&mut self, outcome: Outcome<Findings>) -> io::Result<bool> {
-        let Outcome { states, counts, line_index } = outcome;
+        let Outcome { states, counts, line_index, .. } = outcome;
         let findings = Findings::merge(states);
         let warnings = warnings(&findings, &line_index);
         let summary = CheckSummary::new(&counts, &findings, self.damaged, &warnings);

@@ -12,8 +12,9 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{EXIT_CODES, InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs, usage_error};
+use super::args::{EXIT_CODES, ReplayArgs, ReportFormat, ReportOutputArgs, usage_error};
 use super::files::{Inputs, Output, is_dash};
+use super::input_args::InputArgs;
 use super::replay::{analyze, commit_report, plural, write_report};
 use super::session::Session;
 use crate::analysis::{ConversionEntry, Entry, Explain, Histories, History, Totals};

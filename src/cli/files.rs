@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
-use super::args::{InputArgs, usage_error};
+use super::args::usage_error;
+use super::input_args::InputArgs;
 use super::session::{Progress, Session};
 use crate::escape;
-use crate::input::{Input, InputFormat, Origin, looks_compressed};
+use crate::input::{Input, InputFormat, Origin, ReadOptions, looks_compressed};
 use crate::output::{CommitOrder, StageError};
 use crate::record::SourceKind;
 use crate::system::{stderr_file, stdin_file, stdout_file};
@@ -24,7 +25,7 @@ pub struct Inputs(Vec<NamedInput>);
 #[derive(Debug)]
 pub struct NamedInput {
     pub source: SourceKind,
-    format: InputFormat,
+    options: Arc<ReadOptions>,
     /// `None` for standard input.
     path: Option<PathBuf>,
     id: Option<FileId>,
@@ -55,7 +56,9 @@ impl Inputs {
             }
             _ => return usage_error(STDIN_TWICE),
         };
-        let named = |(source, path): (SourceKind, &PathBuf)| NamedInput::new(source, format(args, source)?, path);
+        let named = |(source, path): (SourceKind, &PathBuf)| {
+            NamedInput::new(source, Arc::new(args.read_options(source)?), path)
+        };
         let inputs = Self(sources.into_iter().map(named).collect::<anyhow::Result<_>>()?);
         inputs.check_sources_differ()?;
         Ok(inputs)
@@ -66,7 +69,8 @@ impl Inputs {
         if count_stdin(paths) > 1 {
             return usage_error(STDIN_TWICE);
         }
-        let inputs = paths.iter().map(|path| NamedInput::new(SourceKind::Interleaved, format, path));
+        let options = Arc::new(ReadOptions::of_format(format));
+        let inputs = paths.iter().map(|path| NamedInput::new(SourceKind::Interleaved, Arc::clone(&options), path));
         Ok(Self(inputs.collect::<anyhow::Result<_>>()?))
     }
 
@@ -104,7 +108,7 @@ impl Inputs {
         let input = |named: NamedInput| Input {
             path: named.path_or_stdin().into(),
             source: named.source,
-            format: named.format,
+            options: named.options,
             origin: named.path.map_or(Origin::Stdin, Origin::Path),
             bytes_read: Arc::clone(progress.bytes_read()),
         };
@@ -116,29 +120,12 @@ fn count_stdin(paths: &[PathBuf]) -> usize {
     paths.iter().filter(|path| is_dash(path)).count()
 }
 
-fn format(args: &InputArgs, source: SourceKind) -> anyhow::Result<InputFormat> {
-    let own = match source {
-        SourceKind::Loyalty => args.loyalty_format,
-        SourceKind::Conversions => args.conversions_format,
-        SourceKind::Interleaved => match (args.loyalty_format, args.conversions_format) {
-            (None, None) => None,
-            _ => return usage_error("an interleaved stream has only one format; use --input-format"),
-        },
-    };
-    match own.unwrap_or(args.input_format) {
-        InputFormat::Csv if source == SourceKind::Interleaved => {
-            usage_error("an interleaved stream cannot be CSV, because CSV has one header row for all records")
-        }
-        format => Ok(format),
-    }
-}
-
 impl NamedInput {
-    fn new(source: SourceKind, format: InputFormat, path: &Path) -> anyhow::Result<Self> {
+    fn new(source: SourceKind, options: Arc<ReadOptions>, path: &Path) -> anyhow::Result<Self> {
         if is_dash(path) {
             let stdin = stdin_file().context(STDIN)?;
             let size = stdin.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
-            return Ok(Self { source, format, path: None, id: FileId::of_open(&stdin), size });
+            return Ok(Self { source, options, path: None, id: FileId::of_open(&stdin), size });
         }
         // Reports a missing file before anything is read. A FIFO must not be opened twice.
         let cannot_read = || format!("{}: cannot read", escape::path(path));
@@ -150,7 +137,7 @@ impl NamedInput {
             File::open(path).with_context(cannot_read)?;
         }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { source, format, path: Some(path.to_owned()), id: FileId::of_path(path), size })
+        Ok(Self { source, options, path: Some(path.to_owned()), id: FileId::of_path(path), size })
     }
 
     fn path_or_stdin(&self) -> &Path {
@@ -169,7 +156,7 @@ impl NamedInput {
             let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
             read.is_ok() && looks_compressed(&head)
         };
-        !matches!(self.format, InputFormat::Csv | InputFormat::Framed)
+        !matches!(self.options.format, InputFormat::Csv | InputFormat::Framed)
             && !self.path.as_deref().is_some_and(is_compressed)
     }
 }

@@ -16,6 +16,7 @@ mod explain;
 mod files;
 mod frame;
 mod generate;
+mod input_args;
 mod order_check;
 mod replay;
 mod report;

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{EXIT_CODES, FAILED, InputArgs, ReplayArgs, ReportFormat, ReportOutputArgs};
+use super::args::{EXIT_CODES, FAILED, ReplayArgs, ReportFormat, ReportOutputArgs};
 use super::files::{Inputs, Output};
+use super::input_args::InputArgs;
 use super::replay::{analyze, commit_report, plural, write_report};
 use super::session::Session;
 use crate::analysis::{DependentClicks, OrderCheck};

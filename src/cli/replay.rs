@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::args::{InputArgs, MessageArgs, OnError, ReplayArgs, SpeedArgs};
+use super::args::{MessageArgs, OnError, ReplayArgs, SpeedArgs};
 use super::files::{Inputs, Output};
+use super::input_args::InputArgs;
 use super::session::{Progress, Session};
 use crate::engine::{Computation, Counts, Observer, Outcome, ReplayError, Settings, replay};
 use crate::input::{InputError, ReaderSettings};
@@ -21,7 +22,8 @@ const PRINTED_REJECTS: u64 = 5;
 pub fn settings(inputs: &InputArgs, speed: &SpeedArgs, max_rejects: u64) -> Settings {
     let reader = ReaderSettings { max_record_bytes: inputs.max_record_bytes.get(), ..ReaderSettings::default() };
     let threads = speed.threads.unwrap_or(Settings::default().threads);
-    Settings { reader, max_rejects, partitions: speed.partitions, threads }
+    let allows_disorder = inputs.tables.allow_disorder;
+    Settings { reader, max_rejects, partitions: speed.partitions, threads, allows_disorder }
 }
 
 /// Replays `inputs` through `computation` for a command that writes a report to `output` at the end.

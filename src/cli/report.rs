@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{EXIT_CODES, InputArgs, ReplayArgs, count, usage_error};
+use super::args::{EXIT_CODES, ReplayArgs, count, usage_error};
 use super::files::{Inputs, Output};
+use super::input_args::InputArgs;
 use super::replay::{analyze, commit_report, write_report};
 use super::session::Session;
 use crate::output::CommitOrder;

@@ -10,8 +10,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::args::{EXIT_CODES, InputArgs, OnError, ReplayArgs, usage_error};
+use super::args::{EXIT_CODES, OnError, ReplayArgs, usage_error};
 use super::files::{FileId, Inputs, Output, is_dash, standard_stream};
+use super::input_args::InputArgs;
 use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
 use super::session::Session;
 use crate::analysis::{Decide, DecideState, saved_list};
@@ -236,7 +237,8 @@ fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
     }
 }
 
-/// The summary of a run. Every record is counted in exactly one of `decisions`, `loyalty_rows`, `rejects` and `blanks`.
+/// The summary of a run. Every record is counted in exactly one of `decisions`,
+/// `loyalty_rows`, `rejects`, `blanks` and `ignored`.
 #[derive(Serialize)]
 struct Summary {
     records: u64,
@@ -244,6 +246,8 @@ struct Summary {
     loyalty_rows: u64,
     rejects: u64,
     blanks: u64,
+    /// Conversions that `--type`, `--since` or `--until` ignores.
+    ignored: u64,
     clicks: u64,
     baskets: u64,
     purchases: u64,
@@ -262,7 +266,7 @@ struct Summary {
 impl Summary {
     fn new(outcome: &Outcome<DecideState>, time: Duration) -> Self {
         let Outcome { states, counts, .. } = outcome;
-        let Counts { bytes, records, blanks, rejects, loyalty_rows, clicks, baskets, purchases } = *counts;
+        let Counts { bytes, records, blanks, rejects, loyalty_rows, clicks, baskets, purchases, ignored } = *counts;
         let seconds = time.as_secs_f64();
         Self {
             records,
@@ -270,6 +274,7 @@ impl Summary {
             loyalty_rows,
             rejects,
             blanks,
+            ignored,
             clicks,
             baskets,
             purchases,
@@ -295,6 +300,7 @@ impl fmt::Display for Summary {
         row(out, "  loyalty rows", self.loyalty_rows)?;
         row(out, "  rejects", self.rejects)?;
         row(out, "  blank lines", self.blanks)?;
+        row(out, "  ignored", self.ignored)?;
         row(out, "codes to send", self.codes_to_send)?;
         row(out, "newly enrolled", self.newly_enrolled)?;
         row(out, "members at the end", self.members)?;

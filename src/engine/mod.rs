@@ -27,7 +27,7 @@ use thiserror::Error;
 use crate::input::{InputError, ReaderSettings};
 use crate::location::Location;
 use crate::output::Rejection;
-use crate::record::{ConversionKind, RecordKind};
+use crate::record::{ConversionKind, RecordKind, Time};
 use crate::system::os_error;
 
 pub use pipeline::{DecisionOutput, Outcome, replay};
@@ -47,6 +47,8 @@ pub struct Settings {
     pub reader: ReaderSettings,
     /// The maximum number of rejects. One more bad record ends the run; 0 stops at the first bad record.
     pub max_rejects: u64,
+    /// Whether times may go back.
+    pub allows_disorder: bool,
 }
 
 impl Default for Settings {
@@ -56,11 +58,12 @@ impl Default for Settings {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             reader: ReaderSettings::default(),
             max_rejects: 0,
+            allows_disorder: false,
         }
     }
 }
 
-/// The counts of the input. Every record is counted once in `records` and once in `blanks`, `rejects` or its kind.
+/// The counts of the input. Every record is counted once in `records` and once in `blanks`, `rejects`, `ignored` or its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Bytes processed, after decompression, without header rows and byte-order marks.
@@ -79,6 +82,8 @@ pub struct Counts {
     pub baskets: u64,
     /// Purchases.
     pub purchases: u64,
+    /// Conversions without a decision: of a type that is ignored, or outside the part of the log that is replayed.
+    pub ignored: u64,
 }
 
 impl Counts {
@@ -95,6 +100,7 @@ impl Counts {
             RecordKind::Conversion(ConversionKind::Click) => self.clicks += 1,
             RecordKind::Conversion(ConversionKind::Basket) => self.baskets += 1,
             RecordKind::Conversion(ConversionKind::Purchase) => self.purchases += 1,
+            RecordKind::EarlierPurchase => self.ignored += 1,
         }
     }
 }
@@ -109,6 +115,7 @@ impl AddAssign for Counts {
         self.clicks += other.clicks;
         self.baskets += other.baskets;
         self.purchases += other.purchases;
+        self.ignored += other.ignored;
     }
 }
 
@@ -146,6 +153,21 @@ pub enum ReplayError {
         location: Location,
         /// The reason why it is bad.
         reason: String,
+    },
+    /// The time of a conversion is before the time of the one before it.
+    #[error(
+        "{location}: the time goes back: {time} follows {earlier_time} at {earlier}; sort the conversions by time, or \
+         add --allow-disorder to keep the order of the files"
+    )]
+    StepBack {
+        /// The location of the conversion.
+        location: Location,
+        /// Its time.
+        time: Time,
+        /// The location of the conversion before it.
+        earlier: Location,
+        /// The time of that.
+        earlier_time: Time,
     },
     /// An input is damaged.
     #[error(transparent)]

@@ -26,6 +26,8 @@ pub struct Outcome<State> {
     pub counts: Counts,
     /// The locations of records by their numbers.
     pub line_index: LineIndex,
+    /// How many conversions have a time before the one before them, and the number of the first; `None` if none has.
+    pub steps_back: Option<(u64, u64)>,
 }
 
 /// The output of decisions.
@@ -132,8 +134,8 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             }
         }
         read?;
-        let Sequencer { counts, line_index, .. } = self.sequencer;
-        Ok(Outcome { states: self.states, counts, line_index })
+        let Sequencer { counts, line_index, steps_back, .. } = self.sequencer;
+        Ok(Outcome { states: self.states, counts, line_index, steps_back })
     }
 
     /// Reads all blocks. The last batches may still be in progress at the end, or after an error.

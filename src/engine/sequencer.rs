@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
-use super::slice::Slice;
+use super::slice::{RejectPosition, Slice};
 use super::{Counts, Observer, ReplayError, Settings};
 use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
 use crate::location::{LineIndex, Location, RecordNumber};
 use crate::output::Rejection;
-use crate::record::{Bytes, Decoder, RecordError};
+use crate::record::{Bytes, Decoder, RecordError, Time};
 
 /// Decodes a rejected record again to get the reason, and rejects it.
 struct RejectVisitor<'r, 'a> {
@@ -44,6 +44,10 @@ pub(super) struct Sequencer<'a> {
     lines_in_input: u64,
     /// The number of lines or frames of all inputs so far.
     lines: u64,
+    /// The time and the number of the latest conversion.
+    latest: Option<(Time, u64)>,
+    /// How many conversions are before the one before them, and the number of the first.
+    pub steps_back: Option<(u64, u64)>,
 }
 
 impl<'a> Sequencer<'a> {
@@ -56,6 +60,8 @@ impl<'a> Sequencer<'a> {
             input: None,
             lines_in_input: 0,
             lines: 0,
+            latest: None,
+            steps_back: None,
         }
     }
 
@@ -90,18 +96,43 @@ impl<'a> Sequencer<'a> {
     /// as an error, and removes it and everything after it from the slice.
     pub fn finish_slice(&mut self, block: &Block, slice: &mut Slice) -> Result<(), ReplayError> {
         slice.first_line = self.lines;
+        let ordered = self.check_times(block, slice);
+        let entries = ordered.as_ref().map_or_else(|(entry, _)| *entry, |()| u32::MAX);
         let (decoder, mut splitter) = (self.decoder(block), RecordSplitter::default());
-        for index in 0..slice.rejects.len() {
+        let before = |reject: &&RejectPosition| reject.entries_before <= entries;
+        for index in 0..slice.rejects.iter().take_while(before).count() {
             let reject = &slice.rejects[index];
             let location = self.location(block, reject.line, reject.raw.start);
-            let raw = reject.raw.clone();
+            let (raw, entries_before) = (reject.raw.clone(), reject.entries_before);
             let mut visitor = RejectVisitor { sequencer: self, block, location, raw: raw.clone(), rejected: Ok(()) };
             let visited = splitter.decode(block, raw, &decoder, &mut visitor);
             assert!(visited.is_break(), "a slice rejects one record at a time");
-            visitor.rejected.inspect_err(|_| slice.truncate(index))?;
+            visitor.rejected.inspect_err(|_| slice.truncate(entries_before))?;
         }
+        ordered.map_err(|(entry, error)| {
+            slice.truncate(entry);
+            error
+        })?;
         self.count_lines(u64::from(slice.lines));
         self.counts += Counts { rejects: 0, ..slice.counts };
+        Ok(())
+    }
+
+    /// Checks that no conversion is before the one before it. Returns the number of the first entry that is, unless the
+    /// settings allow it.
+    fn check_times(&mut self, block: &Block, slice: &Slice) -> Result<(), (u32, ReplayError)> {
+        for &(entry, time) in &slice.times {
+            let lines = slice.lines_before(entry);
+            let number = self.lines + u64::from(lines);
+            let previous = self.latest.replace((time, number));
+            let Some((earlier_time, earlier)) = previous.filter(|(previous, _)| time < *previous) else { continue };
+            self.steps_back.get_or_insert((0, number)).0 += 1;
+            if !self.settings.allows_disorder {
+                let location = Location { byte: None, ..self.location(block, lines, 0) };
+                let earlier = self.line_index.location(earlier);
+                return Err((entry, ReplayError::StepBack { location, time, earlier, earlier_time }));
+            }
+        }
         Ok(())
     }
 
@@ -130,7 +161,7 @@ impl<'a> Sequencer<'a> {
         let piece = block.bytes();
         self.counts.bytes += piece.len() as u64;
         let lines = match block.format {
-            Format::Text | Format::Framed => u64::from(last),
+            Format::Text | Format::Framed | Format::JsonLines(_) => u64::from(last),
             Format::Csv(_) => memchr_iter(b'\n', piece).count() as u64 + u64::from(last && !piece.ends_with(b"\n")),
         };
         self.count_lines(lines);

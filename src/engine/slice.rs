@@ -9,9 +9,9 @@ use std::ops::{ControlFlow, Range};
 
 use super::Counts;
 use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
-use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, is_blank};
+use crate::input::{Block, Decoded, RawRecord, RecordSplitter, RecordVisitor, is_blank};
 use crate::output::DecisionEncoder;
-use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordKind, Span};
+use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordError, RecordKind, Span, Time};
 use crate::system::panic_point;
 
 /// The number of look-ups that are prefetched together, so their cache misses overlap.
@@ -163,6 +163,8 @@ pub(super) struct Slice {
     /// The number of the first line, counted over all inputs.
     pub first_line: u64,
     decisions: Vec<Decision>,
+    /// The times of the conversions, each with the number of its entry, if a column has them.
+    pub times: Vec<(u32, Time)>,
     pub output: Vec<u8>,
 }
 
@@ -173,7 +175,7 @@ pub(super) struct RejectPosition {
     /// The number of lines before it in its slice.
     pub line: u32,
     /// The number of good records before it in its slice.
-    entries_before: u32,
+    pub entries_before: u32,
     /// The record verbatim, in the block.
     pub raw: Range<usize>,
 }
@@ -204,6 +206,7 @@ impl<C: Computation> RecordVisitor for SliceVisitor<'_, '_, C> {
             Err(error) if !*is_framed && !error.is_too_long() && is_blank(&bytes.block[record.start..record.end]) => {
                 slice.counts.blanks += 1;
             }
+            Err(RecordError::Ignored) => slice.counts.ignored += 1,
             Err(_) => {
                 slice.reject(&record);
                 if slice.counts.rejects > context.allowed_rejects {
@@ -239,6 +242,7 @@ impl Slice {
         self.fields.clear();
         self.routes.iter_mut().for_each(Vec::clear);
         self.rejects.clear();
+        self.times.clear();
         self.counts = Counts::default();
         self.lines = 0;
     }
@@ -250,6 +254,9 @@ impl Slice {
             let hash = context.computation.hash(&context.partitioner.hasher, email);
             let route = Route { hash, entry: self.entries.len() as u32 };
             self.routes[context.partitioner.partition(hash)].push(route);
+        }
+        if let Some(time) = decoded.time {
+            self.times.push((self.entries.len() as u32, time));
         }
         self.entries.push(Entry { kind: decoded.kind, line: self.lines, email: decoded.email });
         if context.keeps_fields {
@@ -264,19 +271,23 @@ impl Slice {
         self.rejects.push(RejectPosition { line: self.lines, entries_before, raw: record.raw.clone() });
     }
 
-    /// Removes the bad record with this index and everything after it.
-    pub fn truncate(&mut self, reject: usize) {
-        let entries = self.rejects[reject].entries_before;
+    /// Removes all good records but the first ones.
+    pub fn truncate(&mut self, entries: u32) {
         self.entries.truncate(entries as usize);
         for routes in &mut self.routes {
             routes.truncate(routes.partition_point(|route| route.entry < entries));
         }
     }
 
+    /// The number of lines before an entry in the slice.
+    pub fn lines_before(&self, entry: u32) -> u32 {
+        self.entries[entry as usize].line
+    }
+
     pub fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
         EventBatch {
             input: block.input.index,
-            has_quoting: matches!(block.format, Format::Csv(_)),
+            has_quoting: block.format.is_table(),
             bytes: self.bytes(block),
             entries: &self.entries,
             fields: &self.fields,
@@ -302,7 +313,7 @@ impl Slice {
         let bytes = self.bytes(block);
         let conversions = self.entries.iter().zip(&self.decisions).enumerate();
         let decided = conversions
-            .filter(|(_, (entry, _))| entry.kind != RecordKind::LoyaltyRow)
+            .filter(|(_, (entry, _))| matches!(entry.kind, RecordKind::Conversion(_)))
             .map(|(index, (entry, &decision))| (entry.event(self.fields.get(index), bytes, self.first_line), decision));
         encoder.encode(decided, &mut output);
         self.output = output;

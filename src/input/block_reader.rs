@@ -4,15 +4,18 @@
 //! never waits for the next one. A buffer grows only with the bytes that arrive, never to a length that a header
 //! announces. An oversized record is emitted in pieces of the size of a buffer.
 
+mod start;
+
 use std::io;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr2, memrchr};
 
 use super::block::LineBuffer;
-use super::csv::{Header, RowScanner, count_lines, line_end_len};
-use super::format::{BYTE_ORDER_MARK, FRAME_HEADER_BYTES, announced_length, is_blank};
-use super::{Block, ByteSource, Content, Format, InputError, InputFormat, InputLabel, ReadMode, ReaderSettings};
+use super::csv::{RowScanner, line_end_len};
+use super::format::{FRAME_HEADER_BYTES, announced_length};
+use super::{Block, ByteSource, Content, Format, InputError, InputLabel, ReadMode, ReadOptions, ReaderSettings};
+
 use crate::location::{Location, RecordNumber};
 
 /// A block, damage, or the end of the input.
@@ -21,7 +24,7 @@ pub(super) type NextBlock = Option<Result<Block, InputError>>;
 /// Reads one input.
 pub(super) struct BlockReader<'a> {
     source: &'a mut dyn ByteSource,
-    requested: InputFormat,
+    options: Arc<ReadOptions>,
     settings: ReaderSettings,
     input: Arc<InputLabel>,
     /// Known after the first bytes; for CSV, after the header row.
@@ -69,13 +72,13 @@ enum Rest {
 impl<'a> BlockReader<'a> {
     pub(super) const fn new(
         source: &'a mut dyn ByteSource,
-        requested: InputFormat,
+        options: Arc<ReadOptions>,
         settings: ReaderSettings,
         input: Arc<InputLabel>,
     ) -> Self {
         Self {
             source,
-            requested,
+            options,
             settings,
             input,
             format: None,
@@ -92,8 +95,11 @@ impl<'a> BlockReader<'a> {
     pub(super) fn next_block(&mut self, recycled: Vec<u8>) -> NextBlock {
         let mut buffer = LineBuffer::new(recycled, &self.carry, self.settings.block_bytes, self.settings.slice_bytes);
         self.carry.clear();
-        let format = match self.format.clone().map_or_else(|| self.detect(&mut buffer), |format| Ok(Some(format))) {
-            Ok(Some(format)) => format,
+        let format = match self.format.clone().map_or_else(|| self.start(&mut buffer), |format| Ok(Some(format))) {
+            Ok(Some(format)) => {
+                self.format = Some(format.clone());
+                format
+            }
             // CSV without a header row has no rows.
             Ok(None) => return self.finish(&buffer, &Format::Text),
             Err(error) => {
@@ -104,72 +110,6 @@ impl<'a> BlockReader<'a> {
         match self.oversized.take() {
             Some(oversized) => self.next_piece(buffer, oversized, &format),
             None => self.next_records(buffer, &format),
-        }
-    }
-
-    /// Detects the format from the first bytes, and skips a byte-order mark and the header row of CSV. `None` if the
-    /// input ends before the header row.
-    fn detect(&mut self, buffer: &mut LineBuffer) -> Result<Option<Format>, InputError> {
-        while self.is_reading() && buffer.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(buffer.bytes())
-        {
-            self.read(buffer, ReadMode::Wait);
-        }
-        let begins_with_zero = buffer.bytes().first() == Some(&0);
-        if self.requested == InputFormat::Framed || (self.requested == InputFormat::Auto && begins_with_zero) {
-            self.format = Some(Format::Framed);
-            return Ok(self.format.clone());
-        }
-        if buffer.bytes().starts_with(BYTE_ORDER_MARK) {
-            buffer.remove_start(BYTE_ORDER_MARK.len());
-            self.offset = BYTE_ORDER_MARK.len() as u64;
-        }
-        self.format = match self.requested {
-            InputFormat::Csv => self.read_header(buffer)?.map(|header| Format::Csv(Arc::new(header))),
-            InputFormat::Text | InputFormat::Auto | InputFormat::Framed => Some(Format::Text),
-        };
-        Ok(self.format.clone())
-    }
-
-    /// Reads and removes the header row and the blank lines before it.
-    fn read_header(&mut self, buffer: &mut LineBuffer) -> Result<Option<Header>, InputError> {
-        let mut lines = 0;
-        loop {
-            let is_last = matches!(self.end, End::Clean);
-            let scanned = self.rows.scan_row(buffer.unscanned(), is_last);
-            buffer.scanned += scanned.bytes;
-            let is_row = scanned.row_ended || (is_last && !buffer.rest().is_empty());
-            let end = if is_row { buffer.scanned } else { buffer.filled };
-            let raw = &buffer.storage[buffer.complete..end];
-            let error =
-                |reason| InputError::Header { at: self.location(RecordNumber::Line(lines + 1), self.offset), reason };
-            if raw.strip_suffix(b"\n").unwrap_or(raw).len() > self.settings.max_record_bytes {
-                return Err(error(format!("it is longer than {} bytes", self.settings.max_record_bytes)));
-            }
-            if is_row {
-                let header = (!is_blank(raw))
-                    .then(|| Header::parse(raw, self.input.source, lines).map_err(error))
-                    .transpose()?;
-                lines += count_lines(raw);
-                self.offset += raw.len() as u64;
-                self.rows = RowScanner::FieldStart;
-                buffer.complete = end;
-                if header.is_none() {
-                    continue;
-                }
-                buffer.remove_start(end);
-                return Ok(header);
-            }
-            if !self.is_reading() {
-                buffer.remove_start(buffer.complete);
-                return Ok(None);
-            }
-            if buffer.is_full() && buffer.complete > 0 {
-                // Blank lines are removed together, because each removal moves the rest of the buffer.
-                buffer.remove_start(buffer.complete);
-            } else if buffer.is_full() {
-                buffer.grow(self.settings.max_record_bytes + 1);
-            }
-            self.read(buffer, ReadMode::Wait);
         }
     }
 
@@ -218,8 +158,8 @@ impl<'a> BlockReader<'a> {
     fn scan(&mut self, buffer: &mut LineBuffer, format: &Format) -> Rest {
         match format {
             Format::Framed => return self.scan_frames(buffer),
-            Format::Text => self.scan_lines(buffer),
-            Format::Csv(_) => self.scan_rows(buffer),
+            Format::Text | Format::JsonLines(_) => self.scan_lines(buffer),
+            Format::Csv(header) => self.scan_rows(buffer, header.delimiter),
         }
         if matches!(self.end, End::Clean) {
             // The last line may lack its line end.
@@ -237,9 +177,9 @@ impl<'a> BlockReader<'a> {
         buffer.scanned = buffer.filled;
     }
 
-    fn scan_rows(&mut self, buffer: &mut LineBuffer) {
+    fn scan_rows(&mut self, buffer: &mut LineBuffer, delimiter: u8) {
         let is_last = matches!(self.end, End::Clean);
-        if let Some((consumed, row_end)) = self.rows.skip_unquoted(buffer.unscanned(), is_last) {
+        if let Some((consumed, row_end)) = self.rows.skip_unquoted(buffer.unscanned(), delimiter, is_last) {
             if let Some(row_end) = row_end {
                 let line_end = |bytes: &[u8]| memchr2(b'\n', b'\r', bytes).map(|at| at + line_end_len(&bytes[at..]));
                 buffer.mark_line_ends(buffer.scanned + row_end, line_end);
@@ -248,7 +188,7 @@ impl<'a> BlockReader<'a> {
             return;
         }
         loop {
-            let scanned = self.rows.scan_row(buffer.unscanned(), is_last);
+            let scanned = self.rows.scan_row(buffer.unscanned(), delimiter, is_last);
             buffer.scanned += scanned.bytes;
             if !scanned.row_ended {
                 return;
@@ -284,7 +224,7 @@ impl<'a> BlockReader<'a> {
     /// The first piece of the oversized record at the beginning of the buffer.
     fn first_piece(&mut self, buffer: LineBuffer, format: &Format) -> NextBlock {
         let len = match format {
-            Format::Text | Format::Csv(_) => {
+            Format::Text | Format::Csv(_) | Format::JsonLines(_) => {
                 self.oversized = Some(Oversized::Line);
                 buffer.scanned
             }
@@ -322,12 +262,13 @@ impl<'a> BlockReader<'a> {
     fn line_piece(&mut self, buffer: &mut LineBuffer, format: &Format) -> usize {
         loop {
             let line_end = match format {
-                Format::Csv(_) => {
-                    let scanned = self.rows.scan_row(buffer.unscanned(), matches!(self.end, End::Clean));
+                Format::Csv(header) => {
+                    let is_last = matches!(self.end, End::Clean);
+                    let scanned = self.rows.scan_row(buffer.unscanned(), header.delimiter, is_last);
                     buffer.scanned += scanned.bytes;
                     scanned.row_ended
                 }
-                Format::Text | Format::Framed => {
+                Format::Text | Format::Framed | Format::JsonLines(_) => {
                     buffer.scanned = memchr(b'\n', buffer.bytes()).map_or(buffer.filled, |at| at + 1);
                     buffer.bytes()[..buffer.scanned].ends_with(b"\n")
                 }

@@ -1,4 +1,4 @@
-//! CSV as RFC 4180 defines it: row ends, the header row, and the fields of a row.
+//! CSV as RFC 4180 defines it, with any delimiter: row ends and the fields of a row.
 //!
 //! A quote opens a quoted field only at the beginning of a field. A quote anywhere else makes its own row bad and no
 //! other: the row ends where it would end without the quote. A line feed, a carriage return, or both together end a row
@@ -6,95 +6,7 @@
 
 use memchr::{memchr, memchr_iter, memchr3, memrchr2};
 
-use crate::escape::Quoted;
-use crate::record::field::trim;
-use crate::record::{Bytes, CONVERSION_COLUMNS, Columns, LOYALTY_COLUMNS, RecordError, SourceKind, Span};
-
-/// The maximum number of columns.
-const MAX_COLUMNS: usize = 1 << 12;
-
-/// The number of [`CONVERSION_COLUMNS`] that every conversion needs. Only some types need the others.
-const REQUIRED_CONVERSION_COLUMNS: usize = 3;
-
-/// The maximum number of columns that an error message lists.
-const LISTED_COLUMNS: usize = 10;
-
-/// The header row.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Header {
-    /// The row verbatim, with its line end.
-    pub raw: Vec<u8>,
-    /// The number of lines up to the end of the header row, including blank ones before it.
-    pub lines: u64,
-    /// The number of columns.
-    width: usize,
-    /// The index in a row of each column that a record needs.
-    columns: [Option<usize>; CONVERSION_COLUMNS.len()],
-    /// The number of fields at the beginning of a row that contain all columns that a record needs.
-    pub(super) kept_fields: usize,
-}
-
-impl Header {
-    /// Parses a header row after `lines_before` blank lines.
-    pub(super) fn parse(raw: &[u8], source: SourceKind, lines_before: u64) -> Result<Self, String> {
-        let (mut scratch, mut row) = (Vec::new(), RowFields::default());
-        row.split(raw, 0, MAX_COLUMNS, &mut scratch);
-        if !row.well_quoted {
-            return Err("a quoted name is not closed, or there is text before or after its quotes".to_owned());
-        }
-        if row.width > MAX_COLUMNS {
-            return Err(format!("it has more than {MAX_COLUMNS} columns"));
-        }
-        let bytes = Bytes { block: raw, scratch: &scratch };
-        let names: Vec<&[u8]> = row.fields.iter().map(|&field| trim(bytes.get(field))).collect();
-        let (wanted, required) = match source {
-            SourceKind::Loyalty => (LOYALTY_COLUMNS.as_slice(), LOYALTY_COLUMNS.len()),
-            SourceKind::Conversions => (CONVERSION_COLUMNS.as_slice(), REQUIRED_CONVERSION_COLUMNS),
-            SourceKind::Interleaved => return Err("an interleaved stream cannot be CSV".to_owned()),
-        };
-        let mut columns = [None; CONVERSION_COLUMNS.len()];
-        for (index, (name, column)) in wanted.iter().zip(&mut columns).enumerate() {
-            let mut places = (0..names.len()).filter(|&place| names[place] == name.as_bytes());
-            *column = places.next();
-            if column.is_none() && index < required {
-                return Err(missing_column(name, &names, source));
-            }
-            if places.next().is_some() {
-                return Err(format!("it has more than one column \"{name}\""));
-            }
-        }
-        let kept_fields = columns.iter().flatten().max().map_or(0, |last| last + 1);
-        let lines = lines_before + count_lines(raw);
-        Ok(Self { raw: raw.to_vec(), lines, width: row.width, columns, kept_fields })
-    }
-
-    /// The columns that a record needs, from a row with `width` fields. `field` returns a field by its index.
-    ///
-    /// # Errors
-    /// When the row has more or fewer fields than the header.
-    #[inline]
-    pub(super) fn columns<'a>(&self, width: usize, field: impl Fn(usize) -> Span) -> Result<Columns, RecordError<'a>> {
-        if width != self.width {
-            return Err(RecordError::WrongWidth { header: self.width as u32, row: width as u32 });
-        }
-        Ok(self.columns.map(|index| index.map(&field)))
-    }
-}
-
-fn missing_column(name: &str, names: &[&[u8]], source: SourceKind) -> String {
-    let other_columns = if source == SourceKind::Loyalty { &CONVERSION_COLUMNS[..2] } else { &LOYALTY_COLUMNS[1..] };
-    let has_all = |columns: &[&str]| columns.iter().all(|column| names.contains(&column.as_bytes()));
-    let found: Vec<_> = names.iter().take(LISTED_COLUMNS).map(|name| Quoted(name).to_string()).collect();
-    let hint = match names {
-        [one] if one.contains(&b';') || one.contains(&b'\t') => "; columns are separated by commas only",
-        _ if has_all(other_columns) => " (are --loyalty and --conversions swapped?)",
-        _ if names.iter().any(|name| name.contains(&b'@')) => {
-            "; if the first line is a record, this is text and not CSV"
-        }
-        _ => "",
-    };
-    format!("no column \"{name}\" (found: {}){hint}", found.join(", "))
-}
+use crate::record::Span;
 
 /// The number of lines of a row. A row without a line feed at its end is also a line.
 pub(super) fn count_lines(raw: &[u8]) -> u64 {
@@ -125,7 +37,7 @@ pub(super) struct Scanned {
 
 impl RowScanner {
     /// Consumes `bytes` up to the end of the row. `is_last` means that no more bytes follow.
-    pub(super) fn scan_row(&mut self, bytes: &[u8], is_last: bool) -> Scanned {
+    pub(super) fn scan_row(&mut self, bytes: &[u8], delimiter: u8, is_last: bool) -> Scanned {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             match (*self, byte) {
@@ -145,13 +57,13 @@ impl RowScanner {
                     *self = Self::Quoted;
                     at += 1;
                 }
-                (_, b',') => {
+                _ if byte == delimiter => {
                     *self = Self::FieldStart;
                     at += 1;
                 }
                 _ => {
                     *self = Self::Unquoted;
-                    at += unquoted_len(&bytes[at..]);
+                    at += unquoted_len(&bytes[at..], delimiter);
                 }
             }
         }
@@ -160,7 +72,12 @@ impl RowScanner {
 
     /// Consumes all of `bytes` without scanning every field if there is no quote and no open quoted field. Returns the
     /// number of bytes consumed, and the end of the last row in them.
-    pub(super) fn skip_unquoted(&mut self, bytes: &[u8], is_last: bool) -> Option<(usize, Option<usize>)> {
+    pub(super) fn skip_unquoted(
+        &mut self,
+        bytes: &[u8],
+        delimiter: u8,
+        is_last: bool,
+    ) -> Option<(usize, Option<usize>)> {
         if *self == Self::Quoted || memchr(b'"', bytes).is_some() {
             return None;
         }
@@ -168,7 +85,8 @@ impl RowScanner {
         let row_end = memrchr2(b'\n', b'\r', &bytes[..consumed]).map(|at| at + 1);
         *self = match bytes[..consumed].last() {
             None => *self,
-            Some(b',' | b'\n' | b'\r') => Self::FieldStart,
+            Some(b'\n' | b'\r') => Self::FieldStart,
+            Some(&last) if last == delimiter => Self::FieldStart,
             Some(_) => Self::Unquoted,
         };
         Some((consumed, row_end))
@@ -180,9 +98,9 @@ pub(super) fn line_end_len(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\r\n") { 2 } else { 1 }
 }
 
-/// The bytes before the next comma or line end.
-fn unquoted_len(bytes: &[u8]) -> usize {
-    memchr3(b',', b'\n', b'\r', bytes).unwrap_or(bytes.len())
+/// The bytes before the next delimiter or line end.
+fn unquoted_len(bytes: &[u8], delimiter: u8) -> usize {
+    memchr3(delimiter, b'\n', b'\r', bytes).unwrap_or(bytes.len())
 }
 
 /// The fields of one row. The buffer is reused for every row.
@@ -199,16 +117,23 @@ pub(super) struct RowFields {
 impl RowFields {
     /// Splits the row that begins at `start` in `bytes` and keeps its first `keep` fields. Fields with doubled quotes
     /// are unescaped in `scratch`. Returns the end of the row, including its line end.
-    pub(super) fn split(&mut self, bytes: &[u8], start: usize, keep: usize, scratch: &mut Vec<u8>) -> usize {
+    pub(super) fn split(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        keep: usize,
+        delimiter: u8,
+        scratch: &mut Vec<u8>,
+    ) -> usize {
         self.fields.clear();
         self.width = 0;
         self.well_quoted = true;
         let mut at = start;
         loop {
             let (field, end) = if bytes.get(at) == Some(&b'"') {
-                self.quoted_field(bytes, at + 1, scratch)
+                self.quoted_field(bytes, at + 1, delimiter, scratch)
             } else {
-                let end = at + unquoted_len(&bytes[at..]);
+                let end = at + unquoted_len(&bytes[at..], delimiter);
                 self.well_quoted &= memchr(b'"', &bytes[at..end]).is_none();
                 (Span::in_block(at, end), end)
             };
@@ -217,7 +142,7 @@ impl RowFields {
             }
             self.width += 1;
             match bytes.get(end) {
-                Some(b',') => at = end + 1,
+                Some(&byte) if byte == delimiter => at = end + 1,
                 Some(_) => return end + line_end_len(&bytes[end..]),
                 None => return end,
             }
@@ -225,7 +150,7 @@ impl RowFields {
     }
 
     /// The field whose opening quote is before `start`, and the position of the separator after it.
-    fn quoted_field(&mut self, bytes: &[u8], start: usize, scratch: &mut Vec<u8>) -> (Span, usize) {
+    fn quoted_field(&mut self, bytes: &[u8], start: usize, delimiter: u8, scratch: &mut Vec<u8>) -> (Span, usize) {
         let (mut at, mut is_escaped) = (start, false);
         let close = loop {
             let Some(quote) = memchr(b'"', &bytes[at..]) else {
@@ -239,7 +164,7 @@ impl RowFields {
             is_escaped = true;
             at = quote + 2;
         };
-        let end = close + 1 + unquoted_len(&bytes[close + 1..]);
+        let end = close + 1 + unquoted_len(&bytes[close + 1..], delimiter);
         self.well_quoted &= end == close + 1;
         let field = if is_escaped { unescape(&bytes[start..close], scratch) } else { Span::in_block(start, close) };
         (field, end)
@@ -263,13 +188,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::record::Bytes;
 
     /// Every row of `bytes`: its raw length, its fields, whether it is well quoted.
     fn rows(bytes: &[u8]) -> Vec<(usize, Vec<Vec<u8>>, bool)> {
         let (mut row, mut rows, mut at) = (RowFields::default(), Vec::new(), 0);
         while at < bytes.len() {
             let mut scratch = Vec::new();
-            let end = row.split(bytes, at, usize::MAX, &mut scratch);
+            let end = row.split(bytes, at, usize::MAX, b',', &mut scratch);
             let spans = Bytes { block: bytes, scratch: &scratch };
             let fields = row.fields.iter().map(|&field| spans.get(field).to_vec()).collect();
             rows.push((end - at, fields, row.well_quoted));
@@ -284,7 +210,7 @@ mod tests {
         let (mut row, mut at, mut arrived) = (0, 0, 0);
         while at < bytes.len() {
             let is_last = arrived == bytes.len();
-            let Scanned { bytes: consumed, row_ended } = scanner.scan_row(&bytes[at..arrived], is_last);
+            let Scanned { bytes: consumed, row_ended } = scanner.scan_row(&bytes[at..arrived], b',', is_last);
             at += consumed;
             if row_ended {
                 lengths.push(at - row);
@@ -312,7 +238,7 @@ mod tests {
     #[test]
     fn fields_beyond_those_kept_are_counted() {
         let mut row = RowFields::default();
-        row.split(b"first,second,,\n", 0, 1, &mut Vec::new());
+        row.split(b"first,second,,\n", 0, 1, b',', &mut Vec::new());
         assert_eq!((row.fields.len(), row.width), (1, 4));
     }
 
@@ -342,7 +268,7 @@ mod tests {
             let bytes = bytes.as_bytes();
             let (mut scanning, mut at, mut row_end) = (RowScanner::default(), 0, None);
             loop {
-                let scanned = scanning.scan_row(&bytes[at..], is_last);
+                let scanned = scanning.scan_row(&bytes[at..], b',', is_last);
                 at += scanned.bytes;
                 if !scanned.row_ended {
                     break;
@@ -350,7 +276,7 @@ mod tests {
                 row_end = Some(at);
             }
             let mut skipping = RowScanner::default();
-            prop_assert_eq!(skipping.skip_unquoted(bytes, is_last), Some((at, row_end)));
+            prop_assert_eq!(skipping.skip_unquoted(bytes, b',', is_last), Some((at, row_end)));
             prop_assert_eq!(skipping, scanning);
         }
     }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::GzDecoder;
 
-use super::format::{Compression, compression, is_utf16};
+use super::InputFormat;
+use super::detect::other_type;
+use super::format::{Compression, compression};
 use super::source::{ByteSource, FileSource, Input, InputError, Origin, PeekedSource, ReadMode};
 use crate::system::stdin_file;
 
@@ -26,6 +28,8 @@ impl Input {
     pub(super) fn open(self) -> Result<Box<dyn ByteSource>, InputError> {
         let boxed =
             |file| -> io::Result<Box<dyn ByteSource>> { Ok(Box::new(FileSource::new(file, self.bytes_read.clone())?)) };
+        // These formats are read as they are, without guards.
+        let is_literal = matches!(self.options.format, InputFormat::Text | InputFormat::Framed);
         let opened = match self.origin {
             Origin::Source(source) => Ok(source),
             Origin::Path(path) => File::open(path).and_then(boxed),
@@ -33,7 +37,7 @@ impl Input {
         };
         opened
             .and_then(decompressed)
-            .and_then(reject_utf16)
+            .and_then(|source| if is_literal { Ok(source) } else { reject_other_types(source) })
             .map_err(|cause| InputError::Open { input: self.path, cause })
     }
 }
@@ -62,19 +66,17 @@ fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> 
     })
 }
 
-/// `source`, unless it is UTF-16 text. Read as text, every record of it would be bad, for a misleading reason.
+/// `source`, unless it is a type of file that is not read. Read as text, every record of it would be bad, for a
+/// misleading reason.
 ///
 /// # Errors
-/// When it is UTF-16, or its first bytes cannot be read.
-fn reject_utf16(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
-    let source = PeekedSource::peek(source, |head| is_utf16(head).is_none())?;
-    if is_utf16(source.head()) == Some(true) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "this is UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)",
-        ));
+/// When it is such a file, or its first bytes cannot be read.
+fn reject_other_types(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> {
+    let source = PeekedSource::peek(source, |head| other_type(head).is_err())?;
+    match other_type(source.head()) {
+        Ok(Some(what)) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("this is {what}"))),
+        Ok(None) | Err(()) => Ok(Box::new(source)),
     }
-    Ok(Box::new(source))
 }
 
 /// A [`Read`] for a decoder, which does not support read modes. It reads from the source in the current mode.

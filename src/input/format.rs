@@ -5,23 +5,63 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use super::csv::Header;
+use super::header::Header;
+use super::json::JsonKeys;
 use crate::record::field::trim;
+use crate::record::{Column, TableRules};
 
 /// The format of an input as an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum InputFormat {
-    /// Detect text or frames from the first byte: a frame below 16 MiB begins with 0x00, text does not
+    /// Detect the format from the first line of each input
     #[default]
     Auto,
-    /// One record per line
+    /// One record per line, fields separated by commas, no quoting; nothing is detected or checked
     Text,
     /// Each record after its length, a 4-byte big-endian number
     Framed,
-    /// CSV with a header row. A loyalty list has the columns email, fb_user, insta_user and gender. Conversions have
-    /// promo, conversion and email, and where, items and total_cost if their rows need them. Columns may be in any
-    /// order; other columns are ignored
+    /// CSV or TSV with a header row, columns in any order. A loyalty list needs the column email; conversions need
+    /// email and conversion, and their rows items and total_cost as far as their type has them
     Csv,
+    /// JSON Lines: one object per line, with the same names as keys
+    Jsonl,
+}
+
+/// How to read the inputs of one source.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// The format.
+    pub format: InputFormat,
+    /// The delimiter of CSV; detected if `None`.
+    pub delimiter: Option<u8>,
+    /// The names of columns and keys that differ from the defaults.
+    pub column_names: Vec<(Column, String)>,
+    /// The columns of CSV without a header row, in order; `None` for a column that is ignored.
+    pub columns: Option<Vec<Option<Column>>>,
+    /// The names of conversion types, and the times.
+    pub rules: Arc<TableRules>,
+    /// Whether other columns and keys are an error, because a list that replaces the input would lose them.
+    pub only_known: bool,
+}
+
+impl ReadOptions {
+    /// The options for a format, with the default names.
+    pub fn of_format(format: InputFormat) -> Self {
+        Self { format, ..Self::default() }
+    }
+
+    /// An option that only CSV and JSON Lines have, if one is set.
+    pub fn table_option(&self) -> Option<&'static str> {
+        let rules = &self.rules;
+        [
+            (self.columns.is_some(), "a list of columns"),
+            (self.column_names.iter().any(|(column, _)| *column == Column::Time), "--time-column"),
+            (self.column_names.iter().any(|(column, _)| *column != Column::Time), "--column"),
+            (rules.types != crate::record::TypeNames::default(), "--type"),
+        ]
+        .into_iter()
+        .find_map(|(is_set, option)| is_set.then_some(option))
+    }
 }
 
 /// The format of an input: how records are delimited and split into fields.
@@ -33,12 +73,19 @@ pub enum Format {
     Framed,
     /// CSV with this header row.
     Csv(Arc<Header>),
+    /// One JSON object per line, with these keys.
+    JsonLines(Arc<JsonKeys>),
 }
 
 impl Format {
     /// Whether records are frames. Frames are numbered as frames, not as lines.
     pub const fn is_framed(&self) -> bool {
         matches!(self, Self::Framed)
+    }
+
+    /// Whether fields have names: in CSV and JSON Lines. There, quotes around a field are not part of it.
+    pub const fn is_table(&self) -> bool {
+        matches!(self, Self::Csv(_) | Self::JsonLines(_))
     }
 }
 

@@ -9,26 +9,32 @@
 //! |---|---|
 //! | `source` | an input, and reading it with or without waiting |
 //! | `decompress` | opening an input; gzip and zstd |
-//! | `format` | format detection from the first bytes; frames |
+//! | `format` | the formats and the options for reading them; frames |
+//! | `detect` | format detection from the first line, and guards against misreading |
 //! | `reader` | the reader thread |
-//! | `block_reader` | splitting an input into blocks, in all formats |
+//! | `block_reader` | splitting an input into blocks, in all formats; its start |
 //! | `block` | a block of complete records, and the buffer that is being filled |
-//! | `csv` | row ends, the header row, the fields of a row |
+//! | `csv` | row ends and the fields of a row |
+//! | `header` | the columns of CSV |
+//! | `json` | the fields of an object of JSON Lines |
 //! | `splitter` | decoding the records of a slice |
 
 mod block;
 mod block_reader;
 mod csv;
 mod decompress;
+mod detect;
 mod format;
+mod header;
+mod json;
 mod reader;
 mod source;
 mod splitter;
 
 pub use block::{Block, Content, DEFAULT_MAX_RECORD_BYTES, InputLabel, ReaderSettings};
 pub use format::{
-    BYTE_ORDER_MARK, Format, InputFormat, is_ambiguous_as_text, is_blank, looks_compressed, payload_at, push_frame,
-    text_as_length,
+    BYTE_ORDER_MARK, Format, InputFormat, ReadOptions, is_ambiguous_as_text, is_blank, looks_compressed, payload_at,
+    push_frame, text_as_length,
 };
 pub use reader::Blocks;
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};

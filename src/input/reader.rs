@@ -78,7 +78,7 @@ fn read_all(
     for (index, input) in inputs.into_iter().enumerate() {
         panic_point("read");
         let label = Arc::new(InputLabel { index, path: Arc::clone(&input.path), source: input.source });
-        let format = input.format;
+        let options = Arc::clone(&input.options);
         let mut source = match input.open() {
             Ok(source) => source,
             Err(error) => match to_engine.send(Err(error)) {
@@ -86,7 +86,7 @@ fn read_all(
                 Ok(()) | Err(_) => return,
             },
         };
-        let mut reader = BlockReader::new(source.as_mut(), format, settings, label);
+        let mut reader = BlockReader::new(source.as_mut(), options, settings, label);
         while let Some(next) = reader.next_block(from_engine.try_recv().unwrap_or_default()) {
             let ends_all = next.is_err() && !settings.continues_after_damage;
             if to_engine.send(next).is_err() || ends_all {
@@ -103,18 +103,20 @@ mod tests {
 
     use super::*;
     use crate::input::Content::{OversizedRest, OversizedStart, Records};
-    use crate::input::{BYTE_ORDER_MARK, ByteSource, Content, InputFormat, Origin, ReadMode};
+    use crate::input::{BYTE_ORDER_MARK, ByteSource, Content, InputFormat, Origin, ReadMode, ReadOptions};
     use crate::record::SourceKind;
 
     /// All blocks of an input, and the error if there is one.
     fn read_source(
         bytes: impl ByteSource + 'static,
+        format: InputFormat,
         block_bytes: usize,
         max_record_bytes: usize,
     ) -> (Vec<Block>, Option<String>) {
+        let options = Arc::new(ReadOptions::of_format(format));
         let (source, origin) = (SourceKind::Interleaved, Origin::Source(Box::new(bytes)));
         let (path, bytes_read) = (Path::new("in").into(), Arc::default());
-        let input = Input { path, source, format: InputFormat::Auto, origin, bytes_read };
+        let input = Input { path, source, options, origin, bytes_read };
         let settings =
             ReaderSettings { block_bytes, max_record_bytes, continues_after_damage: true, ..ReaderSettings::default() };
         let (mut blocks, mut end) = (Vec::new(), None);
@@ -158,7 +160,9 @@ mod tests {
             (b"\xef\xbb\xbf", 64, 100, &[]),
         ];
         for (bytes, block_bytes, max_record_bytes, expected) in cases {
-            let (blocks, end) = read_source(Cursor::new(bytes), block_bytes, max_record_bytes);
+            let format = if bytes.starts_with(b"\0") { InputFormat::Framed } else { InputFormat::Text };
+            let (blocks, end) = read_source(Cursor::new(bytes), format, block_bytes, max_record_bytes);
+
             assert_eq!((contents(&blocks), end), (expected.to_vec(), None));
             let mut offset = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
             for block in blocks {
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn an_announced_length_of_gigabytes_is_not_allocated() {
-        let (blocks, end) = read_source(Cursor::new(b"\0\0\0\x01a\xff\xff\xff\xffxyz"), 64, 1 << 20);
+        let (blocks, end) = read_source(Cursor::new(b"\0\0\0\x01a\xff\xff\xff\xffxyz"), InputFormat::Auto, 64, 1 << 20);
         let oversized = (&b"\xff\xff\xff\xffxyz"[..], OversizedStart { last: false });
         assert_eq!(contents(&blocks), [(&b"\0\0\0\x01a"[..], Records), oversized]);
         assert!(blocks.iter().all(|block| block.buffer.len() <= 64));
@@ -184,7 +188,7 @@ mod tests {
     fn a_frame_truncated_at_any_byte_is_reported_with_its_location() {
         let whole = b"\0\0\0\x01a\0\0\0\x03bcd";
         for len in 1..whole.len() {
-            let (blocks, end) = read_source(Cursor::new(&whole[..len]), 64, 100);
+            let (blocks, end) = read_source(Cursor::new(&whole[..len]), InputFormat::Auto, 64, 100);
             let (frames, byte) = if len < 5 { (0, 0) } else { (1, 5) };
             assert_eq!(blocks.len(), frames, "{len}");
             match end {
@@ -215,7 +219,7 @@ mod tests {
 
     #[test]
     fn complete_records_are_emitted_when_no_more_input_is_available() {
-        let (blocks, end) = read_source(Broken(vec![b"a\n", b"b", b"\nc", b"d\nhalf"]), 64, 100);
+        let (blocks, end) = read_source(Broken(vec![b"a\n", b"b", b"\nc", b"d\nhalf"]), InputFormat::Auto, 64, 100);
         assert_eq!(contents(&blocks), [&b"a\n"[..], b"b\n", b"cd\n"].map(|bytes| (bytes, Records)));
         assert_eq!(end.unwrap(), "in: cannot read at byte 11: unplugged");
     }

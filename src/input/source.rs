@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
-use super::InputFormat;
+use super::ReadOptions;
 use crate::escape;
 use crate::location::Location;
 use crate::record::SourceKind;
@@ -20,8 +20,8 @@ pub struct Input {
     pub path: Arc<Path>,
     /// The kind of its source.
     pub source: SourceKind,
-    /// Its format, or automatic detection.
-    pub format: InputFormat,
+    /// Its format and how it is read.
+    pub options: Arc<ReadOptions>,
     /// The origin of its bytes.
     pub origin: Origin,
     /// Counts the bytes read from a file, before decompression. It is used to show progress.
@@ -48,6 +48,14 @@ pub enum InputError {
         input: Arc<Path>,
         /// The error of the system.
         cause: io::Error,
+    },
+    /// The format is not one of the source, or is probably not the one that it would be read as.
+    #[error("{}: {reason}", escape::path(input))]
+    Format {
+        /// The path of the input, or `stdin`.
+        input: Arc<Path>,
+        /// What is wrong, with a remedy.
+        reason: String,
     },
     /// A read failed.
     #[error("{}: cannot read at byte {byte}: {}", escape::path(input), os_error(cause))]

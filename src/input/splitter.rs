@@ -9,10 +9,12 @@ use memchr::{memchr, memchr_iter};
 use wide::u8x16;
 
 use super::block::Block;
-use super::csv::{Header, RowFields, count_lines};
+use super::csv::{RowFields, count_lines};
 use super::format::{Format, payload_at};
+use super::header::Header;
+use super::json::{JsonKeys, ObjectFields};
 use crate::record::field::TextFields;
-use crate::record::{Bytes, DecodedRecord, Decoder, RecordError, Span};
+use crate::record::{Bytes, DecodedRecord, Decoder, RecordError, TableFields, TableRules, convert_items, decode_table};
 
 /// The position of a record in its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub struct RawRecord {
 pub struct RecordSplitter {
     separators: Vec<u32>,
     row: RowFields,
+    object: ObjectFields,
     /// The fields that had to be unescaped.
     scratch: Vec<u8>,
 }
@@ -62,34 +65,38 @@ impl RecordSplitter {
         self.scratch.clear();
         let (bytes, start) = (&block.bytes()[..range.end], range.start);
         match &block.format {
-            Format::Text => self.lines(bytes, start, |record, fields| {
+            Format::Text => self.lines(bytes, start, b',', |record, fields, _| {
                 visitor.visit(record, fields.bytes(), decoder.decode_text(fields))
             }),
             Format::Framed => self.frames(bytes, start, |record, fields| {
                 visitor.visit(record, fields.bytes(), decoder.decode_text(fields))
             }),
-            Format::Csv(header) if is_unquoted(&bytes[start..]) => self.lines(bytes, start, |record, fields| {
-                let decoded = decoder.check_length(record.end - record.start).and_then(|()| {
+            Format::Csv(header) if is_unquoted(&bytes[start..]) => {
+                self.lines(bytes, start, header.delimiter, |record, fields, scratch| {
                     let field = |index| fields.get(index).expect("an index below the header's width");
-                    decoder.decode_columns(fields.bytes(), &header.columns(fields.count(), field)?)
-                });
-                visitor.visit(record, fields.bytes(), decoded)
-            }),
+                    let table = decoder
+                        .check_length(record.end - record.start)
+                        .and_then(|()| header.fields(fields.count(), field));
+                    visit_table(record, bytes, scratch, table, &header.rules, decoder, visitor)
+                })
+            }
             Format::Csv(header) => self.rows(bytes, start, header, decoder, visitor),
+            Format::JsonLines(keys) => self.objects(bytes, start, keys, decoder, visitor),
         }
     }
 
     /// Visits lines.
     #[inline(always)]
-    fn lines<'b, F>(&mut self, bytes: &'b [u8], mut start: usize, mut visit: F) -> ControlFlow<()>
+    fn lines<'b, F>(&mut self, bytes: &'b [u8], mut start: usize, delimiter: u8, mut visit: F) -> ControlFlow<()>
     where
-        F: FnMut(RawRecord, &TextFields<'b, '_>) -> ControlFlow<()>,
+        F: FnMut(RawRecord, &TextFields<'b, '_>, &mut Vec<u8>) -> ControlFlow<()>,
     {
-        let separators = find_separators(bytes, start, b'\n', &mut self.separators);
+        let Self { separators, scratch, .. } = self;
+        let separators = find_separators(bytes, start, [delimiter, b'\n'], separators);
         let mut next = 0;
         while start < bytes.len() {
             let first = next;
-            while separators.get(next).is_some_and(|&at| bytes[at as usize] == b',') {
+            while separators.get(next).is_some_and(|&at| bytes[at as usize] == delimiter) {
                 next += 1;
             }
             // The last line may lack its line feed.
@@ -97,7 +104,7 @@ impl RecordSplitter {
             let raw = start..bytes.len().min(end + 1);
             let fields = TextFields { block: bytes, start, end, commas: &separators[first..next] };
             start = raw.end;
-            visit(RawRecord { start: raw.start, end, raw, lines: 1 }, &fields)?;
+            visit(RawRecord { start: raw.start, end, raw, lines: 1 }, &fields, scratch)?;
             next += 1;
         }
         ControlFlow::Continue(())
@@ -109,7 +116,7 @@ impl RecordSplitter {
     where
         F: FnMut(RawRecord, &TextFields<'b, '_>) -> ControlFlow<()>,
     {
-        let separators = find_separators(bytes, start, b',', &mut self.separators);
+        let separators = find_separators(bytes, start, [b','; 2], &mut self.separators);
         let mut next = 0;
         while start < bytes.len() {
             let Range { start: payload, end } = payload_at(bytes, start);
@@ -140,22 +147,62 @@ impl RecordSplitter {
     ) -> ControlFlow<()> {
         let Self { row, scratch, .. } = self;
         while start < bytes.len() {
-            let raw = start..row.split(bytes, start, header.kept_fields, scratch);
+            let raw = start..row.split(bytes, start, header.kept_fields, header.delimiter, scratch);
             let end = raw.end - usize::from(bytes[raw.clone()].ends_with(b"\n"));
-            let fields = Bytes { block: bytes, scratch };
-            let decoded = decoder.check_length(end - start).and_then(|()| {
+            let table = decoder.check_length(end - start).and_then(|()| {
                 if !row.well_quoted {
                     return Err(RecordError::Misquoted);
                 }
-                let field = |index: usize| -> Span { fields.trim(row.fields[index]) };
-                decoder.decode_columns(fields, &header.columns(row.width, field)?)
+                let fields = Bytes { block: bytes, scratch };
+                header.fields(row.width, |index| fields.trim(row.fields[index]))
             });
             let lines = count_lines(&bytes[raw.clone()]) as u32;
             start = raw.end;
-            visitor.visit(RawRecord { start: raw.start, end, raw, lines }, fields, decoded)?;
+            let record = RawRecord { start: raw.start, end, raw, lines };
+            visit_table(record, bytes, scratch, table, &header.rules, decoder, visitor)?;
         }
         ControlFlow::Continue(())
     }
+
+    /// Decodes lines that contain one JSON object each.
+    fn objects(
+        &mut self,
+        bytes: &[u8],
+        mut start: usize,
+        keys: &JsonKeys,
+        decoder: &Decoder,
+        visitor: &mut impl RecordVisitor,
+    ) -> ControlFlow<()> {
+        let Self { object, scratch, .. } = self;
+        while start < bytes.len() {
+            let line = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |len| start + len + 1);
+            let raw = start..line;
+            let end = raw.end - usize::from(bytes[raw.clone()].ends_with(b"\n"));
+            let table =
+                decoder.check_length(end - start).and_then(|()| object.split(&bytes[start..end], keys, scratch));
+            start = raw.end;
+            let record = RawRecord { start: raw.start, end, raw, lines: 1 };
+            visit_table(record, bytes, scratch, table, &keys.rules, decoder, visitor)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Decodes the fields of a row or an object.
+fn visit_table(
+    record: RawRecord,
+    block: &[u8],
+    scratch: &mut Vec<u8>,
+    mut table: Result<TableFields, RecordError<'_>>,
+    rules: &TableRules,
+    decoder: &Decoder,
+    visitor: &mut impl RecordVisitor,
+) -> ControlFlow<()> {
+    if let Ok(fields) = &mut table {
+        convert_items(fields, block, scratch);
+    }
+    let bytes = Bytes { block, scratch };
+    visitor.visit(record, bytes, table.and_then(|fields| decode_table(decoder.source, bytes, &fields, rules)))
 }
 
 /// Whether every row of `bytes` is a line without quotes.
@@ -167,18 +214,18 @@ fn is_unquoted(bytes: &[u8]) -> bool {
 const CHUNK: usize = 64;
 const LANES: usize = 16;
 
-/// The positions of commas and of the byte `second` in `bytes` from `at` on, ascending. `buffer` is reused.
-fn find_separators<'a>(bytes: &[u8], mut at: usize, second: u8, buffer: &'a mut Vec<u32>) -> &'a [u32] {
-    let second = u8x16::splat(second);
+/// The positions of two kinds of bytes in `bytes` from `at` on, ascending. `buffer` is reused.
+fn find_separators<'a>(bytes: &[u8], mut at: usize, separators: [u8; 2], buffer: &'a mut Vec<u32>) -> &'a [u32] {
+    let separators = separators.map(u8x16::splat);
     let mut count = 0;
     let (chunks, rest) = bytes[at..].as_chunks::<CHUNK>();
     for chunk in chunks {
-        push_positions(at, mask_of(chunk, second), buffer, &mut count);
+        push_positions(at, mask_of(chunk, separators), buffer, &mut count);
         at += CHUNK;
     }
     let mut padded = [0; CHUNK];
     padded[..rest.len()].copy_from_slice(rest);
-    push_positions(at, mask_of(&padded, second), buffer, &mut count);
+    push_positions(at, mask_of(&padded, separators), buffer, &mut count);
     &buffer[..count]
 }
 
@@ -199,12 +246,11 @@ fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut u
 
 /// A mask with a bit for every byte of the chunk that is a separator.
 #[inline(always)]
-fn mask_of(chunk: &[u8; CHUNK], second: u8x16) -> u64 {
-    let comma = u8x16::splat(b',');
+fn mask_of(chunk: &[u8; CHUNK], [first, second]: [u8x16; 2]) -> u64 {
     let lanes = chunk.as_chunks::<LANES>().0.iter().enumerate();
     lanes.fold(0, |mask, (number, lane)| {
         let lane = u8x16::from(*lane);
-        let found = lane.simd_eq(comma) | lane.simd_eq(second);
+        let found = lane.simd_eq(first) | lane.simd_eq(second);
         mask | (u64::from(found.to_bitmask()) << (number * LANES))
     })
 }
@@ -212,7 +258,7 @@ fn mask_of(chunk: &[u8; CHUNK], second: u8x16) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::{Content, InputLabel, push_frame};
+    use crate::input::{Content, InputLabel, ReadOptions, push_frame};
     use crate::record::SourceKind;
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -232,13 +278,13 @@ mod tests {
     fn records(format: Format, bytes: Vec<u8>, start: usize) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
         let mut records = Vec::new();
         let mut splitter = RecordSplitter::default();
-        let add = |record: RawRecord, fields: &TextFields<'_, '_>| {
+        let mut add = |record: RawRecord, fields: &TextFields<'_, '_>| {
             let field = |index| fields.bytes().get(fields.get(index).unwrap()).to_vec();
             records.push((bytes[record.raw].to_vec(), (0..fields.count()).map(field).collect()));
             ControlFlow::Continue(())
         };
         let _ = match format {
-            Format::Text => splitter.lines(&bytes, start, add),
+            Format::Text => splitter.lines(&bytes, start, b',', |record, fields, _| add(record, fields)),
             _ => splitter.frames(&bytes, start, add),
         };
         records
@@ -290,12 +336,20 @@ mod tests {
     fn rows_decode_equally_with_and_without_quotes() {
         let input =
             Arc::new(InputLabel { index: 0, path: std::path::Path::new("in").into(), source: SourceKind::Loyalty });
-        let header = Header::parse(b"x,gender,email,fb_user,insta_user\n", SourceKind::Loyalty, 0).unwrap();
+        let header = Header::parse(
+            b"x,gender,email,fb_user,insta_user\n",
+            b',',
+            SourceKind::Loyalty,
+            0,
+            &ReadOptions::default(),
+        )
+        .unwrap();
+        let header = Arc::new(header);
         let decoded = |bytes: &[u8]| {
             let block = Block {
                 input: Arc::clone(&input),
                 offset: 0,
-                format: Format::Csv(Arc::new(Header::parse(&header.raw, SourceKind::Loyalty, 0).unwrap())),
+                format: Format::Csv(Arc::clone(&header)),
                 content: Content::Records,
                 buffer: bytes.to_vec(),
                 len: bytes.len(),
@@ -325,7 +379,7 @@ mod tests {
             let start = start.min(bytes.len());
             let mut buffer = vec![7; 5];
             for second in [b'\n', b','] {
-                let found = find_separators(&bytes, start, second, &mut buffer);
+                let found = find_separators(&bytes, start, [b',', second], &mut buffer);
                 let expected: Vec<u32> =
                     (start..bytes.len()).filter(|&at| [b',', second].contains(&bytes[at])).map(|at| at as u32).collect();
                 prop_assert_eq!(found, &expected[..]);

@@ -13,7 +13,7 @@ use crate::campaign::{Decision, Event};
 use crate::escape::json_line;
 use crate::input::{BYTE_ORDER_MARK, is_ambiguous_as_text, push_frame};
 use crate::record::field::trim;
-use crate::record::{Action, CONVERSION_COLUMNS, Conversion, Items};
+use crate::record::{Action, Column, Conversion, Items};
 
 /// The format of the decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -91,7 +91,9 @@ const IN_MEMORY: &str = "writing to memory does not fail, and all rows have the 
 
 fn write_csv_header(out: &mut Vec<u8>) {
     let mut writer = csv_writer(out);
-    writer.write_record(CONVERSION_COLUMNS.iter().chain(&DECISION_COLUMNS)).expect(IN_MEMORY);
+    writer
+        .write_record(Column::CONVERSION.iter().map(|column| column.name()).chain(DECISION_COLUMNS))
+        .expect(IN_MEMORY);
     writer.flush().expect(IN_MEMORY);
 }
 

@@ -29,7 +29,7 @@ use crate::system::os_error;
 const ERRORS: &str = "errors.jsonl";
 
 const STEMS: [&str; 3] = ["loyalty", "conversions", "interleaved"];
-const EXTENSIONS: [&str; 3] = ["txt", "frames", "csv"];
+const EXTENSIONS: [&str; 4] = ["txt", "frames", "csv", "jsonl"];
 
 /// A rejected record.
 #[derive(Debug)]
@@ -228,6 +228,7 @@ const fn extension(format: &Format) -> &'static str {
         Format::Text => EXTENSIONS[0],
         Format::Framed => EXTENSIONS[1],
         Format::Csv(_) => EXTENSIONS[2],
+        Format::JsonLines(_) => EXTENSIONS[3],
     }
 }
 

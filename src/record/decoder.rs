@@ -1,7 +1,6 @@
-//! Checks one record and finds its fields. Text identifies fields by position, CSV by the name of the column. The
-//! checks are the same.
+//! Checks one record of text and finds its fields, by their positions. [`super::table`] decodes named columns.
 
-use super::field::{Bytes, Span, TextFields, first_control, trim};
+use super::field::{Bytes, Span, TextFields, first_control};
 use super::{ConversionKind, DecodedRecord, FieldSpans, Items, RecordError, RecordKind, TotalCost};
 
 /// The kind of a source.
@@ -16,24 +15,11 @@ pub enum SourceKind {
     Interleaved,
 }
 
-/// The columns of a loyalty row in CSV.
-pub const LOYALTY_COLUMNS: [&str; 4] = ["email", "fb_user", "insta_user", "gender"];
-
-/// The columns of a conversion in CSV.
-pub const CONVERSION_COLUMNS: [&str; 6] = ["promo", "conversion", "email", "where", "items", "total_cost"];
-
-/// The maximum number of columns that a record needs.
-pub const MAX_COLUMNS_NEEDED: usize = CONVERSION_COLUMNS.len();
-
-/// The fields of a row, stripped, in the order of [`LOYALTY_COLUMNS`] or [`CONVERSION_COLUMNS`]. `None` for a column
-/// that the header row does not have.
-pub type Columns = [Option<Span>; MAX_COLUMNS_NEEDED];
-
-const LOYALTY_ROW: &str = "a loyalty row";
+pub(super) const LOYALTY_ROW: &str = "a loyalty row";
 const LOYALTY_FIELDS: &[&str] = &["email", "Facebook user", "Instagram user", "gender"];
 
 /// The name of a conversion type with its article, and its required fields.
-const fn required_fields(kind: ConversionKind) -> (&'static str, &'static [&'static str]) {
+pub(super) const fn required_fields(kind: ConversionKind) -> (&'static str, &'static [&'static str]) {
     match kind {
         ConversionKind::Click => ("a click", &["promo", "ClickConversion", "email", "where"]),
         ConversionKind::Basket => ("a basket", &["promo", "BasketConversion", "email", "items"]),
@@ -68,15 +54,6 @@ impl Decoder {
             }
         };
         if is_conversion { text_conversion(fields) } else { text_loyalty_row(fields) }
-    }
-
-    /// Decodes a row of CSV.
-    pub fn decode_columns<'a>(&self, bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
-        match self.source {
-            SourceKind::Loyalty => table_loyalty_row(bytes, columns),
-            SourceKind::Conversions => table_conversion(bytes, columns),
-            SourceKind::Interleaved => unreachable!("an interleaved stream has no header row, so it is not CSV"),
-        }
     }
 
     /// Checks the length of a record without line feed or frame header.
@@ -121,8 +98,8 @@ fn text_conversion<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, Rec
             (total_cost, fields.after(5))
         }
     };
-    let fields = FieldSpans { first: promo, second, third, extra };
-    Ok(DecodedRecord { kind: RecordKind::Conversion(kind), email, fields })
+    let fields = FieldSpans { first: promo, second, third, extra, time: Span::ABSENT };
+    Ok(DecodedRecord { kind: RecordKind::Conversion(kind), email, fields, time: None })
 }
 
 #[cold]
@@ -147,60 +124,13 @@ fn text_loyalty_row<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, Re
         return Err(RecordError::ConversionInList { kind: kind.name() });
     }
     check_email(fields.bytes().get(email))?;
-    let fields = FieldSpans { first, second, third, extra: fields.after(LOYALTY_FIELDS.len()) };
-    Ok(DecodedRecord { kind: RecordKind::LoyaltyRow, email, fields })
-}
-
-fn table_conversion<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
-    let [promo, name, email, channel, items, total_cost] = *columns;
-    let (Some(promo), Some(name), Some(email)) = (promo, name, email) else {
-        panic!("a header row without promo, conversion and email is rejected");
-    };
-    let kind = parse_kind(bytes, promo, name)?;
-    let (what, _) = required_fields(kind);
-    check_table_email(bytes.get(email))?;
-    let checked_items = || {
-        let items = items.ok_or(RecordError::MissingColumn { what, column: "items" })?;
-        Items::parse(bytes.get(items)).map(|_| items)
-    };
-    let (second, third) = match kind {
-        ConversionKind::Click => (channel.ok_or(RecordError::MissingColumn { what, column: "where" })?, Span::ABSENT),
-        ConversionKind::Basket => (checked_items()?, Span::ABSENT),
-        ConversionKind::Purchase => {
-            let items = checked_items()?;
-            let total_cost = total_cost.ok_or(RecordError::MissingColumn { what, column: "total_cost" })?;
-            TotalCost::parse(bytes.get(total_cost))?;
-            (items, total_cost)
-        }
-    };
-    let fields = FieldSpans { first: promo, second, third, extra: Span::ABSENT };
-    Ok(DecodedRecord { kind: RecordKind::Conversion(kind), email, fields })
-}
-
-fn table_loyalty_row<'a>(bytes: Bytes<'a>, columns: &Columns) -> Result<DecodedRecord, RecordError<'a>> {
-    let [Some(email), Some(first), Some(second), Some(third), ..] = *columns else {
-        panic!("a header row without all columns of the loyalty list is rejected");
-    };
-    // A saved list is text and replaces commas, so the name would be a conversion type when the list is read again.
-    if let Some(kind) = ConversionKind::from_name(without_commas_around(bytes.get(first))) {
-        return Err(RecordError::ConversionInList { kind: kind.name() });
-    }
-    check_table_email(bytes.get(email))?;
-    let fields = FieldSpans { first, second, third, extra: Span::ABSENT };
-    Ok(DecodedRecord { kind: RecordKind::LoyaltyRow, email, fields })
-}
-
-fn without_commas_around(field: &[u8]) -> &[u8] {
-    let mut field = trim(field);
-    while let Some(rest) = field.strip_prefix(b",").or_else(|| field.strip_suffix(b",")) {
-        field = trim(rest);
-    }
-    field
+    let fields = FieldSpans { first, second, third, extra: fields.after(LOYALTY_FIELDS.len()), time: Span::ABSENT };
+    Ok(DecodedRecord { kind: RecordKind::LoyaltyRow, email, fields, time: None })
 }
 
 /// Checks that a stripped email is not empty and contains no control bytes, which could forge a line of output.
 #[inline(always)]
-fn check_email(email: &[u8]) -> Result<(), RecordError<'_>> {
+pub(super) fn check_email(email: &[u8]) -> Result<(), RecordError<'_>> {
     if email.is_empty() {
         return Err(RecordError::EmptyEmail);
     }
@@ -208,11 +138,6 @@ fn check_email(email: &[u8]) -> Result<(), RecordError<'_>> {
         None => Ok(()),
         Some(byte) => Err(RecordError::ControlInEmail { email, byte }),
     }
-}
-
-/// Checks an email that was not split at commas. The text after a comma could be mistaken for the decision.
-pub fn check_table_email(email: &[u8]) -> Result<(), RecordError<'_>> {
-    if email.contains(&b',') { Err(RecordError::CommaInEmail { email }) } else { check_email(email) }
 }
 
 #[cfg(test)]

@@ -3,18 +3,24 @@
 //! A record is one line of text, the payload of one frame, or one CSV row. [`Decoder`] checks it and finds its fields,
 //! which all later steps use. This module does no I/O and keeps no state.
 
+pub mod column;
 mod decoder;
 pub mod field;
+mod table;
+mod time;
 mod types;
 
 use thiserror::Error;
 
 use crate::escape::Quoted;
 
+pub use column::{Column, ColumnNames, TableFields, TableRules, TypeNames};
 #[cfg(test)]
 pub use decoder::tests::decode;
-pub use decoder::{CONVERSION_COLUMNS, Columns, Decoder, LOYALTY_COLUMNS, SourceKind, check_table_email};
+pub use decoder::{Decoder, SourceKind};
 pub use field::{Bytes, Span};
+pub use table::{check_table_email, convert_items, decode_table};
+pub use time::{Time, TimeWindow};
 pub use types::{
     Action, Conversion, ConversionKind, DecodedRecord, FieldSpans, Items, LoyaltyRow, RecordKind, TotalCost,
 };
@@ -65,9 +71,30 @@ pub enum RecordError<'a> {
     /// A CSV row with quotes that RFC 4180 does not allow.
     #[error("a quoted field is not closed, or there is text before or after its quotes")]
     Misquoted,
-    /// A CSV row that needs a column that the header row does not have. `what` is its kind with its article.
-    #[error("{what} needs a column \"{column}\", and the header row has none")]
+    /// A row of CSV that needs a column, or an object of JSON Lines that needs a key, that it does not have. `what` is
+    /// its kind with its article.
+    #[error("{what} needs \"{column}\", which this record does not have")]
     MissingColumn { what: &'static str, column: &'static str },
+    /// An object of JSON Lines that is not valid JSON. `at` is the number of a byte in the line, counted from 1.
+    #[error("the line is not a JSON object (byte {at} of the line is unexpected)")]
+    InvalidJson { at: usize },
+    #[error("the key \"{key}\" occurs twice")]
+    DuplicateKey { key: &'static str },
+    #[error("\"{key}\" is not a string or a number")]
+    WrongJsonType { key: &'static str },
+    /// A key that a saved list would lose.
+    #[error("the key {} would be lost when the saved list replaces this file; save to another file", Quoted(key))]
+    UnknownKey { key: &'a [u8] },
+    #[error(
+        "the time {} is not a time (expected something like 2024-05-01T10:00:00Z, or seconds since 1970)",
+        Quoted(time)
+    )]
+    BadTime { time: &'a [u8] },
+    #[error("the items {} are not a list of ids (expected something like [6;14])", Quoted(items))]
+    BadItemList { items: &'a [u8] },
+    /// Not bad, but not decided: a type that `--type` ignores, or a time outside `--since` and `--until`.
+    #[error("the record is ignored")]
+    Ignored,
     #[error("the items {} are not in brackets (expected something like [6;14])", Quoted(items))]
     ItemsWithoutBrackets { items: &'a [u8] },
     /// Items with nothing between two separators.

@@ -1,13 +1,15 @@
 //! The typed values of a decoded record, and the spans of its fields.
 
-use super::RecordError;
 use super::field::{Bytes, Span, first_control, trim};
+use super::{RecordError, Time};
 
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
     LoyaltyRow,
     Conversion(ConversionKind),
+    /// A purchase before the part of the log that is replayed. It makes the customer a member and has no decision.
+    EarlierPurchase,
 }
 
 /// The three types of conversion.
@@ -31,6 +33,12 @@ impl ConversionKind {
             b"PurchaseConversion" => Some(Self::Purchase),
             _ => None,
         }
+    }
+
+    /// The type with this short name, in any case.
+    pub fn from_short_name(name: &[u8]) -> Option<Self> {
+        let kinds = [(Self::Click, "click"), (Self::Basket, "basket"), (Self::Purchase, "purchase")];
+        kinds.into_iter().find(|(_, short)| name.eq_ignore_ascii_case(short.as_bytes())).map(|(kind, _)| kind)
     }
 
     /// The name of the type in the data.
@@ -62,6 +70,8 @@ pub struct Conversion<'a> {
     pub promo: &'a [u8],
     pub email: &'a [u8],
     pub action: Action<'a>,
+    /// Its time as it was written, if a column has it.
+    pub time: Option<&'a [u8]>,
 }
 
 impl Conversion<'_> {
@@ -97,6 +107,8 @@ pub struct DecodedRecord {
     pub kind: RecordKind,
     pub email: Span,
     pub fields: FieldSpans,
+    /// The time of a conversion, if a column has it.
+    pub time: Option<Time>,
 }
 
 /// The stripped fields of a record, except its email.
@@ -110,13 +122,15 @@ pub struct FieldSpans {
     pub third: Span,
     /// The text after the fields that the record needs, unsplit.
     pub extra: Span,
+    /// The time of a conversion, as it was written.
+    pub time: Span,
 }
 
 impl DecodedRecord {
     /// The loyalty row that the record is; `None` for a conversion.
     #[inline]
     pub fn loyalty_row<'a>(&self, bytes: Bytes<'a>) -> Option<LoyaltyRow<'a>> {
-        let Self { kind: RecordKind::LoyaltyRow, email, fields } = *self else { return None };
+        let Self { kind: RecordKind::LoyaltyRow, email, fields, .. } = *self else { return None };
         Some(LoyaltyRow {
             email: bytes.get(email),
             fb_user: bytes.get(fields.first),
@@ -129,7 +143,7 @@ impl DecodedRecord {
     /// The conversion that the record is; `None` for a loyalty row.
     #[inline]
     pub fn conversion<'a>(&self, bytes: Bytes<'a>) -> Option<Conversion<'a>> {
-        let Self { kind: RecordKind::Conversion(kind), email, fields } = *self else { return None };
+        let Self { kind: RecordKind::Conversion(kind), email, fields, .. } = *self else { return None };
         let second = bytes.get(fields.second);
         let action = match kind {
             ConversionKind::Click => Action::Click { channel: second },
@@ -138,7 +152,8 @@ impl DecodedRecord {
                 Action::Purchase { items: Items::of_checked(second), total_cost: TotalCost(bytes.get(fields.third)) }
             }
         };
-        Some(Conversion { promo: bytes.get(fields.first), email: bytes.get(email), action })
+        let time = bytes.get_optional(fields.time);
+        Some(Conversion { promo: bytes.get(fields.first), email: bytes.get(email), action, time })
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use adseg::{
     ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError,
-    InputFormat, Location, Observer, Origin, ReadMode, ReaderSettings, RecordNumber, Rejection, ReplayError, Settings,
-    SourceKind, Totals, replay, saved_list, write_saved_list,
+    InputFormat, Location, Observer, Origin, ReadMode, ReadOptions, ReaderSettings, RecordNumber, Rejection,
+    ReplayError, Settings, SourceKind, Totals, replay, saved_list, write_saved_list,
 };
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub struct RunSettings {
 
 impl Default for RunSettings {
     fn default() -> Self {
-        let Settings { partitions, threads, reader, max_rejects } = Settings::default();
+        let Settings { partitions, threads, reader, max_rejects, .. } = Settings::default();
         Self {
             partitions: partitions.get(),
             threads: threads.get(),
@@ -48,6 +48,7 @@ impl RunSettings {
             threads: NonZeroUsize::new(threads).unwrap(),
             reader: ReaderSettings { block_bytes, slice_bytes, max_record_bytes, continues_after_damage: false },
             max_rejects,
+            allows_disorder: false,
         }
     }
 }
@@ -144,11 +145,11 @@ fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
         Input {
             path: PathBuf::from(index.to_string()).into(),
             source: source_kind(input.source),
-            format: match input.format {
+            options: Arc::new(ReadOptions::of_format(match input.format {
                 ModelFormat::Text => InputFormat::Text,
                 ModelFormat::Framed => InputFormat::Framed,
                 ModelFormat::Csv => InputFormat::Csv,
-            },
+            })),
             origin: Origin::Source(Box::new(ScheduledSource { bytes, schedule: schedule.clone(), reads: 0 })),
             bytes_read: Arc::default(),
         }

@@ -1,0 +1,235 @@
+//! The arguments that name the inputs and say how they are read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::args::{MaxRecordBytes, usage_error};
+use crate::input::{InputFormat, ReadOptions};
+use crate::record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};
+
+#[derive(Debug, Args)]
+pub struct InputArgs {
+    /// The loyalty list; several files are read in the order given; `-` is standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub loyalty: Vec<PathBuf>,
+
+    /// The conversions; several files are read in the order given, as if they were one; `-` is standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
+    pub conversions: Vec<PathBuf>,
+
+    /// The format of the inputs; gzip and zstd are decompressed in any format
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
+    pub input_format: InputFormat,
+
+    /// The format of the loyalty list, if it differs [default: as --input-format]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
+    pub loyalty_format: Option<InputFormat>,
+
+    /// The format of the conversions, if it differs [default: as --input-format]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
+    pub conversions_format: Option<InputFormat>,
+
+    #[command(flatten)]
+    pub max_record_bytes: MaxRecordBytes,
+
+    #[command(flatten)]
+    pub tables: TableArgs,
+}
+
+/// How CSV and JSON Lines are read.
+#[derive(Debug, Args)]
+pub struct TableArgs {
+    /// The name of the column or key of a field, such as email=customer_email; may be repeated
+    ///
+    /// The fields are email, fb_user, insta_user, gender, promo, conversion, where, items and total_cost. Names are
+    /// compared without case, spaces, `_` and `-`. In JSON Lines, points reach into nested objects:
+    /// email=user.email. If the sources differ, put the source before the field: loyalty.email=mail.
+    #[arg(long, value_name = "FIELD=NAME", value_parser = parse_column, help_heading = "CSV and JSON Lines")]
+    column: Vec<ColumnArg>,
+
+    /// The delimiter of CSV: a character or `tab` [default: detected from , ; tab and |]
+    #[arg(long, value_name = "CHAR", value_parser = parse_delimiter, help_heading = "CSV and JSON Lines")]
+    delimiter: Option<u8>,
+
+    /// The columns of a loyalty list in CSV without a header row, such as email,-,insta_user; `-` ignores a column
+    #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
+    loyalty_columns: Option<FieldList>,
+
+    /// The same for conversions, such as promo,conversion,email
+    #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
+    conversions_columns: Option<FieldList>,
+
+    /// Another name of a conversion type, such as click=ad_click; may be repeated
+    ///
+    /// The types are click, basket and purchase. With ignore=page_view, conversions of that type are ignored and
+    /// counted; with ignore=*, those of all other types.
+    #[arg(long = "type", value_name = "TYPE=NAME", value_parser = parse_type, help_heading = "CSV and JSON Lines")]
+    types: Vec<TypeArg>,
+
+    /// The column or key with the time of a conversion; then the conversions must be in order of time
+    ///
+    /// A time is RFC 3339, `2024-05-01 10:00:00` in UTC, or seconds or milliseconds since 1970.
+    #[arg(long, value_name = "NAME", help_heading = "Time")]
+    time_column: Option<String>,
+
+    /// Decide only conversions at or after TIME; purchases before it still make members
+    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time")]
+    since: Option<Time>,
+
+    /// Decide only conversions before TIME
+    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time")]
+    until: Option<Time>,
+
+    /// Keep the order of the files although times go back
+    #[arg(long, help_heading = "Time")]
+    pub allow_disorder: bool,
+}
+
+/// A field and the name of its column, for one source or both.
+#[derive(Debug, Clone)]
+struct ColumnArg {
+    source: Option<SourceKind>,
+    column: Column,
+    name: String,
+}
+
+/// The fields of the columns of a file without a header row.
+#[derive(Debug, Clone)]
+struct FieldList(Vec<Option<Column>>);
+
+/// A name of a conversion type; `None` is a type that is ignored.
+#[derive(Debug, Clone)]
+struct TypeArg {
+    kind: Option<ConversionKind>,
+    name: String,
+}
+
+impl InputArgs {
+    /// How the inputs of a source are read. Fails if options contradict each other.
+    pub fn read_options(&self, source: SourceKind) -> anyhow::Result<ReadOptions> {
+        let TableArgs { column, delimiter, loyalty_columns, conversions_columns, time_column, .. } = &self.tables;
+        let (own_format, columns) = match source {
+            SourceKind::Loyalty => (self.loyalty_format, loyalty_columns),
+            SourceKind::Conversions => (self.conversions_format, conversions_columns),
+            SourceKind::Interleaved if self.loyalty_format.is_some() || self.conversions_format.is_some() => {
+                return usage_error("an interleaved stream has only one format; use --input-format");
+            }
+            SourceKind::Interleaved if loyalty_columns.is_some() || conversions_columns.is_some() => {
+                return usage_error("an interleaved stream cannot be CSV, so it has no columns; it can be JSON Lines");
+            }
+            SourceKind::Interleaved => (None, &None),
+        };
+        let format = own_format.unwrap_or(self.input_format);
+        if format == InputFormat::Csv && source == SourceKind::Interleaved {
+            return usage_error("an interleaved stream cannot be CSV, because CSV has one header row for all records");
+        }
+        let applies = |of: Option<SourceKind>| of.is_none_or(|of| of == source || source == SourceKind::Interleaved);
+        let of_source = column.iter().filter(|column| applies(column.source));
+        let mut column_names: Vec<_> = of_source.map(|column| (column.column, column.name.clone())).collect();
+        let columns = columns.as_ref().map(|FieldList(columns)| columns.clone());
+        if columns.is_some() && !column_names.is_empty() {
+            return usage_error(
+                "--column names columns of a header row; a file without one has only a list of columns",
+            );
+        }
+        if let Some(first) = column_names.iter().enumerate().find_map(|(index, (column, _))| {
+            column_names[..index].iter().any(|(earlier, _)| earlier == column).then_some(*column)
+        }) {
+            return usage_error(format!("--column gives the field {} two names", first.name()));
+        }
+        let mut rules = TableRules::default();
+        if source != SourceKind::Loyalty {
+            column_names.extend(time_column.iter().map(|name| (Column::Time, name.clone())));
+            rules = self.rules(columns.as_deref())?;
+        }
+        Ok(ReadOptions {
+            format,
+            delimiter: *delimiter,
+            column_names,
+            columns,
+            rules: Arc::new(rules),
+            only_known: false,
+        })
+    }
+
+    /// The rules for conversions.
+    fn rules(&self, columns: Option<&[Option<Column>]>) -> anyhow::Result<TableRules> {
+        let TableArgs { types, time_column, since, until, .. } = &self.tables;
+        let has_times = time_column.is_some() || columns.is_some_and(|columns| columns.contains(&Some(Column::Time)));
+        if !has_times && (since.is_some() || until.is_some()) {
+            return usage_error("--since and --until need --time-column");
+        }
+        let names = types.iter().filter(|of| of.name != "*").map(|of| (of.name.clone().into_bytes(), of.kind));
+        let types = TypeNames { names: names.collect(), ignores_others: types.iter().any(|of| of.name == "*") };
+        Ok(TableRules { types, has_times, window: TimeWindow { since: *since, until: *until } })
+    }
+}
+
+fn parse_column(text: &str) -> Result<ColumnArg, String> {
+    let (field, name) = text.split_once('=').ok_or("expected FIELD=NAME, such as email=customer_email")?;
+    let (source, field) = match field.split_once('.') {
+        Some(("loyalty", field)) => (Some(SourceKind::Loyalty), field),
+        Some(("conversions", field)) => (Some(SourceKind::Conversions), field),
+        Some((other, _)) => return Err(format!("there is no source '{other}', only loyalty and conversions")),
+        None => (None, field),
+    };
+    if name.trim().is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    Ok(ColumnArg { source, column: parse_field(field)?, name: name.to_owned() })
+}
+
+fn parse_field(field: &str) -> Result<Column, String> {
+    let fields = || Column::ALL.into_iter().filter(|column| *column != Column::Time);
+    fields().find(|column| Column::from_name(field) == Some(*column)).ok_or_else(|| {
+        let names: Vec<_> = fields().map(Column::name).collect();
+        format!("there is no field '{field}', only {}", names.join(", "))
+    })
+}
+
+fn parse_columns(text: &str) -> Result<FieldList, String> {
+    let mut columns = Vec::new();
+    for field in text.split(',').map(str::trim) {
+        let column = match field {
+            "-" => None,
+            "time" => Some(Column::Time),
+            field => Some(parse_field(field)?),
+        };
+        if column.is_some() && columns.contains(&column) {
+            return Err(format!("the field '{field}' occurs twice"));
+        }
+        columns.push(column);
+    }
+    Ok(FieldList(columns))
+}
+
+fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        _ if text.eq_ignore_ascii_case("tab") => Ok(b'\t'),
+        [delimiter] if !matches!(delimiter, b'"' | b'\r' | b'\n' | 0) => Ok(*delimiter),
+        _ => Err("expected one ASCII character or tab".to_owned()),
+    }
+}
+
+fn parse_type(text: &str) -> Result<TypeArg, String> {
+    let (kind, name) = text.split_once('=').ok_or("expected TYPE=NAME, such as click=ad_click")?;
+    let kind = match kind {
+        "ignore" => None,
+        kind => match ConversionKind::from_short_name(kind.as_bytes()) {
+            None => return Err(format!("there is no type '{kind}', only click, basket, purchase and ignore")),
+            kind => kind,
+        },
+    };
+    match name.trim() {
+        "" => Err("the name is empty".to_owned()),
+        "*" if kind.is_some() => Err("only ignore=* stands for all other types".to_owned()),
+        name => Ok(TypeArg { kind, name: name.to_owned() }),
+    }
+}
+
+fn parse_time(text: &str) -> Result<Time, String> {
+    Time::parse(text.trim().as_bytes())
+        .ok_or_else(|| "expected a time such as 2024-05-01 or 2024-05-01T10:00:00Z".to_owned())
+}

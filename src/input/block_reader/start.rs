@@ -1,0 +1,142 @@
+//! The start of an input: its format, the byte-order mark, and the header row of CSV.
+
+use std::sync::Arc;
+
+use super::{BlockReader, End, LineBuffer, RowScanner};
+use crate::input::csv::count_lines;
+use crate::input::detect::{Detected, INTERLEAVED_CSV, detect, header_delimiter, header_without_row};
+use crate::input::format::{BYTE_ORDER_MARK, Format, InputFormat, is_blank};
+use crate::input::header::Header;
+use crate::input::json::JsonKeys;
+use crate::input::{InputError, ReadMode};
+use crate::location::RecordNumber;
+use crate::record::SourceKind;
+
+/// The maximum size of the blank lines before the first line that is used for detection.
+const MAX_BLANK_BYTES: usize = 1 << 20;
+
+impl BlockReader<'_> {
+    /// Finds the format, and skips a byte-order mark and the header row of CSV. `None` if the input ends before the
+    /// header row.
+    pub(super) fn start(&mut self, buffer: &mut LineBuffer) -> Result<Option<Format>, InputError> {
+        while self.is_reading() && buffer.filled < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(buffer.bytes())
+        {
+            self.read(buffer, ReadMode::Wait);
+        }
+        let requested = self.options.format;
+        let begins_with_zero = buffer.bytes().first() == Some(&0);
+        if requested == InputFormat::Framed || (requested == InputFormat::Auto && begins_with_zero) {
+            self.check_table_options("framed")?;
+            return Ok(Some(Format::Framed));
+        }
+        if buffer.bytes().starts_with(BYTE_ORDER_MARK) {
+            buffer.remove_start(BYTE_ORDER_MARK.len());
+            self.offset = BYTE_ORDER_MARK.len() as u64;
+        }
+        let (source, options) = (self.input.source, Arc::clone(&self.options));
+        let detected = match requested {
+            InputFormat::Text | InputFormat::Framed => {
+                self.check_table_options("text")?;
+                Detected::Text
+            }
+            InputFormat::Jsonl => Detected::JsonLines,
+            InputFormat::Csv if source == SourceKind::Interleaved => return Err(self.error(INTERLEAVED_CSV.to_owned())),
+            InputFormat::Csv => {
+                Detected::Csv { delimiter: header_delimiter(self.first_line(buffer)?, source, &options) }
+            }
+            InputFormat::Auto => match self.first_line(buffer)? {
+                [] => Detected::Text,
+                line => detect(line, source, &options).map_err(|reason| self.error(reason))?,
+            },
+        };
+        Ok(match detected {
+            Detected::Text => Some(Format::Text),
+            Detected::JsonLines => Some(Format::JsonLines(Arc::new(JsonKeys::new(source, &options)))),
+            Detected::Csv { delimiter } => {
+                let header = match &options.columns {
+                    Some(columns) => Some(header_without_row(self.first_line(buffer)?, columns, &options)),
+                    None => self.read_header(buffer, delimiter)?,
+                };
+                header.map(|header| Format::Csv(Arc::new(header)))
+            }
+        })
+    }
+
+    /// Options that only CSV and JSON Lines have must not be ignored.
+    fn check_table_options(&self, format: &str) -> Result<(), InputError> {
+        match self.options.table_option() {
+            Some(option) => Err(self.error(format!("{option} applies to CSV and JSON Lines, and this is {format}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn error(&self, reason: String) -> InputError {
+        InputError::Format { input: Arc::clone(&self.input.path), reason }
+    }
+
+    /// The first line that is not blank, without blank lines before it. A line that is longer than a record may be, or
+    /// whose first byte decides, may lack its end. Empty if there is none.
+    fn first_line<'b>(&mut self, buffer: &'b mut LineBuffer) -> Result<&'b [u8], InputError> {
+        let range = loop {
+            let bytes = buffer.bytes();
+            let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != 0x0b);
+            let start = start.unwrap_or(bytes.len());
+            let end = memchr::memchr2(b'\n', b'\r', &bytes[start..]).map(|len| start + len);
+            let is_json = matches!(bytes.get(start), Some(b'{' | b'['));
+            let is_long = bytes.len() - start > self.settings.max_record_bytes;
+            if end.is_some() || is_json || is_long || !self.is_reading() {
+                break start..end.unwrap_or(bytes.len());
+            }
+            if start > MAX_BLANK_BYTES {
+                return Err(self.error(format!("it begins with more than {MAX_BLANK_BYTES} bytes of blank lines")));
+            }
+            if buffer.is_full() {
+                buffer.grow(usize::MAX);
+            }
+            self.read(buffer, ReadMode::Wait);
+        };
+        Ok(&buffer.bytes()[range])
+    }
+
+    /// Reads and removes the header row and the blank lines before it.
+    fn read_header(&mut self, buffer: &mut LineBuffer, delimiter: u8) -> Result<Option<Header>, InputError> {
+        let mut lines = 0;
+        loop {
+            let is_last = matches!(self.end, End::Clean);
+            let scanned = self.rows.scan_row(buffer.unscanned(), delimiter, is_last);
+            buffer.scanned += scanned.bytes;
+            let is_row = scanned.row_ended || (is_last && !buffer.rest().is_empty());
+            let end = if is_row { buffer.scanned } else { buffer.filled };
+            let raw = &buffer.storage[buffer.complete..end];
+            let error =
+                |reason| InputError::Header { at: self.location(RecordNumber::Line(lines + 1), self.offset), reason };
+            if raw.strip_suffix(b"\n").unwrap_or(raw).len() > self.settings.max_record_bytes {
+                return Err(error(format!("it is longer than {} bytes", self.settings.max_record_bytes)));
+            }
+            if is_row {
+                let parse = || Header::parse(raw, delimiter, self.input.source, lines, &self.options).map_err(error);
+                let header = (!is_blank(raw)).then(parse).transpose()?;
+                lines += count_lines(raw);
+                self.offset += raw.len() as u64;
+                self.rows = RowScanner::FieldStart;
+                buffer.complete = end;
+                if header.is_none() {
+                    continue;
+                }
+                buffer.remove_start(end);
+                return Ok(header);
+            }
+            if !self.is_reading() {
+                buffer.remove_start(buffer.complete);
+                return Ok(None);
+            }
+            if buffer.is_full() && buffer.complete > 0 {
+                // Blank lines are removed together, because each removal moves the rest of the buffer.
+                buffer.remove_start(buffer.complete);
+            } else if buffer.is_full() {
+                buffer.grow(self.settings.max_record_bytes + 1);
+            }
+            self.read(buffer, ReadMode::Wait);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Format detection from the first bytes of an input, and the guards against reading CSV or another type of file as
+//! text. Nothing is detected if an option names the format.
+
+use super::format::ReadOptions;
+use super::header::{Header, missing_columns, required, split_names};
+use crate::escape::Quoted;
+use crate::record::column::normalized;
+use crate::record::field::trim;
+use crate::record::{Column, ColumnNames, ConversionKind, SourceKind};
+
+/// The delimiters that are detected. The first one is the default.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// A type of file that is not read: its first bytes, whether a byte that is not text follows, and what to do.
+const OTHER_TYPES: [(&[u8], bool, &str); 13] = [
+    (b"\xfd7zXZ\0", false, "an xz archive; decompress it first (xz -dc)"),
+    (b"BZh", true, "a bzip2 archive; decompress it first (bzip2 -dc)"),
+    (b"7z\xbc\xaf\x27\x1c", false, "a 7z archive; decompress it first (7z x -so)"),
+    (b"\x04\x22\x4d\x18", false, "an lz4 archive; decompress it first (lz4 -dc)"),
+    (
+        b"PK\x03\x04",
+        false,
+        "a zip archive or an Excel workbook; unpack it first (unzip -p), or export the workbook as CSV \
+         (duckdb -c \"COPY (FROM 'FILE.xlsx') TO '/dev/stdout'\" | adseg …)",
+    ),
+    (b"\xd0\xcf\x11\xe0", false, "an Excel workbook; export it as CSV"),
+    (
+        b"PAR1",
+        true,
+        "a Parquet file; convert it to CSV (duckdb -c \"COPY (FROM 'FILE.parquet') TO '/dev/stdout'\" | adseg …)",
+    ),
+    (b"Obj\x01", false, "an Avro file; convert it to CSV or JSON Lines first"),
+    (b"ORC", true, "an ORC file; convert it to CSV or JSON Lines first"),
+    (b"SQLite format 3\0", false, "a SQLite database; export a table (sqlite3 -csv -header FILE 'SELECT …' | adseg …)"),
+    (b"%PDF-", false, "a PDF file; export the table as CSV"),
+    (b"\xff\xfe", true, UTF_16),
+    (b"\xfe\xff\0", false, UTF_16),
+];
+
+const UTF_16: &str = "UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)";
+
+/// What a file that begins with `head` is, if it is a type that is not read. `Err` if more bytes are needed.
+pub(super) fn other_type(head: &[u8]) -> Result<Option<&'static str>, ()> {
+    for (magic, then_binary, what) in OTHER_TYPES {
+        let is_utf16 = magic == b"\xff\xfe";
+        // In UTF-16 the first character is below U+0100, so its second byte is 0.
+        let needed = magic.len() + if is_utf16 { 2 } else { usize::from(then_binary) };
+        if head.len() < needed && head[..head.len().min(magic.len())] == magic[..head.len().min(magic.len())] {
+            return Err(());
+        }
+        let is_binary = |byte: u8| byte >= 0x80 || (byte.is_ascii_control() && !byte.is_ascii_whitespace());
+        let follows = match head.get(magic.len()..) {
+            Some([_, second, ..]) if is_utf16 => *second == 0,
+            Some([next, ..]) if then_binary && magic != b"BZh" => is_binary(*next),
+            Some([next, ..]) if then_binary => next.is_ascii_digit(),
+            _ => !then_binary,
+        };
+        if head.starts_with(magic) && follows {
+            return Ok(Some(what));
+        }
+    }
+    Ok(None)
+}
+
+/// The format of an input, according to its first line that is not blank.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Detected {
+    Text,
+    Csv { delimiter: u8 },
+    JsonLines,
+}
+
+/// Detects the format from the beginning of the first line that is not blank.
+///
+/// # Errors
+/// When the input is certainly or probably no format of this source. The message has a remedy.
+pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> Result<Detected, String> {
+    match trim(line) {
+        [b'{', ..] => return Ok(Detected::JsonLines),
+        [b'[', ..] => {
+            return Err("this is a JSON array; JSON Lines has one object per line (jq -c '.[]' converts it)".to_owned());
+        }
+        _ => {}
+    }
+    if let Some(columns) = &options.columns {
+        return Ok(Detected::Csv { delimiter: headerless_delimiter(line, columns.len(), options) });
+    }
+    if let Some(delimiter) = candidates(options).find(|&delimiter| has_columns(line, delimiter, source, options)) {
+        return match source {
+            SourceKind::Interleaved => Err(INTERLEAVED_CSV.to_owned()),
+            SourceKind::Loyalty if is_conversions_header(line, delimiter) => Err(
+                "the header row has a column \"conversion\" (are --loyalty and --conversions swapped?); if this is the \
+                 loyalty list, add --loyalty-format csv"
+                    .to_owned(),
+            ),
+            SourceKind::Loyalty | SourceKind::Conversions => Ok(Detected::Csv { delimiter }),
+        };
+    }
+    reject_tables(line, source, options)?;
+    match options.table_option() {
+        Some(option) => Err(format!("{option} applies to CSV and JSON Lines, and this is text")),
+        None => Ok(Detected::Text),
+    }
+}
+
+pub(super) const INTERLEAVED_CSV: &str =
+    "an interleaved stream cannot be CSV, because CSV has one header row for all records; it can be JSON Lines";
+
+fn candidates(options: &ReadOptions) -> impl Iterator<Item = u8> {
+    let given = options.delimiter;
+    DELIMITERS.into_iter().filter(move |_| given.is_none()).chain(given)
+}
+
+/// Whether the line is a header row with the columns that every record of the source needs.
+fn has_columns(line: &[u8], delimiter: u8, source: SourceKind, options: &ReadOptions) -> bool {
+    let wanted = ColumnNames::new(source, &options.column_names);
+    let Ok(names) = split_names(line, delimiter) else { return false };
+    let names: Vec<_> = names.iter().map(|name| normalized(name)).collect();
+    let has = |column: Column| wanted.iter().any(|(of, name)| of == column && names.iter().any(|found| found == name));
+    required(source, &wanted).filter(|&column| column != Column::Time).all(has)
+}
+
+fn is_conversions_header(line: &[u8], delimiter: u8) -> bool {
+    has_columns(line, delimiter, SourceKind::Conversions, &ReadOptions::default())
+}
+
+/// The delimiter of CSV with a header row if an option says that it is CSV: the one of a header row with the columns
+/// that are needed, or else the one with the most columns.
+pub(super) fn header_delimiter(line: &[u8], source: SourceKind, options: &ReadOptions) -> u8 {
+    let most = || candidates(options).rev_max_by_width(line);
+    candidates(options).find(|&delimiter| has_columns(line, delimiter, source, options)).unwrap_or_else(most)
+}
+
+/// The delimiter of CSV without a header row: the one that splits the line into as many columns as there are names.
+pub(super) fn headerless_delimiter(line: &[u8], width: usize, options: &ReadOptions) -> u8 {
+    let fits = |delimiter: &u8| split_names(line, *delimiter).is_ok_and(|fields| fields.len() == width);
+    candidates(options).find(fits).unwrap_or_else(|| options.delimiter.unwrap_or(DELIMITERS[0]))
+}
+
+trait MostColumns: Iterator<Item = u8> + Sized {
+    /// The delimiter that splits the line into the most columns; of several, the first.
+    fn rev_max_by_width(self, line: &[u8]) -> u8 {
+        let width = |delimiter: u8| split_names(line, delimiter).map_or(0, |names| names.len());
+        let widest = self.map(|delimiter| (width(delimiter), delimiter));
+        widest.fold((0, DELIMITERS[0]), |best, next| if next.0 > best.0 { next } else { best }).1
+    }
+}
+
+impl<I: Iterator<Item = u8>> MostColumns for I {}
+
+/// Fails if the first line of text shows that this is probably a table that was not detected.
+fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Result<(), String> {
+    let (format, columns) = match source {
+        SourceKind::Loyalty => ("--loyalty-format text", "--loyalty-columns email,fb_user,insta_user,gender"),
+        SourceKind::Conversions => {
+            ("--conversions-format text", "--conversions-columns promo,conversion,email,where,items,total_cost")
+        }
+        SourceKind::Interleaved => ("--input-format text", "a header row in separate files"),
+    };
+    let remedy = format!(
+        "; for CSV without a header row add {columns} in its order (- ignores a column); {format} reads it as it is"
+    );
+    let first = trim(line);
+    if first.starts_with(b"\"") {
+        return Err(format!("the first record begins with a quote, and text has no quoting{remedy}"));
+    }
+    if !first.contains(&b',')
+        && let Some(separator) = first.iter().find(|byte| matches!(byte, b';' | b'\t'))
+    {
+        return Err(format!(
+            "the fields are separated by {}, and those of text by commas{remedy}",
+            Quoted(&[*separator])
+        ));
+    }
+    let delimiter = candidates(options).rev_max_by_width(line);
+    let names = split_names(line, delimiter).unwrap_or_default();
+    if !looks_like_header(&names) {
+        return Ok(());
+    }
+    if source == SourceKind::Interleaved {
+        return Err(INTERLEAVED_CSV.to_owned());
+    }
+    let wanted = ColumnNames::new(source, &options.column_names);
+    let is_missing = |column: &Column| {
+        let name = wanted.iter().find(|(of, _)| of == column).map(|(_, name)| name.to_vec());
+        name.is_none_or(|name| names.iter().all(|found| normalized(found) != name))
+    };
+    let missing: Vec<_> = required(source, &wanted).filter(is_missing).collect();
+    let reason = missing_columns(&missing, &names, &wanted, source);
+    Err(format!("this looks like a header row of CSV, but there is {reason}; {format} reads it as text"))
+}
+
+/// Whether the fields of a line are names of columns and not values.
+fn looks_like_header(names: &[Vec<u8>]) -> bool {
+    let is_value = |name: &Vec<u8>| name.contains(&b'@') || ConversionKind::from_name(name).is_some();
+    let names_email = |name: &[u8]| {
+        let name = String::from_utf8_lossy(name).into_owned();
+        name.contains("email") || name == "mail" || name == "mailaddress"
+    };
+    let known =
+        names.iter().filter(|name| Column::from_name(&String::from_utf8_lossy(name)).is_some() && !name.is_empty());
+    !names.iter().any(is_value) && (names.iter().any(|name| names_email(&normalized(name))) || known.count() >= 2)
+}
+
+/// The header of CSV for a file without a header row, whose first line is `line`.
+pub(super) fn header_without_row(line: &[u8], columns: &[Option<Column>], options: &ReadOptions) -> Header {
+    Header::without_row(columns, headerless_delimiter(line, columns.len(), options), options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str, source: SourceKind) -> Result<Detected, String> {
+        detect(line.as_bytes(), source, &ReadOptions::default())
+    }
+
+    #[test]
+    fn a_header_row_is_detected_with_its_delimiter() {
+        for (line, delimiter) in [
+            ("email", b','),
+            ("id,E-Mail,gender", b','),
+            ("\"Email\";\"Name, first\"", b';'),
+            ("id\tEMAIL", b'\t'),
+            ("email|id", b'|'),
+        ] {
+            assert_eq!(of(line, SourceKind::Loyalty), Ok(Detected::Csv { delimiter }), "{line}");
+        }
+        assert_eq!(of("Conversion;eMail", SourceKind::Conversions), Ok(Detected::Csv { delimiter: b';' }));
+        assert_eq!(of(" {\"email\"", SourceKind::Interleaved), Ok(Detected::JsonLines));
+    }
+
+    #[test]
+    fn a_record_of_text_is_text() {
+        for (line, source) in [
+            ("a@x, , , M", SourceKind::Loyalty),
+            ("mailman, , , M", SourceKind::Loyalty),
+            ("email, ClickConversion, a@x, w", SourceKind::Conversions),
+            ("P, ClickConversion, email, w", SourceKind::Conversions),
+            ("nonsense", SourceKind::Conversions),
+            ("", SourceKind::Interleaved),
+        ] {
+            assert_eq!(of(line, source), Ok(Detected::Text), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_probably_a_table_is_rejected_with_a_remedy() {
+        for (line, source, part) in [
+            ("[{}]", SourceKind::Loyalty, "jq -c '.[]'"),
+            ("\"a@x\",\"b\"", SourceKind::Loyalty, "--loyalty-columns email,"),
+            ("a@x;b;c;M", SourceKind::Loyalty, "separated by \";\""),
+            ("id,customer_email", SourceKind::Loyalty, "--column email=customer_email"),
+            ("promo,type,email", SourceKind::Conversions, "--column conversion=type"),
+            ("email,conversion", SourceKind::Loyalty, "swapped"),
+            ("email,conversion", SourceKind::Interleaved, "cannot be CSV"),
+        ] {
+            let message = of(line, source).unwrap_err();
+            assert!(message.contains(part), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn other_types_of_files_are_named() {
+        for (head, part) in [
+            (&b"PK\x03\x04rest"[..], "Excel"),
+            (b"PAR1\x15\x04", "Parquet"),
+            (b"BZh91AY&SY", "bzip2"),
+            (b"\xff\xfea\0b\0", "UTF-16"),
+            (b"SQLite format 3\0", "SQLite"),
+        ] {
+            assert!(other_type(head).unwrap().unwrap().contains(part), "{part}");
+        }
+        for text in [&b"PAR1, ClickConversion"[..], b"ORCHID, x", b"BZhoodie", b"P, x", b"\xff\xfeabc"] {
+            assert_eq!(other_type(text), Ok(None), "{text:?}");
+        }
+        assert_eq!(other_type(b"PAR"), Err(()));
+    }
+}

@@ -1,0 +1,198 @@
+//! The columns of CSV: which one has which field, from the header row or from an option.
+
+use std::sync::Arc;
+
+use super::csv::{RowFields, count_lines};
+use super::format::ReadOptions;
+use crate::escape::Quoted;
+use crate::record::column::normalized;
+use crate::record::field::trim;
+use crate::record::{Bytes, Column, ColumnNames, RecordError, SourceKind, Span, TableFields, TableRules};
+
+/// The maximum number of columns.
+const MAX_COLUMNS: usize = 1 << 12;
+
+/// The maximum number of columns that an error message lists.
+const LISTED_COLUMNS: usize = 10;
+
+/// The header row, or the columns that an option gives for a file without one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The row verbatim, with its line end. Empty if there is none.
+    pub raw: Vec<u8>,
+    /// The number of lines up to the end of the header row, including blank ones before it.
+    pub lines: u64,
+    pub delimiter: u8,
+    pub(super) rules: Arc<TableRules>,
+    /// The number of columns.
+    width: usize,
+    /// The columns that a record needs, with their index in a row.
+    columns: Vec<(Column, usize)>,
+    /// The number of fields at the beginning of a row that contain these columns.
+    pub(super) kept_fields: usize,
+}
+
+impl Header {
+    /// Parses a header row after `lines_before` blank lines.
+    pub(super) fn parse(
+        raw: &[u8],
+        delimiter: u8,
+        source: SourceKind,
+        lines_before: u64,
+        options: &ReadOptions,
+    ) -> Result<Self, String> {
+        let names = split_names(raw, delimiter)?;
+        let wanted = ColumnNames::new(source, &options.column_names);
+        let mut columns = Vec::new();
+        for (column, name) in wanted.iter() {
+            let mut places = (0..names.len()).filter(|&place| normalized(&names[place]) == name);
+            if let Some(place) = places.next() {
+                columns.push((column, place));
+                if places.next().is_some() {
+                    return Err(format!("it has more than one column {}", Quoted(&names[place])));
+                }
+            }
+        }
+        let has = |column: Column| columns.iter().any(|(of, _)| *of == column);
+        let missing: Vec<_> = required(source, &wanted).filter(|&column| !has(column)).collect();
+        if !missing.is_empty() {
+            return Err(missing_columns(&missing, &names, &wanted, source));
+        }
+        if let Some((unmatched, name)) =
+            options.column_names.iter().find(|(column, _)| wanted.contains(*column) && !has(*column))
+        {
+            return Err(format!("no column \"{name}\" for {} (found: {})", unmatched.name(), found(&names)));
+        }
+        let other = (0..names.len()).find(|place| columns.iter().all(|(_, of)| of != place));
+        if let Some(other) = other.filter(|_| options.only_known) {
+            return Err(format!(
+                "the column {} would be lost when the saved list replaces this file; save to another file",
+                Quoted(&names[other])
+            ));
+        }
+        let lines = lines_before + count_lines(raw);
+        Ok(Self::new(raw.to_vec(), lines, delimiter, names.len(), columns, options))
+    }
+
+    /// The columns of a file without a header row.
+    pub(super) fn without_row(columns: &[Option<Column>], delimiter: u8, options: &ReadOptions) -> Self {
+        let named = (0..).zip(columns).filter_map(|(place, column)| Some(((*column)?, place))).collect();
+        Self::new(Vec::new(), 0, delimiter, columns.len(), named, options)
+    }
+
+    fn new(
+        raw: Vec<u8>,
+        lines: u64,
+        delimiter: u8,
+        width: usize,
+        columns: Vec<(Column, usize)>,
+        options: &ReadOptions,
+    ) -> Self {
+        let kept_fields = columns.iter().map(|(_, place)| place + 1).max().unwrap_or(0);
+        Self { raw, lines, delimiter, rules: Arc::clone(&options.rules), width, columns, kept_fields }
+    }
+
+    /// The fields that a record needs, from a row with `width` fields. `field` returns a field by its index.
+    ///
+    /// # Errors
+    /// When the row has more or fewer fields than the header.
+    #[inline]
+    pub(super) fn fields<'a>(
+        &self,
+        width: usize,
+        field: impl Fn(usize) -> Span,
+    ) -> Result<TableFields, RecordError<'a>> {
+        if width != self.width {
+            return Err(RecordError::WrongWidth { header: self.width as u32, row: width as u32 });
+        }
+        let mut fields = TableFields::default();
+        for &(column, place) in &self.columns {
+            fields.set(column, field(place));
+        }
+        Ok(fields)
+    }
+}
+
+/// The columns that every record of a source needs.
+pub(super) fn required(source: SourceKind, names: &ColumnNames) -> impl Iterator<Item = Column> {
+    let of_conversion = (source != SourceKind::Loyalty).then_some(Column::Conversion);
+    let time = names.contains(Column::Time).then_some(Column::Time);
+    std::iter::once(Column::Email).chain(of_conversion).chain(time)
+}
+
+/// The names in a header row, stripped.
+///
+/// # Errors
+/// When the row has a bad quote or too many columns.
+pub(super) fn split_names(raw: &[u8], delimiter: u8) -> Result<Vec<Vec<u8>>, String> {
+    let (mut scratch, mut row) = (Vec::new(), RowFields::default());
+    row.split(raw, 0, MAX_COLUMNS, delimiter, &mut scratch);
+    if !row.well_quoted {
+        return Err("a quoted name is not closed, or there is text before or after its quotes".to_owned());
+    }
+    if row.width > MAX_COLUMNS {
+        return Err(format!("it has more than {MAX_COLUMNS} columns"));
+    }
+    let bytes = Bytes { block: raw, scratch: &scratch };
+    Ok(row.fields.iter().map(|&field| trim(bytes.get(field)).to_vec()).collect())
+}
+
+/// The first names of a header row, quoted.
+pub(super) fn found(names: &[Vec<u8>]) -> String {
+    let listed: Vec<_> = names.iter().take(LISTED_COLUMNS).map(|name| Quoted(name).to_string()).collect();
+    listed.join(", ")
+}
+
+/// The message for columns that are missing, with the option that maps the first one.
+pub(super) fn missing_columns(
+    missing: &[Column],
+    names: &[Vec<u8>],
+    wanted: &ColumnNames,
+    source: SourceKind,
+) -> String {
+    let wanted_name = |column: &Column| {
+        let name = wanted.iter().find(|(of, _)| of == column).map_or(&[][..], |(_, name)| name);
+        let is_default = normalized(column.name().as_bytes()) == name;
+        if is_default { format!("\"{}\"", column.name()) } else { Quoted(name).to_string() }
+    };
+    let list: Vec<_> = missing.iter().map(wanted_name).collect();
+    let has_all = |columns: &[Column]| {
+        columns.iter().all(|column| names.iter().any(|name| normalized(name) == normalized(column.name().as_bytes())))
+    };
+    let is_swapped = match source {
+        SourceKind::Loyalty => has_all(&[Column::Promo, Column::Conversion]),
+        SourceKind::Conversions | SourceKind::Interleaved => has_all(&[Column::Email, Column::Gender]),
+    };
+    let hint = if is_swapped {
+        " (are --loyalty and --conversions swapped?)".to_owned()
+    } else if names.iter().any(|name| name.contains(&b'@')) {
+        "; if the first line is a record, name the columns with --loyalty-columns or --conversions-columns".to_owned()
+    } else {
+        let maps = missing.iter().filter(|column| **column != Column::Time).map(|&column| {
+            let name = likely_name(column, names).map_or_else(|| "NAME".to_owned(), shell_word);
+            format!("--column {}={name}", column.name())
+        });
+        let maps: Vec<_> = maps.collect();
+        if maps.is_empty() { String::new() } else { format!("; map it with {}", maps.join(" ")) }
+    };
+    let columns = if missing.len() == 1 { "column" } else { "columns" };
+    format!("no {columns} {} (found: {}){hint}", list.join(" and "), found(names))
+}
+
+/// The name that probably means `column`.
+fn likely_name(column: Column, names: &[Vec<u8>]) -> Option<&[u8]> {
+    let parts: &[&str] = match column {
+        Column::Email => &["mail"],
+        Column::Conversion => &["conversion", "event", "type", "action"],
+        _ => return None,
+    };
+    let contains = |name: &[u8], part: &str| String::from_utf8_lossy(&normalized(name)).contains(part);
+    parts.iter().find_map(|part| names.iter().find(|name| contains(name, part))).map(Vec::as_slice)
+}
+
+/// A name as one word of a shell.
+fn shell_word(name: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let text = crate::escape::Escaped(name).to_string();
+    if name.iter().all(is_plain) { text } else { format!("'{text}'") }
+}
