@@ -204,7 +204,10 @@ fn formats(criterion: &mut Criterion) {
         measure(criterion, ["formats", name], &files, |settings| {
             let position = Arc::<AtomicUsize>::default();
             let out = Box::new(ComparedOutput { expected: Arc::clone(&expected), position: Arc::clone(&position) });
-            let output = DecisionOutput { encoder: DecisionEncoder { format, send_only: false }, out };
+            let output = DecisionOutput {
+                encoder: DecisionEncoder { format, send_only: false, ..DecisionEncoder::default() },
+                out,
+            };
             let computation = Decide { keeps_rows: false };
             replay(&computation, settings, open(&files, input), Some(output), &mut NoopObserver).unwrap();
             assert_eq!(position.load(Ordering::Relaxed), expected.len());

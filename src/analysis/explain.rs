@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, EventBatch};
 use crate::record::field::is_space;
-use crate::record::{Action, Conversion, ConversionKind, Items};
+use crate::record::{Action, Conversion, ConversionKind, Items, RecordKind};
 
 /// Applies the rule of the campaign to some emails, and records their histories.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub struct ConversionEntry {
     pub kind: ConversionKind,
+    /// Whether it is before the part of the log that is replayed, so it has no decision.
+    pub is_earlier: bool,
     pub promo: Box<[u8]>,
     /// The channel, for a click.
     pub channel: Option<Box<[u8]>>,
@@ -66,6 +68,8 @@ pub struct ConversionEntry {
     pub items: Option<Vec<Box<[u8]>>>,
     /// The total cost, for a purchase.
     pub total_cost: Option<Box<[u8]>>,
+    /// As it was written, if a column has the times.
+    pub time: Option<Box<[u8]>>,
     pub decision: Decision,
 }
 
@@ -91,6 +95,8 @@ impl History {
             };
         };
         match conversion.kind {
+            ConversionKind::Purchase if conversion.is_earlier && entry.was_member => "bought before --since",
+            ConversionKind::Purchase if conversion.is_earlier => "bought before --since: a member from here on",
             ConversionKind::Click if conversion.decision.send => "a member clicked",
             ConversionKind::Click if self.member_since.is_some_and(|since| since > entry.number) => "not a member yet",
             ConversionKind::Click => "not a member",
@@ -118,14 +124,16 @@ impl History {
 }
 
 impl ConversionEntry {
-    fn new(conversion: &Conversion<'_>, decision: Decision) -> Self {
+    fn new(conversion: &Conversion<'_>, is_earlier: bool, decision: Decision) -> Self {
         let ids = |items: Items<'_>| Some(items.iter().map(Into::into).collect());
         let (channel, items, total_cost) = match conversion.action {
             Action::Click { channel } => (Some(channel.into()), None, None),
             Action::Basket { items } => (None, ids(items), None),
             Action::Purchase { items, total_cost } => (None, ids(items), Some(total_cost.as_bytes().into())),
         };
-        Self { kind: conversion.kind(), promo: conversion.promo.into(), channel, items, total_cost, decision }
+        let time = conversion.time.map(Into::into);
+        let (kind, promo) = (conversion.kind(), conversion.promo.into());
+        Self { kind, is_earlier, promo, channel, items, total_cost, time, decision }
     }
 }
 
@@ -149,7 +157,9 @@ impl Computation for Explain {
 
 impl ExplainState {
     fn push(&mut self, event: &Event<'_>, step: Step) {
-        let conversion = event.conversion().map(|conversion| ConversionEntry::new(&conversion, step.decision));
+        let is_earlier = event.kind == RecordKind::EarlierPurchase;
+        let conversion =
+            event.conversion().map(|conversion| ConversionEntry::new(&conversion, is_earlier, step.decision));
         let history = match self.histories.get_mut(event.email) {
             Some(history) => history,
             None => self.histories.entry(event.email.to_owned()).or_default(),

@@ -268,6 +268,7 @@ impl Printer<'_> {
             items: conversion
                 .and_then(|conversion| Some(conversion.items.as_ref()?.iter().map(|id| text(id)).collect())),
             total_cost: conversion.and_then(|conversion| conversion.total_cost.as_deref().map(text)),
+            time: conversion.and_then(|conversion| conversion.time.as_deref().map(text)),
             member: entry.was_member,
             send: conversion.map(|conversion| conversion.decision.send),
             enrolled: conversion.map(|conversion| conversion.decision.enrolled),
@@ -276,12 +277,13 @@ impl Printer<'_> {
     }
 }
 
-/// Channel, items and total cost in one column.
+/// Time, channel, items and total cost in one column.
 fn detail(conversion: &ConversionEntry) -> String {
     let channel = conversion.channel.as_deref().map(|channel| Escaped(channel).to_string());
     let items = conversion.items.as_ref().map(|items| format!("[{}]", Escaped(&items.join(&b";"[..]))));
     let total_cost = conversion.total_cost.as_deref().map(|cost| Escaped(cost).to_string());
-    [channel, items, total_cost].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    let time = conversion.time.as_deref().map(|time| Escaped(time).to_string());
+    [time, channel, items, total_cost].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// Bytes as text for JSON. Bytes that are not UTF-8 become U+FFFD.
@@ -304,6 +306,8 @@ enum Line<'a> {
         channel: Option<Cow<'a, str>>,
         items: Option<Vec<Cow<'a, str>>>,
         total_cost: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time: Option<Cow<'a, str>>,
         /// Whether the customer was a member before this record.
         member: bool,
         send: Option<bool>,

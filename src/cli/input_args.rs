@@ -106,6 +106,14 @@ struct TypeArg {
     name: String,
 }
 
+impl TableArgs {
+    /// Whether a column has the times of the conversions.
+    pub fn has_times(&self) -> bool {
+        let columns = self.conversions_columns.as_ref();
+        self.time_column.is_some() || columns.is_some_and(|FieldList(columns)| columns.contains(&Some(Column::Time)))
+    }
+}
+
 impl InputArgs {
     /// How the inputs of a source are read. Fails if options contradict each other.
     pub fn read_options(&self, source: SourceKind) -> anyhow::Result<ReadOptions> {
@@ -142,7 +150,7 @@ impl InputArgs {
         let mut rules = TableRules::default();
         if source != SourceKind::Loyalty {
             column_names.extend(time_column.iter().map(|name| (Column::Time, name.clone())));
-            rules = self.rules(columns.as_deref())?;
+            rules = self.rules()?;
         }
         Ok(ReadOptions {
             format,
@@ -155,9 +163,9 @@ impl InputArgs {
     }
 
     /// The rules for conversions.
-    fn rules(&self, columns: Option<&[Option<Column>]>) -> anyhow::Result<TableRules> {
-        let TableArgs { types, time_column, since, until, .. } = &self.tables;
-        let has_times = time_column.is_some() || columns.is_some_and(|columns| columns.contains(&Some(Column::Time)));
+    fn rules(&self) -> anyhow::Result<TableRules> {
+        let TableArgs { types, since, until, .. } = &self.tables;
+        let has_times = self.tables.has_times();
         if !has_times && (since.is_some() || until.is_some()) {
             return usage_error("--since and --until need --time-column");
         }

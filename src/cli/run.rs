@@ -127,7 +127,11 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let (decisions, list, rejects) = open_outputs(args, &inputs, session)?;
     session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
     let computation = Decide { keeps_rows: list.is_some() };
-    let encoder = DecisionEncoder { format: args.output_format, send_only: args.send_only };
+    let encoder = DecisionEncoder {
+        format: args.output_format,
+        send_only: args.send_only,
+        with_times: args.inputs.tables.has_times(),
+    };
     let output = DecisionOutput { encoder, out: Box::new(decisions.writer()) };
     let mut observer = RejectObserver::new(session, messages, rejects);
     let inputs = inputs.into_inputs(&session.progress);

@@ -158,23 +158,23 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
         SourceKind::Interleaved => ("--input-format text", "a header row in separate files"),
     };
     let remedy = format!(
-        "; for CSV without a header row add {columns} in its order (- ignores a column); {format} reads it as it is"
+        "; for CSV without a header row add {columns} in its order (- ignores a column); {format} reads it literally"
     );
-    let first = trim(line);
-    if first.starts_with(b"\"") {
-        return Err(format!("the first record begins with a quote, and text has no quoting{remedy}"));
-    }
-    if !first.contains(&b',')
-        && let Some(separator) = first.iter().find(|byte| matches!(byte, b';' | b'\t'))
-    {
-        return Err(format!(
-            "the fields are separated by {}, and those of text by commas{remedy}",
-            Quoted(&[*separator])
-        ));
-    }
     let delimiter = candidates(options).rev_max_by_width(line);
     let names = split_names(line, delimiter).unwrap_or_default();
     if !looks_like_header(&names) {
+        let first = trim(line);
+        if first.starts_with(b"\"") {
+            return Err(format!("the first record begins with a quote, and text has no quoting{remedy}"));
+        }
+        if !first.contains(&b',')
+            && let Some(separator) = first.iter().find(|byte| matches!(byte, b';' | b'\t'))
+        {
+            return Err(format!(
+                "the fields are separated by {}, and those of text by commas{remedy}",
+                Quoted(&[*separator])
+            ));
+        }
         return Ok(());
     }
     if source == SourceKind::Interleaved {

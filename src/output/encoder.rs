@@ -36,6 +36,8 @@ pub struct DecisionEncoder {
     pub format: OutputFormat,
     /// Write only the decisions to send a code.
     pub send_only: bool,
+    /// Write the times of the conversions in JSON Lines and CSV.
+    pub with_times: bool,
 }
 
 const TEXT_PREFIX: &[u8] = b"Send additional promo code to: ";
@@ -50,7 +52,7 @@ impl DecisionEncoder {
     pub fn header(&self) -> Vec<u8> {
         let mut header = Vec::new();
         if self.format == OutputFormat::Csv {
-            write_csv_header(&mut header);
+            write_csv_header(self.with_times, &mut header);
         }
         header
     }
@@ -72,7 +74,7 @@ impl DecisionEncoder {
                 push_frame(out, |out| push_text(&event, decision, out));
             }),
             OutputFormat::Jsonl => write_json_lines(conversions, out),
-            OutputFormat::Csv => write_csv_rows(conversions, out),
+            OutputFormat::Csv => write_csv_rows(conversions, self.with_times, out),
         }
     }
 }
@@ -89,11 +91,11 @@ const DECISION_COLUMNS: [&str; 2] = ["send", "enrolled"];
 
 const IN_MEMORY: &str = "writing to memory does not fail, and all rows have the same number of fields";
 
-fn write_csv_header(out: &mut Vec<u8>) {
+fn write_csv_header(with_times: bool, out: &mut Vec<u8>) {
     let mut writer = csv_writer(out);
-    writer
-        .write_record(Column::CONVERSION.iter().map(|column| column.name()).chain(DECISION_COLUMNS))
-        .expect(IN_MEMORY);
+    let time = with_times.then_some(Column::Time);
+    let columns = Column::CONVERSION.into_iter().chain(time).map(Column::name).chain(DECISION_COLUMNS);
+    writer.write_record(columns).expect(IN_MEMORY);
     writer.flush().expect(IN_MEMORY);
 }
 
@@ -103,7 +105,7 @@ fn csv_writer(out: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
 
 /// Appends a CSV row for each conversion. Fields that the type of conversion does not have are empty. Bytes that are not
 /// UTF-8 are written as they are.
-fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
+fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, with_times: bool, out: &mut Vec<u8>) {
     let mut writer = csv_writer(out);
     let (mut row, mut list) = (ByteRecord::new(), Vec::new());
     for (event, decision) in conversions {
@@ -119,11 +121,14 @@ fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, 
             channel.unwrap_or_default(),
             &list,
             total_cost.unwrap_or_default(),
-            bool_text(decision.send),
-            bool_text(decision.enrolled),
         ] {
             row.push_field(field);
         }
+        if with_times {
+            row.push_field(conversion.time.unwrap_or_default());
+        }
+        row.push_field(bool_text(decision.send));
+        row.push_field(bool_text(decision.enrolled));
         writer.write_byte_record(&row).expect(IN_MEMORY);
     }
     writer.flush().expect(IN_MEMORY);
@@ -165,6 +170,9 @@ struct DecisionLine<'a> {
     channel: Option<Cow<'a, str>>,
     items: Option<Vec<Cow<'a, str>>>,
     total_cost: Option<Cow<'a, str>>,
+    /// Only if a column has the times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Cow<'a, str>>,
     send: bool,
     enrolled: bool,
 }
@@ -180,6 +188,7 @@ impl<'a> DecisionLine<'a> {
             channel: channel.map(String::from_utf8_lossy),
             items: items.map(ids),
             total_cost: total_cost.map(String::from_utf8_lossy),
+            time: conversion.time.map(String::from_utf8_lossy),
             send: decision.send,
             enrolled: decision.enrolled,
         }

@@ -128,6 +128,8 @@ fn conversion_hint(promo: &[u8], name: &[u8]) -> &'static str {
 fn separator_hint(found: usize, record: &[u8]) -> &'static str {
     if found == 1 && record.iter().any(|byte| matches!(byte, b';' | b'\t')) {
         "; fields are separated by commas only"
+    } else if found == 1 && record.contains(&b'@') {
+        "; for a list of emails only, add --loyalty-columns email"
     } else {
         ""
     }

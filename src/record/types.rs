@@ -140,10 +140,15 @@ impl DecodedRecord {
         })
     }
 
-    /// The conversion that the record is; `None` for a loyalty row.
+    /// The conversion that the record is, with or without a decision; `None` for a loyalty row.
     #[inline]
     pub fn conversion<'a>(&self, bytes: Bytes<'a>) -> Option<Conversion<'a>> {
-        let Self { kind: RecordKind::Conversion(kind), email, fields, .. } = *self else { return None };
+        let Self { kind, email, fields, .. } = *self;
+        let kind = match kind {
+            RecordKind::LoyaltyRow => return None,
+            RecordKind::Conversion(kind) => kind,
+            RecordKind::EarlierPurchase => ConversionKind::Purchase,
+        };
         let second = bytes.get(fields.second);
         let action = match kind {
             ConversionKind::Click => Action::Click { channel: second },

@@ -15,7 +15,7 @@ use super::money::Amount;
 use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, EventBatch, PREFETCH};
-use crate::record::{Action, Conversion, LoyaltyRow};
+use crate::record::{Action, Conversion, LoyaltyRow, RecordKind};
 
 /// Applies the rule of the campaign, and counts events and decisions.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,9 @@ impl CampaignCounts {
         if let Some(row) = event.loyalty_row() {
             self.count_row(&row, index);
         }
-        if let Some(conversion) = event.conversion() {
+        if event.kind != RecordKind::EarlierPurchase
+            && let Some(conversion) = event.conversion()
+        {
             self.timeline.count(event.number, step.decision.enrolled);
             self.count_conversion(&conversion, event.number, customer, step);
         }
