@@ -7,15 +7,15 @@
 use std::collections::HashSet;
 use std::io::{self, Cursor, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adseg::{
     CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError, InputFormat,
-    Observer, Origin, OutputFormat, ReadOptions, Records, Rejection, SampleSettings, Settings, SourceKind, Totals,
-    replay, saved_list, write_saved_list,
+    ListFormat, Observer, Origin, OutputFormat, ReadOptions, Records, Rejection, SampleSettings, Settings, SourceKind,
+    Totals, replay, saved_list,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -229,7 +229,8 @@ fn computations(criterion: &mut Criterion) {
             assert_eq!([clicks, baskets, purchases, sent, enrolled], plain.totals);
             if keeps_rows {
                 let mut saved = Vec::new();
-                write_saved_list(saved_list(&outcome.states), usize::MAX, &mut saved).unwrap();
+                let format = ListFormat::Text { max_record_bytes: usize::MAX };
+                format.write(saved_list(&outcome.states), Path::new("saved"), &mut saved).unwrap();
                 assert!(saved == plain.saved_list.as_bytes(), "unexpected saved list");
             }
         });

@@ -65,7 +65,7 @@ pub use analysis::{Decide, Explain, Histories, saved_list};
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay};
 pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReadOptions, ReaderSettings};
 pub use location::{Location, RecordNumber};
-pub use output::{DecisionEncoder, OutputFormat, Rejection, write_saved_list};
+pub use output::{DecisionEncoder, ListFormat, OutputFormat, Rejection};
 pub use record::SourceKind;
 pub use report::{CountCampaign, Totals, json, tables};
 pub use sample::{Records, Settings as SampleSettings};

@@ -1,6 +1,6 @@
 //! The computation of `adseg run`: the decisions.
 
-use crate::campaign::{CustomerTable, Decision, EmailHasher, SavedRows, Tracked, members_in_order};
+use crate::campaign::{CustomerTable, Decision, EmailHasher, Member, SavedRows, Tracked, members_in_order};
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
 
@@ -64,12 +64,11 @@ impl Computation for Decide {
     }
 }
 
-/// The members of all partitions in the order of the saved list: the email, and the other fields with a comma before
-/// each.
+/// The members of all partitions in the order of the saved list.
 ///
 /// # Panics
 /// When the rows were not kept.
-pub fn saved_list(partitions: &[DecideState]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn saved_list(partitions: &[DecideState]) -> impl Iterator<Item = Member<'_>> {
     let lists: Vec<_> = partitions
         .iter()
         .map(|state| (&state.customers, state.rows.as_ref().expect("rows are kept for a saved list")))

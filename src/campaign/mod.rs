@@ -11,4 +11,6 @@ mod saved_list;
 pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
 pub use email_index::{CustomerNumber, EmailHash, EmailHasher};
 pub use rule::{Decision, transition};
-pub use saved_list::{SavedRows, members_in_order};
+#[cfg(test)]
+pub use saved_list::tests;
+pub use saved_list::{Member, SavedRows, members_in_order};

@@ -1,16 +1,15 @@
 //! The loyalty list at the end of a run: the fields and the order of the members.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::{CustomerTable, Event, Step};
+use crate::record::RecordKind;
 use crate::record::field::trim;
-use crate::record::{LoyaltyRow, RecordKind};
 
 /// The fields that follow the email, for every member of one partition, by customer number.
 ///
-/// Rows are stored one after the other in one buffer. A row overwrites a longer row of the same member; otherwise it is
+/// Rows are stored one after the other in one buffer, each field after its length. A row overwrites a longer row of the same member; otherwise it is
 /// appended. The buffer is compacted when half of it is unused. So a list that repeats one email a million times needs
 /// no more memory than a list that repeats it twice.
 #[derive(Debug, Default)]
@@ -40,7 +39,7 @@ struct Position {
 const COMPACT_BYTES: usize = 1 << 16;
 
 /// The fields of a member enrolled by a purchase: no user names and no gender.
-const ENROLLED_FIELDS: &[u8] = b", , , ";
+const ENROLLED_FIELDS: [&[u8]; 3] = [b""; 3];
 
 impl SavedRows {
     /// Keeps the fields of a member. `step` is the effect of `event` in a table of members.
@@ -49,7 +48,8 @@ impl SavedRows {
         match (event.kind, step.customer) {
             (RecordKind::LoyaltyRow, Some(number)) => {
                 let row = event.loyalty_row().expect("the event is a loyalty row");
-                write_fields(&row, &mut self.text);
+                let extra = row.extra.into_iter().flat_map(|extra| extra.split(|&byte| byte == b',')).map(trim);
+                push_fields([row.fb_user, row.insta_user, row.gender].into_iter().chain(extra), &mut self.text);
                 if step.joins {
                     self.push(start, Position { is_enrolled: false, record: event.number });
                 } else {
@@ -57,7 +57,7 @@ impl SavedRows {
                 }
             }
             _ if step.joins => {
-                self.text.extend_from_slice(ENROLLED_FIELDS);
+                push_fields(ENROLLED_FIELDS.into_iter(), &mut self.text);
                 self.push(start, Position { is_enrolled: true, record: event.number });
             }
             _ => {}
@@ -103,13 +103,28 @@ impl SavedRows {
     }
 }
 
-/// The members of all partitions in the order of the saved list: the email, and the other fields with a comma before
-/// each.
+/// A member of the saved list.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// The email.
+    pub email: &'a [u8],
+    fields: &'a [u8],
+}
+
+impl<'a> Member<'a> {
+    /// The Facebook user, the Instagram user, the gender, and any further fields of the row.
+    pub fn fields(self) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.fields;
+        std::iter::from_fn(move || pop_field(&mut rest))
+    }
+}
+
+/// The members of all partitions in the order of the saved list.
 pub fn members_in_order<'a>(
     partitions: &[(&'a CustomerTable, &'a SavedRows)],
-) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+) -> impl Iterator<Item = Member<'a>> + use<'a> {
     let listed = merged(partitions, false);
-    listed.chain(merged(partitions, true)).map(|(_, email, fields)| (email, fields))
+    listed.chain(merged(partitions, true)).map(|(_, email, fields)| Member { email, fields })
 }
 
 /// Merges the members of the partitions, which are in order within each partition.
@@ -134,31 +149,63 @@ fn merged<'a>(
     })
 }
 
-/// Writes `, Facebook user, Instagram user, gender` and any further fields of the row.
-fn write_fields(row: &LoyaltyRow<'_>, text: &mut Vec<u8>) {
-    let extra = row.extra.into_iter().flat_map(|extra| extra.split(|&byte| byte == b','));
-    for field in [row.fb_user, row.insta_user, row.gender].into_iter().chain(extra) {
-        text.extend_from_slice(b", ");
-        text.extend_from_slice(trim(&without_separators(field)));
+/// The bits of a length in one byte. The highest bit means that another byte follows.
+const LENGTH_BITS: u32 = 7;
+
+/// Appends fields, each after its length.
+fn push_fields<'a>(fields: impl Iterator<Item = &'a [u8]>, text: &mut Vec<u8>) {
+    for field in fields {
+        let mut length = field.len();
+        while length >> LENGTH_BITS > 0 {
+            text.push(length as u8 | 1 << LENGTH_BITS);
+            length >>= LENGTH_BITS;
+        }
+        text.push(length as u8);
+        text.extend_from_slice(field);
     }
 }
 
-/// A field for the saved list, which is text without quoting. A comma or a line feed, possible only in CSV and frames,
-/// becomes a space.
-fn without_separators(field: &[u8]) -> Cow<'_, [u8]> {
-    let is_separator = |byte: u8| matches!(byte, b',' | b'\n');
-    if field.iter().any(|&byte| is_separator(byte)) {
-        field.iter().map(|&byte| if is_separator(byte) { b' ' } else { byte }).collect()
-    } else {
-        Cow::Borrowed(field)
+/// Removes the first field of `fields`.
+fn pop_field<'a>(fields: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (mut length, mut shift) = (0, 0);
+    loop {
+        let (&byte, rest) = fields.split_first()?;
+        *fields = rest;
+        length |= usize::from(byte & !(1 << LENGTH_BITS)) << shift;
+        shift += LENGTH_BITS;
+        if byte >> LENGTH_BITS == 0 {
+            break;
+        }
     }
+    let (field, rest) = fields.split_at(length);
+    *fields = rest;
+    Some(field)
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::campaign::{EmailHasher, Tracked};
     use crate::record::{Bytes, ConversionKind, FieldSpans, Span};
+
+    /// The fields of one member.
+    pub struct OwnedMember {
+        email: Vec<u8>,
+        fields: Vec<u8>,
+    }
+
+    impl OwnedMember {
+        pub fn as_member(&self) -> Member<'_> {
+            Member { email: &self.email, fields: &self.fields }
+        }
+    }
+
+    /// A member with these fields, of which the first is the email.
+    pub fn member(row: &[&str]) -> OwnedMember {
+        let mut fields = Vec::new();
+        push_fields(row[1..].iter().map(|field| field.as_bytes()), &mut fields);
+        OwnedMember { email: row[0].as_bytes().to_vec(), fields }
+    }
 
     /// A table of members and their rows, to which records are applied one by one.
     struct List {
@@ -199,7 +246,10 @@ mod tests {
         }
 
         fn members(&self) -> Vec<String> {
-            let text = |(email, fields)| String::from_utf8([email, fields].concat()).unwrap();
+            let text = |member: Member<'_>| {
+                let fields: Vec<_> = std::iter::once(member.email).chain(member.fields()).collect();
+                String::from_utf8(fields.join(&b"|"[..])).unwrap()
+            };
             members_in_order(&[(&self.table, &self.rows)]).map(text).collect()
         }
     }
@@ -212,14 +262,16 @@ mod tests {
         list.row(["c@x", "", "", "", ""]);
         list.row(["a@x", "", "", "M", ""]);
         list.row(["b@x", "longer", "than before", "F", " more, "]);
-        assert_eq!(list.members(), ["a@x, , , M", "c@x, , , ", "b@x, longer, than before, F, more, "]);
+        assert_eq!(list.members(), ["a@x|||M", "c@x|||", "b@x|longer|than before|F|more|"]);
     }
 
     #[test]
-    fn a_comma_or_line_feed_in_a_field_becomes_a_space() {
+    fn fields_of_any_length_and_bytes_are_kept() {
         let mut list = List::new();
-        list.row(["a@x", "Kim, the Wombat", " in\n", "F\nforged@x", ""]);
-        assert_eq!(list.members(), ["a@x, Kim  the Wombat, in, F forged@x"]);
+        let long = "n".repeat(70_000);
+        list.row(["a@x", "Kim, the Wombat", &long, "F\n", ""]);
+        list.row(["b@x", &"m".repeat(128), "", "", ""]);
+        assert_eq!(list.members(), [format!("a@x|Kim, the Wombat|{long}|F\n"), format!("b@x|{}||", "m".repeat(128))]);
     }
 
     #[test]
@@ -231,6 +283,6 @@ mod tests {
             list.row(["a@x", &"n".repeat(turn % 100), "", "F", ""]);
         }
         assert!(list.rows.text.len() < 3 * COMPACT_BYTES, "{}", list.rows.text.len());
-        assert_eq!(list.members(), [format!("a@x, {}, , F", "n".repeat(99)), "b@x, stays, , F".to_owned()]);
+        assert_eq!(list.members(), [format!("a@x|{}||F", "n".repeat(99)), "b@x|stays||F".to_owned()]);
     }
 }

@@ -19,7 +19,7 @@ use crate::analysis::{Decide, DecideState, saved_list};
 use crate::engine::{Counts, DecisionOutput, Outcome, ReplayError, replay};
 use crate::escape;
 use crate::output::{
-    CommitOrder, DecisionEncoder, OutputFormat, Rejects, can_contain_rejects, earlier_rejects, write_saved_list,
+    CommitOrder, DecisionEncoder, ListFormat, OutputFormat, Rejects, can_contain_rejects, earlier_rejects,
 };
 use crate::record::SourceKind;
 
@@ -144,8 +144,10 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
         rejects.finish()?;
     }
     if let Some(list) = list {
-        let rows = saved_list(&outcome.states);
-        write_report(&list, |out| write_saved_list(rows, settings.reader.max_record_bytes, out))?;
+        let max_record_bytes = settings.reader.max_record_bytes;
+        let format = ListFormat::of_input(outcome.list_format.as_ref(), max_record_bytes);
+        let path = args.save_loyalty.as_deref().expect("an open list has a path");
+        write_report(&list, |out| format.write(saved_list(&outcome.states), path, out))?;
     }
     let exit_code = session.commit(ExitCode::SUCCESS)?;
     print_result(args, &Summary::new(&outcome, began.elapsed()), session);

@@ -12,7 +12,7 @@ use super::sequencer::Sequencer;
 use super::slice::{Computation, DecodeContext, Partitioner, Slice};
 use super::{Counts, Observer, ReplayError, Settings};
 use crate::campaign::Decision;
-use crate::input::{Block, Blocks, Content, Input, InputError};
+use crate::input::{Block, Blocks, Content, Format, Input, InputError};
 use crate::location::LineIndex;
 use crate::output::{DecisionEncoder, Writer};
 use crate::system::panic_point;
@@ -26,6 +26,8 @@ pub struct Outcome<State> {
     pub counts: Counts,
     /// The locations of records by their numbers.
     pub line_index: LineIndex,
+    /// The format of the first loyalty list, if it is not empty.
+    pub list_format: Option<Format>,
     /// How many conversions have a time before the one before them, and the number of the first; `None` if none has.
     pub steps_back: Option<(u64, u64)>,
 }
@@ -134,8 +136,8 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             }
         }
         read?;
-        let Sequencer { counts, line_index, steps_back, .. } = self.sequencer;
-        Ok(Outcome { states: self.states, counts, line_index, steps_back })
+        let Sequencer { counts, line_index, list_format, steps_back, .. } = self.sequencer;
+        Ok(Outcome { states: self.states, counts, line_index, list_format, steps_back })
     }
 
     /// Reads all blocks. The last batches may still be in progress at the end, or after an error.

@@ -13,7 +13,7 @@ use super::{Counts, Observer, ReplayError, Settings};
 use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
 use crate::location::{LineIndex, Location, RecordNumber};
 use crate::output::Rejection;
-use crate::record::{Bytes, Decoder, RecordError, Time};
+use crate::record::{Bytes, Decoder, RecordError, SourceKind, Time};
 
 /// Decodes a rejected record again to get the reason, and rejects it.
 struct RejectVisitor<'r, 'a> {
@@ -44,6 +44,8 @@ pub(super) struct Sequencer<'a> {
     lines_in_input: u64,
     /// The number of lines or frames of all inputs so far.
     lines: u64,
+    /// The format of the first loyalty list.
+    pub list_format: Option<Format>,
     /// The time and the number of the latest conversion.
     latest: Option<(Time, u64)>,
     /// How many conversions are before the one before them, and the number of the first.
@@ -60,6 +62,7 @@ impl<'a> Sequencer<'a> {
             input: None,
             lines_in_input: 0,
             lines: 0,
+            list_format: None,
             latest: None,
             steps_back: None,
         }
@@ -80,6 +83,9 @@ impl<'a> Sequencer<'a> {
             return;
         }
         self.input = Some(block.input.index);
+        if block.input.source != SourceKind::Conversions {
+            self.list_format.get_or_insert_with(|| block.format.clone());
+        }
         self.lines_in_input = 0;
         self.line_index.push(Arc::clone(&block.input.path), block.format.is_framed(), self.lines);
         if let Format::Csv(header) = &block.format {

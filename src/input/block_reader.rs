@@ -37,6 +37,8 @@ pub(super) struct BlockReader<'a> {
     frames: u64,
     /// The state of the row scanner after the scanned bytes.
     rows: RowScanner,
+    /// Whether a block was emitted.
+    has_blocks: bool,
     /// Set while an oversized record is emitted in pieces.
     oversized: Option<Oversized>,
     end: End,
@@ -86,6 +88,7 @@ impl<'a> BlockReader<'a> {
             offset: 0,
             frames: 0,
             rows: RowScanner::FieldStart,
+            has_blocks: false,
             oversized: None,
             end: End::NotYet,
         }
@@ -218,6 +221,10 @@ impl<'a> BlockReader<'a> {
             // For any size of the buffer, the frame is first rejected as too long and then reported as truncated.
             return self.first_piece(buffer, format);
         }
+        if matches!(self.end, End::Clean) && !self.has_blocks && matches!(format, Format::Csv(_)) {
+            // An empty block says which columns a list without rows has.
+            return self.emit(buffer, 0, format, Content::Records);
+        }
         self.finish(&buffer, format)
     }
 
@@ -299,6 +306,7 @@ impl<'a> BlockReader<'a> {
             // The next block begins with a record, which is scanned from its beginning.
             self.rows = RowScanner::FieldStart;
         }
+        self.has_blocks = true;
         let offset = self.offset;
         self.offset += len as u64;
         let LineBuffer { storage, mut boundaries, .. } = buffer;

@@ -32,6 +32,15 @@ pub struct Header {
     pub(super) kept_fields: usize,
 }
 
+/// A column or key of a saved list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedColumn {
+    /// The field; `None` for an empty column.
+    pub column: Option<Column>,
+    /// The name, as in the list that was read.
+    pub name: Vec<u8>,
+}
+
 impl Header {
     /// Parses a header row after `lines_before` blank lines.
     pub(super) fn parse(
@@ -72,6 +81,18 @@ impl Header {
         }
         let lines = lines_before + count_lines(raw);
         Ok(Self::new(raw.to_vec(), lines, delimiter, names.len(), columns, options))
+    }
+
+    /// The columns of a list that is saved in this format: the known ones of a header row, or all of a file without one,
+    /// so the same option fits the saved list.
+    pub fn saved_columns(&self) -> Vec<SavedColumn> {
+        let column = |place| self.columns.iter().find(|(_, of)| *of == place).map(|(column, _)| *column);
+        if self.raw.is_empty() {
+            return (0..self.width).map(|place| SavedColumn { column: column(place), name: Vec::new() }).collect();
+        }
+        let names = split_names(&self.raw, self.delimiter).expect("the header row was parsed before");
+        let saved = |(place, name)| Some(SavedColumn { column: Some(column(place)?), name });
+        names.into_iter().enumerate().filter_map(saved).collect()
     }
 
     /// The columns of a file without a header row.

@@ -7,6 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::format::ReadOptions;
+use super::header::SavedColumn;
 use crate::record::column::normalized;
 use crate::record::field::Bytes;
 use crate::record::{Column, ColumnNames, RecordError, SourceKind, Span, TableFields, TableRules};
@@ -15,6 +16,8 @@ use crate::record::{Column, ColumnNames, RecordError, SourceKind, Span, TableFie
 #[derive(Debug, PartialEq, Eq)]
 pub struct JsonKeys {
     names: ColumnNames,
+    /// The names of loyalty columns that options give.
+    given_names: Vec<(Column, String)>,
     pub(super) rules: Arc<TableRules>,
     only_known: bool,
 }
@@ -33,7 +36,21 @@ impl JsonKeys {
         let names = ColumnNames::new(source, &options.column_names);
         // A conversion in a loyalty list is detected by this key.
         let names = if source == SourceKind::Loyalty { names.with(Column::Conversion) } else { names };
-        Self { names, rules: Arc::clone(&options.rules), only_known: options.only_known }
+        Self {
+            names,
+            given_names: options.column_names.clone(),
+            rules: Arc::clone(&options.rules),
+            only_known: options.only_known,
+        }
+    }
+
+    /// The keys of a list that is saved in this format.
+    pub fn saved_keys(&self) -> Vec<SavedColumn> {
+        let name = |column: Column| {
+            let given = self.given_names.iter().find(|(of, _)| *of == column);
+            given.map_or(column.name(), |(_, name)| name).as_bytes().to_vec()
+        };
+        Column::LOYALTY.map(|column| SavedColumn { column: Some(column), name: name(column) }).into()
     }
 
     /// The meaning of a key at this normalized path.

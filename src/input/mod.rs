@@ -36,6 +36,7 @@ pub use format::{
     BYTE_ORDER_MARK, Format, InputFormat, ReadOptions, is_ambiguous_as_text, is_blank, looks_compressed, payload_at,
     push_frame, text_as_length,
 };
+pub use header::SavedColumn;
 pub use reader::Blocks;
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

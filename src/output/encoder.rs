@@ -1,9 +1,8 @@
-//! Renders decisions as text, frames, JSON lines or CSV, and the saved list as text.
+//! Renders decisions as text, frames, JSON Lines or CSV.
 //!
 //! The encoder appends to a buffer and has no state, so several threads can encode slices in parallel.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
 
 use clap::ValueEnum;
 use csv::{ByteRecord, Terminator, WriterBuilder};
@@ -11,8 +10,7 @@ use serde::Serialize;
 
 use crate::campaign::{Decision, Event};
 use crate::escape::json_line;
-use crate::input::{BYTE_ORDER_MARK, is_ambiguous_as_text, push_frame};
-use crate::record::field::trim;
+use crate::input::push_frame;
 use crate::record::{Action, Column, Conversion, Items};
 
 /// The format of the decisions.
@@ -200,52 +198,5 @@ fn write_json_lines<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>
         let conversion = event.conversion().expect("only conversions that were decoded are encoded");
         json_line(&DecisionLine::new(&conversion, decision), &mut *out)
             .expect("writing strings to memory does not fail");
-    }
-}
-
-/// Writes the loyalty list at the end of a run, in the text format of the input.
-///
-/// `members` are pairs of the email, and the other fields with a comma before each.
-///
-/// A row that would be longer than `max_record_bytes` is written without spaces after its commas. Then it is not longer
-/// than the original record, and can be read with the same limit.
-///
-/// # Errors
-/// When `out` cannot be written.
-pub fn write_saved_list<'a>(
-    members: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    max_record_bytes: usize,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    for (index, (email, fields)) in members.enumerate() {
-        if index == 0 && is_ambiguous_as_text(email) {
-            out.write_all(BYTE_ORDER_MARK)?;
-        }
-        out.write_all(email)?;
-        if email.len() + fields.len() > max_record_bytes {
-            for field in fields.split(|&byte| byte == b',').skip(1) {
-                out.write_all(b",")?;
-                out.write_all(trim(field))?;
-            }
-        } else {
-            out.write_all(fields)?;
-        }
-        out.write_all(b"\n")?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_at_the_limit_is_written_without_spaces() {
-        let members: [(&[u8], &[u8]); 2] = [(b"a@x", b", fb, in, F"), (b"b@x", b", , , ")];
-        for (limit, saved) in [(100, "a@x, fb, in, F\nb@x, , , \n"), (11, "a@x,fb,in,F\nb@x, , , \n")] {
-            let mut out = Vec::new();
-            write_saved_list(members.into_iter(), limit, &mut out).unwrap();
-            assert_eq!(out, saved.as_bytes());
-        }
     }
 }

@@ -1,16 +1,18 @@
 //! The outputs of a run.
 //!
-//! [`DecisionEncoder`] renders decisions, [`write_saved_list`] the list. [`Writer`] writes them in input order on its own thread. [`Staging`] replaces
+//! [`DecisionEncoder`] renders decisions, [`ListFormat`] the list. [`Writer`] writes them in input order on its own thread. [`Staging`] replaces
 //! files completely or not at all, and locks the saved list. [`Rejects`] keeps the rejected records.
 
 mod encoder;
+mod list;
 mod list_lock;
 mod rejects;
 mod staged_file;
 mod staging;
 mod writer;
 
-pub use encoder::{DecisionEncoder, OutputFormat, write_saved_list};
+pub use encoder::{DecisionEncoder, OutputFormat};
+pub use list::ListFormat;
 pub use rejects::{ErrorLine, Rejection, Rejects, can_contain_rejects, earlier_rejects};
 pub use staged_file::CommitOrder;
 pub use staging::{StageError, Staging};

@@ -2,13 +2,13 @@
 
 use std::io::{self, Cursor, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use adseg::{
     ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError,
-    InputFormat, Location, Observer, Origin, ReadMode, ReadOptions, ReaderSettings, RecordNumber, Rejection,
-    ReplayError, Settings, SourceKind, Totals, replay, saved_list, write_saved_list,
+    InputFormat, ListFormat, Location, Observer, Origin, ReadMode, ReadOptions, ReaderSettings, RecordNumber,
+    Rejection, ReplayError, Settings, SourceKind, Totals, replay, saved_list,
 };
 use serde_json::Value;
 
@@ -175,7 +175,8 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
                 decisions: counts.conversions(),
                 loyalty_rows: counts.loyalty_rows,
             };
-            write_saved_list(saved_list(&outcome.states), usize::MAX, &mut result.saved).unwrap();
+            let format = ListFormat::Text { max_record_bytes: usize::MAX };
+            format.write(saved_list(&outcome.states), Path::new("saved"), &mut result.saved).unwrap();
             assert_eq!(counts.records, counts.conversions() + counts.loyalty_rows + counts.rejects + counts.blanks);
             if inputs.iter().all(every_byte_is_in_a_record) {
                 assert_eq!(counts.bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
@@ -232,7 +233,7 @@ pub fn decode(source: ModelSource, record: &[u8]) -> DecodedRecord {
     let mut observer = RecordingObserver::default();
     match replay(&computation, &settings.for_engine(), sources, Some(output), &mut observer) {
         Ok(outcome) if outcome.counts.loyalty_rows == 1 => {
-            let email = saved_list(&outcome.states).next().unwrap().0.to_vec();
+            let email = saved_list(&outcome.states).next().unwrap().email.to_vec();
             DecodedRecord::LoyaltyRow(email)
         }
         Ok(_) => {

@@ -54,6 +54,10 @@ impl BlockReader<'_> {
             Detected::JsonLines => Some(Format::JsonLines(Arc::new(JsonKeys::new(source, &options)))),
             Detected::Csv { delimiter } => {
                 let header = match &options.columns {
+                    Some(columns) if options.only_known && columns.contains(&None) => {
+                        let reason = "the saved list would lose the columns that are ignored; save to another file";
+                        return Err(self.error(reason.to_owned()));
+                    }
                     Some(columns) => Some(header_without_row(self.first_line(buffer)?, columns, &options)),
                     None => self.read_header(buffer, delimiter)?,
                 };
