@@ -87,7 +87,8 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
             "{email}: no such file; if it is an email, put it before the options, or use --email {email}"
         ));
     }
-    let inputs = Inputs::new(&args.inputs)?;
+    let mut inputs = Inputs::new(&args.inputs)?;
+    args.emails.iter().for_each(|path| inputs.add_other(path));
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     let computation = Explain::new(emails.iter().map(Vec::as_slice));
     let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;

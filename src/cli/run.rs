@@ -185,12 +185,17 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
         let input = input.name();
         return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
     }
+    if standard_stream(path)?.is_some() || !path.is_file() {
+        // Such an output is not replaced at the end but written to while the input is open.
+        inputs.check_output(path)?;
+    }
     let name = escape::path(path);
     let both_are_stdout = is_dash(path) && is_dash(&args.output);
     if !both_are_stdout && FileId::of_output(&args.output).as_ref() == Some(&id) {
         return usage_error(format!("{name} is named for two outputs"));
     }
-    if input.is_some_and(|input| !input.is_plain_text()) {
+    let is_plain_text = input.map(|input| input.is_plain_text(path)).transpose();
+    if is_plain_text.with_context(|| format!("{name}: cannot read"))? == Some(false) {
         return usage_error(format!(
             "the saved list is plain text and cannot replace {name}, which is CSV, framed or compressed; save it \
              to another file"
