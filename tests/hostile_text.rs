@@ -344,15 +344,17 @@ fn each_invalid_sequence_becomes_one_replacement_character_in_json() {
     let record = [bytes, &b", ClickConversion, kim@example.com, w\n"[..], bytes, b"\n"].concat();
     fs::write(scratch.path().join(file), record).unwrap();
     let inputs = "--loyalty loyalty.txt --conversions";
-    for args in [
-        format!("run --on-error skip --output-format jsonl {inputs}"),
-        format!("explain --on-error skip --format jsonl kim@example.com {inputs}"),
-        format!("report --on-error skip --format json {inputs}"),
-        format!("check --format jsonl {inputs}"),
+    for (args, keys) in [
+        ("run --on-error skip --output-format jsonl", &["promo"][..]),
+        ("explain kim@example.com --on-error skip --format jsonl", &["promo", "file"]),
+        ("report --on-error skip --format json", &["promo"]),
+        ("check --format jsonl", &["name", "file"]),
     ] {
-        let ran = run(&scratch, &args, &[file]);
+        let ran = run(&scratch, &format!("{args} {inputs}"), &[file]);
         let json = String::from_utf8(ran.stdout).unwrap();
-        assert!(json.contains(&format!("\"{replaced}\"")), "{args}: {json}");
+        for key in keys {
+            assert!(json.contains(&format!("\"{key}\":\"{replaced}\"")), "{key} of {args}: {json}");
+        }
     }
     run(&scratch, &format!("run --on-error skip --rejects rejects {inputs}"), &[file]);
     assert!(scratch.read("rejects/errors.jsonl").contains(&format!("\"file\":\"{replaced}\"")));
