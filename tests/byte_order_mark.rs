@@ -100,7 +100,7 @@ fn only_the_first_byte_order_mark_of_csv_is_skipped() {
 }
 
 #[test]
-fn byte_order_mark_inside_a_frame_is_part_of_the_record() {
+fn byte_order_mark_inside_a_frame_is_part_of_it() {
     let scratch = Scratch::small_campaign();
     let frames = |prefix: &str| frame(format!("{prefix}{}", CLICK.trim_end()));
     for input in compressions(&[frames(MARK), frames("")].concat()) {
@@ -138,7 +138,7 @@ fn incomplete_byte_order_mark_is_part_of_the_first_record() {
 }
 
 #[test]
-fn every_file_may_begin_with_a_byte_order_mark_but_not_every_member() {
+fn mark_is_skipped_in_every_file_but_not_in_every_member() {
     let scratch = Scratch::small_campaign();
     let marked = format!("{MARK}{CLICK}");
     scratch.write("first", &marked);

@@ -1,4 +1,4 @@
-//! `adseg explain`: the history of an email is what a run does with it.
+//! `adseg explain`: the history of an email agrees with the decisions of a run.
 
 mod common;
 

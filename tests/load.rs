@@ -13,7 +13,7 @@ use std::thread;
 
 use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, runs, text};
 
-/// What a run has used so far.
+/// The resources that a run has used so far.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
     peak_kib: u64,
@@ -142,7 +142,7 @@ fn usage_of_long_record(args: &str, head: &[u8], mib: usize, message: &str) -> U
 
 #[test]
 fn line_without_end_is_not_buffered() {
-    // 1 GiB takes long in a debug build.
+    // 1 GiB takes too long in a debug build.
     let mib = runs(128).min(1024);
     usage_of_long_record("--rejects rejects", b"", mib, "1 bad record kept in rejects").assert_peak_below(64);
 }

@@ -38,7 +38,7 @@ fn permutations(items: &[usize]) -> Vec<Vec<usize>> {
     items.iter().flat_map(starting_with).collect()
 }
 
-/// What the serial model decides on every record if the files are read in this order.
+/// The decisions of the serial model if the files are read in this order.
 fn decisions(files: &[Vec<String>], order: &[usize]) -> BTreeMap<Location, bool> {
     let input = |source, text: String| ModelInput { source, format: ModelFormat::Text, bytes: text.into_bytes() };
     let loyalty = input(ModelSource::Loyalty, "listed@x, , , F\n".to_owned());

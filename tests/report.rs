@@ -68,7 +68,7 @@ fn parts_add_up_to_the_total() {
     assert_eq!(last["conversions"], report["records"][0]["conversions"]);
 }
 
-/// Names that mean something to a browser, a terminal or a spreadsheet.
+/// Names that a browser, a terminal or a spreadsheet interprets.
 const HOSTILE: [&str; 8] = [
     "</td></table><script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",

@@ -284,7 +284,7 @@ fn detail(conversion: &ConversionEntry) -> String {
     [channel, items, total_cost].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Bytes as text for JSON. Bytes that are not UTF-8 become U+FFFD.
+/// Bytes as text for JSON. U+FFFD replaces each maximal invalid sequence.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }

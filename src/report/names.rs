@@ -39,7 +39,7 @@ impl Name {
         if name.len() > MAX_NAME_BYTES { Self::TooLong } else { Self::Bytes(name.into()) }
     }
 
-    /// The name for a person, escaped.
+    /// The name for display, escaped.
     pub fn display(&self) -> String {
         match self {
             Self::Bytes(name) => display_name(name),

@@ -126,7 +126,7 @@ pub fn subcommands() -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// What a process wrote, and its exit code.
+/// The output and the exit code of a process.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CommandOutput {
     pub code: Option<i32>,
