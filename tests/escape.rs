@@ -43,7 +43,7 @@ fn order_check_names_a_file_the_same_way_in_all_json_lines() {
     scratch.write("conversions.txt", "P, ClickConversion, new@example.com, w\n");
     let check = "order-check --loyalty loyalty.txt --format jsonl";
     let check = scratch.adseg(check).args(["--conversions", "conversions.txt", "c\u{202e}.txt"]).assert().code(1);
-    check.stdout(contains(r#""bought":[{"file":"c\u202e.txt""#).and(contains(r#""bought_in":"c\u202e.txt""#)));
+    check.stdout(contains(r#""bought":{"file":"c\u202e.txt""#).and(contains(r#""bought_in":"c\u202e.txt""#)));
 }
 
 #[test]

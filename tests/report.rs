@@ -166,6 +166,18 @@ fn too_many_names_are_omitted_for_any_number_of_partitions() {
 }
 
 #[test]
+fn rows_that_replace_rows_may_have_too_many_genders() {
+    let scratch = Scratch::small_campaign();
+    let row = |number: u32| format!("customer{}@example.com, , , gender{number}\n", number % 7);
+    scratch.write("loyalty.txt", (0..20_000).map(row).collect::<String>());
+    for numbers in ["--partitions 1", ""] {
+        let report = json(&scratch, numbers);
+        assert_eq!(report["genders"], Value::Null);
+        assert_eq!(report["membership"][0]["with_a_row"], 7, "{}", report["membership"]);
+    }
+}
+
+#[test]
 fn long_names_are_counted_together() {
     let scratch = Scratch::small_campaign();
     let click = |letter: &str| format!("{}, ClickConversion, kim@example.com, Web\n", letter.repeat(5_000));
