@@ -35,6 +35,7 @@
 //! | `sample` | the data of `adseg generate` |
 //! | `escape` | escaping of untrusted bytes for display |
 //! | `location` | the location of a record, for messages and reports |
+//! | `system` | the standard streams, and the text of I/O errors |
 //!
 //! # Invariants
 //!

@@ -1,4 +1,4 @@
-//! Untrusted bytes from names and paths are escaped in every output that a terminal shows.
+//! The exact escapes of untrusted names in messages and JSON. `hostile_text.rs` tests every output of every subcommand.
 
 mod common;
 
@@ -43,7 +43,7 @@ fn order_check_names_a_file_the_same_way_in_all_json_lines() {
     scratch.write("conversions.txt", "P, ClickConversion, new@example.com, w\n");
     let check = "order-check --loyalty loyalty.txt --format jsonl";
     let check = scratch.adseg(check).args(["--conversions", "conversions.txt", "c\u{202e}.txt"]).assert().code(1);
-    check.stdout(contains(r#""bought":[{"file":"c\u202e.txt""#).and(contains(r#""bought_in":"c\u202e.txt""#)));
+    check.stdout(contains(r#""bought":{"file":"c\u202e.txt""#).and(contains(r#""bought_in":"c\u202e.txt""#)));
 }
 
 #[test]
@@ -55,22 +55,4 @@ fn json_lines_of_run_escape_misleading_characters() {
         .assert()
         .success()
         .stdout(contains(json).and(contains(channel)));
-}
-
-#[test]
-fn every_subcommand_escapes_misleading_characters() {
-    let scratch = scratch();
-    let inputs = "--loyalty loyalty.txt --conversions conversions.txt";
-    for command in
-        ["check", "check --format jsonl", "explain kim@example.com", "explain kim@example.com --format jsonl"]
-            .into_iter()
-            .chain(["report", "report --format json", "report --format csv", "report --html -  -o report.txt"])
-    {
-        let output = scratch.adseg(&format!("{command} {inputs}")).output().unwrap();
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(
-            !text.is_empty() && !text.contains(['\u{202e}', '\u{9b}', '\u{200b}', '\u{e0041}']),
-            "{command}: {text:?}"
-        );
-    }
 }

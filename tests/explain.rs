@@ -1,4 +1,4 @@
-//! `adseg explain`: the history of an email is what a run does with it.
+//! `adseg explain`: the history of an email agrees with the decisions of a run.
 
 mod common;
 
@@ -232,11 +232,18 @@ fn data_cannot_control_the_terminal_or_break_json() {
 }
 
 #[test]
-fn text_report_limits_near_matches() {
+fn report_limits_near_matches_and_counts_all() {
     let scratch = Scratch::small_campaign();
     let spelling = |number: usize| format!("{}kim@example.com, , , F\n", "\u{a0}".repeat(number));
-    scratch.write("loyalty.txt", (1..=100).map(spelling).collect::<String>());
+    scratch.write("loyalty.txt", (0..=100).map(spelling).collect::<String>());
     let report = scratch.run(&format!("explain kim@example.com {SOURCES}")).stdout;
     assert_eq!(report.matches("another customer is \"\\u{a0}").count(), 10, "{report}");
     assert!(report.ends_with("  and 90 more that differ only by case or white space\n"), "{report}");
+
+    for (email, count) in [("kim@example.com", 100), ("KIM@example.com", 101), ("lee@example.com", 0)] {
+        let jsonl = scratch.run(&format!("explain {email} {SOURCES} --format jsonl")).stdout;
+        let customer: serde_json::Value = serde_json::from_str(jsonl.lines().last().unwrap()).unwrap();
+        assert_eq!(customer["near_match_count"], count, "{jsonl}");
+        assert_eq!(customer["near_matches"].as_array().unwrap().len(), count.min(10), "{jsonl}");
+    }
 }

@@ -1,4 +1,4 @@
-//! The files that a run writes: each is complete or untouched, and none replaces an input.
+//! The files that a run writes: each is complete or untouched. `outputs_and_inputs.rs` tests that none replaces an input.
 
 mod common;
 
@@ -231,15 +231,6 @@ fn stdin_redirected_from_a_named_file_is_detected() {
     let output: CommandOutput = scratch.piped(common::RUN_STDIN).stdin(loyalty).output().unwrap().into();
     assert_eq!(output.code, Some(2));
     assert!(output.stderr.contains("loyalty.txt and stdin are the same file"), "{}", output.stderr);
-}
-
-#[test]
-fn stdout_redirected_into_an_input_is_rejected() {
-    let scratch = Scratch::small_campaign();
-    let append = fs::OpenOptions::new().append(true).open(scratch.file("conversions.txt")).unwrap();
-    let output = scratch.piped(RUN).stdout(append).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(scratch.read("conversions.txt"), SMALL_CONVERSIONS);
 }
 
 #[test]

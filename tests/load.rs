@@ -1,4 +1,4 @@
-//! Heavy and hostile load: memory and time stay bounded.
+//! Heavy and hostile load: memory and time stay within the bounds of docs/internals.md.
 //!
 //! Time is processor time, so other work on the machine does not fail a test.
 
@@ -8,12 +8,13 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, runs, text};
 
-/// What a run has used so far.
+/// The resources that a run has used so far.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
     peak_kib: u64,
@@ -22,18 +23,38 @@ struct Usage {
 }
 
 impl Usage {
-    fn of(run: &Child) -> Self {
+    /// The usage of a process that was not waited for. `None` after its end, when its memory is no longer known.
+    fn of(run: &Child) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let stat = fs::read_to_string(format!("/proc/{}/stat", run.id())).unwrap();
-        let after_the_name = stat.rsplit(')').next().unwrap().split_whitespace();
-        let ticks = after_the_name.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        Self { peak_kib: peak.trim().strip_suffix(" kB").unwrap().parse().unwrap(), ticks }
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let peak_kib = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        Some(Self { peak_kib, ticks: ticks(run) })
     }
 
     fn assert_peak_below(self, mib: u64) {
         assert!(self.peak_kib < mib << 10, "{self:?}");
     }
+}
+
+/// The processor time of a process that was not waited for. It may have ended.
+fn ticks(run: &Child) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", run.id())).unwrap();
+    let after_the_name = stat.rsplit(')').next().unwrap().split_whitespace();
+    after_the_name.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+/// The usage of a command from its start to its end. Its exit code must be 0 or 1, and it must print no error.
+fn usage_of_command(scratch: &Scratch, args: &str) -> Usage {
+    let run = scratch.piped(args).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut usage = Usage::of(&run).unwrap();
+    while let Some(now) = Usage::of(&run) {
+        usage = now;
+        thread::sleep(Duration::from_millis(1));
+    }
+    usage.ticks = ticks(&run);
+    let output = run.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty() && output.status.code().unwrap() < 2, "{args}: {}", text(output.stderr));
+    usage
 }
 
 /// Sends these conversions several times; returns the usage after the last decision.
@@ -49,7 +70,7 @@ fn usage_of_run(args: &str, conversions: &str, times: usize) -> Usage {
         assert_eq!(stdout.split(b'\n').take(lines).count(), lines);
         writer.join().unwrap();
     });
-    let usage = Usage::of(&run);
+    let usage = Usage::of(&run).unwrap();
     drop(stdin);
     assert!(run.wait().unwrap().success());
     usage
@@ -133,7 +154,7 @@ fn usage_of_long_record(args: &str, head: &[u8], mib: usize, message: &str) -> U
         stdin.write_all(&vec![b'x'; 1 << 20]).unwrap();
     }
     stdin.write_all(format!("\n{SMALL_CONVERSIONS}").as_bytes()).unwrap();
-    let usage = Usage::of(&run);
+    let usage = Usage::of(&run).unwrap();
     drop(stdin);
     let stderr = text(run.wait_with_output().unwrap().stderr);
     assert!(stderr.contains(message), "{stderr}");
@@ -142,7 +163,7 @@ fn usage_of_long_record(args: &str, head: &[u8], mib: usize, message: &str) -> U
 
 #[test]
 fn line_without_end_is_not_buffered() {
-    // 1 GiB takes long in a debug build.
+    // 1 GiB takes too long in a debug build.
     let mib = runs(128).min(1024);
     usage_of_long_record("--rejects rejects", b"", mib, "1 bad record kept in rejects").assert_peak_below(64);
 }
@@ -151,4 +172,180 @@ fn line_without_end_is_not_buffered() {
 fn frame_of_4_gib_is_not_buffered() {
     let args = "--input-format framed --loyalty-format text";
     usage_of_long_record(args, b"\xff\xff\xff\xff", 96, "after 100663").assert_peak_below(64);
+}
+
+/// The size of a campaign. The customers click in turn, then buy in turn, and so on.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    rows: usize,
+    events: usize,
+    /// The number of files that the events are divided into.
+    files: usize,
+    customers: usize,
+    /// The number of promos and of channels.
+    names: usize,
+}
+
+impl Load {
+    const SMALL: Self = Self { rows: 0, events: 24_000, files: 2, customers: 1_000, names: 10 };
+    const MANY_FILES: Self = Self { files: 100, ..Self::SMALL };
+    const MANY_EVENTS: Self = Self { events: 240_000, ..Self::SMALL };
+    const MANY_NAMES: Self = Self { events: 200_000, customers: 200_000, names: 200_000, ..Self::SMALL };
+    /// With one purchase by each customer.
+    const MANY_CUSTOMERS: Self = Self { customers: 120_000, ..Self::MANY_EVENTS };
+
+    /// Writes the files. Returns their names.
+    fn write(self, scratch: &Scratch) -> String {
+        let listed = (0..self.rows).map(|row| format!("c{}@x, , , F\n", row % self.customers));
+        scratch.write("loyalty.txt", listed.collect::<String>());
+        let events: Vec<_> = (0..self.events).collect();
+        let names = events.chunks(self.events / self.files).enumerate().map(|(file, events)| {
+            let name = format!("{file}.txt");
+            scratch.write(&name, events.iter().map(|&event| self.event(event)).collect::<String>());
+            name
+        });
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    fn event(self, number: usize) -> String {
+        let (customer, name) = (number % self.customers, number % self.names);
+        if (number / self.customers).is_multiple_of(2) {
+            format!("P{name}, ClickConversion, c{customer}@x, w{name}\n")
+        } else {
+            format!("P{name}, PurchaseConversion, c{customer}@x, [6], 9\n")
+        }
+    }
+
+    /// The peak of a command, where `{files}` are the files with the events, in KiB.
+    fn peak_of(self, command: &str) -> u64 {
+        let scratch = Scratch::new();
+        let files = self.write(&scratch);
+        usage_of_command(&scratch, &command.replace("{files}", &files)).peak_kib
+    }
+}
+
+/// Asserts that the memory of a command does not grow with events and files, and grows by at most this number of bytes
+/// for each customer.
+fn assert_memory_grows_only_with_customers(command: &str, rows: usize, bytes_for_each: u64) {
+    let peak = |load: Load| Load { rows, ..load }.peak_of(command);
+    let (small, many_files, many_events) = (peak(Load::SMALL), peak(Load::MANY_FILES), peak(Load::MANY_EVENTS));
+    assert!(many_files < small + FILES_KIB, "{command}: {small} KiB, {many_files} KiB with many files");
+    assert!(many_events < small + BUFFERS_KIB, "{command}: {small} KiB, {many_events} KiB with many events");
+    let many_customers = peak(Load::MANY_CUSTOMERS);
+    let allowed = bytes_for_each * Load::MANY_CUSTOMERS.customers as u64 / 1024 + (2 << 10);
+    assert!(
+        many_customers < many_events + allowed,
+        "{command}: {many_events} KiB, {many_customers} KiB with many customers"
+    );
+}
+
+/// Larger inputs fill more of the buffers.
+const BUFFERS_KIB: u64 = 16 << 10;
+
+/// For each file the path and the number of its first line, and for `order-check` the customers who are in the file.
+const FILES_KIB: u64 = 6 << 10;
+
+/// The maximum length of the emails of a [`Load`].
+const EMAIL: u64 = 9;
+
+#[test]
+fn memory_of_run_grows_only_with_members() {
+    assert_memory_grows_only_with_customers("run --loyalty loyalty.txt --conversions {files}", 0, EMAIL + 30);
+}
+
+#[test]
+fn memory_of_check_grows_only_with_listed_members() {
+    let rows = Load::MANY_CUSTOMERS.customers;
+    assert_memory_grows_only_with_customers("check --loyalty loyalty.txt --conversions {files}", rows, EMAIL + 80);
+}
+
+#[test]
+fn memory_of_explain_grows_only_with_the_requested_customers() {
+    let command = "explain --email c7@y --loyalty loyalty.txt --conversions {files}";
+    assert_memory_grows_only_with_customers(command, 0, 0);
+}
+
+#[test]
+fn memory_of_order_check_grows_only_with_customers_and_their_files() {
+    let command = "order-check --loyalty loyalty.txt --conversions {files}";
+    assert_memory_grows_only_with_customers(command, 0, 2 * EMAIL + 240);
+}
+
+#[test]
+fn memory_of_report_grows_only_with_customers() {
+    assert_memory_grows_only_with_customers("report --loyalty loyalty.txt --conversions {files}", 0, EMAIL + 70);
+}
+
+#[test]
+fn memory_of_frame_and_unframe_does_not_grow() {
+    let peaks = |load: Load| {
+        let scratch = Scratch::new();
+        let files = load.write(&scratch);
+        let frame = usage_of_command(&scratch, &format!("frame {files} -o frames"));
+        let frames = ["frames"; 10].join(" ");
+        [frame.peak_kib, usage_of_command(&scratch, &format!("unframe {frames}")).peak_kib]
+    };
+    let small = peaks(Load::SMALL);
+    for (many, allowed) in [(peaks(Load::MANY_EVENTS), BUFFERS_KIB), (peaks(Load::MANY_FILES), FILES_KIB)] {
+        assert!(many.iter().zip(&small).all(|(many, small)| *many < small + allowed), "{small:?} KiB, {many:?} KiB");
+    }
+}
+
+#[test]
+fn memory_of_names_does_not_depend_on_the_number_of_partitions() {
+    for command in ["check", "report"] {
+        let command = format!("{command} --partitions 1000 --loyalty loyalty.txt --conversions {{files}}");
+        let peak = Load::MANY_NAMES.peak_of(&command);
+        assert!(peak < 190 << 10, "{command}: {peak} KiB");
+    }
+}
+
+/// Asserts that time and output of a command are linear: `few` and `many` are its usage and its bytes of output for
+/// tenfold input.
+fn assert_linear(few: (Usage, u64), many: (Usage, u64)) {
+    // Quadratic time and output would be a hundred times as much.
+    assert!(many.0.ticks < 25 * few.0.ticks.max(3), "{few:?}, {many:?}");
+    assert!(many.1 < 12 * few.1, "{few:?}, {many:?}");
+}
+
+#[test]
+fn order_check_is_linear_in_the_number_of_files() {
+    const CUSTOMERS: usize = 100;
+    for format in ["text", "jsonl"] {
+        let [few, many] = [20, 200].map(|files| {
+            let scratch = Scratch::new();
+            // Every customer clicks and buys in every file.
+            let load = Load { rows: 1, events: 2 * files * CUSTOMERS, files, customers: CUSTOMERS, names: 1 };
+            let names = load.write(&scratch);
+            let command =
+                format!("order-check --loyalty loyalty.txt --conversions {names} --format {format} -o report");
+            let usage = usage_of_command(&scratch, &command);
+            (usage, fs::metadata(scratch.file("report")).unwrap().len())
+        });
+        assert_linear(few, many);
+        // 180 files more for each customer, and the buffers.
+        assert!(
+            many.0.peak_kib < few.0.peak_kib + 180 * CUSTOMERS as u64 * 180 / 1024 + (6 << 10),
+            "{few:?}, {many:?}"
+        );
+    }
+}
+
+#[test]
+fn explain_is_linear_in_the_number_of_near_matches() {
+    // Upper and lower case are the bits of the number.
+    let letter = |number: usize, bit: usize| if number >> bit & 1 == 0 { 'a' } else { 'A' };
+    let spelling = |number| (0..12).map(|bit| letter(number, bit)).collect::<String>() + "@x";
+    for format in ["text", "jsonl"] {
+        let [few, many] = [400, 4_000].map(|count| {
+            let scratch = Scratch::small_campaign();
+            scratch.write("emails", (0..count).map(|number| spelling(number) + "\n").collect::<String>());
+            scratch.write("loyalty.txt", (0..count).map(|number| spelling(number) + ", , , F\n").collect::<String>());
+            let inputs = "--loyalty loyalty.txt --conversions conversions.txt";
+            let usage =
+                usage_of_command(&scratch, &format!("explain --emails emails {inputs} --format {format} -o report"));
+            (usage, fs::metadata(scratch.file("report")).unwrap().len())
+        });
+        assert_linear(few, many);
+    }
 }

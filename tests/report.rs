@@ -68,7 +68,7 @@ fn parts_add_up_to_the_total() {
     assert_eq!(last["conversions"], report["records"][0]["conversions"]);
 }
 
-/// Names that mean something to a browser, a terminal or a spreadsheet.
+/// Names that a browser, a terminal or a spreadsheet interprets.
 const HOSTILE: [&str; 8] = [
     "</td></table><script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
@@ -163,6 +163,18 @@ fn too_many_names_are_omitted_for_any_number_of_partitions() {
         assert_eq!(json(&scratch, numbers), report, "{numbers}");
     }
     scratch.adseg(REPORT).assert().success().stdout(contains("more than 10000, so none is listed"));
+}
+
+#[test]
+fn rows_that_replace_rows_may_have_too_many_genders() {
+    let scratch = Scratch::small_campaign();
+    let row = |number: u32| format!("customer{}@example.com, , , gender{number}\n", number % 7);
+    scratch.write("loyalty.txt", (0..20_000).map(row).collect::<String>());
+    for numbers in ["--partitions 1", ""] {
+        let report = json(&scratch, numbers);
+        assert_eq!(report["genders"], Value::Null);
+        assert_eq!(report["membership"][0]["with_a_row"], 7, "{}", report["membership"]);
+    }
 }
 
 #[test]

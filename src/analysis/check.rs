@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
+use std::num::NonZeroU32;
 use std::ops::AddAssign;
 
 use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
@@ -41,6 +42,10 @@ pub struct Occurrences {
 const MAX_NAMES: usize = 10_000;
 const MAX_NAME_BYTES: usize = 100;
 
+/// The maximum number of partitions. Each may count [`MAX_NAMES`] promos and channels, so memory does not grow with
+/// `--partitions`.
+const MAX_PARTITIONS: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
+
 /// Names with the number of their occurrences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
@@ -66,6 +71,8 @@ pub struct Findings {
 
 impl Computation for Check {
     type State = Findings;
+
+    const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS;
 
     fn new_state(&self, _hasher: &EmailHasher) -> Findings {
         Findings::default()

@@ -171,37 +171,47 @@ impl ExplainState {
     }
 }
 
-/// The histories of all partitions, by normalized email.
+/// The histories of all partitions.
 #[derive(Debug)]
-pub struct Histories(HashMap<Vec<u8>, Vec<(Vec<u8>, History)>>);
+pub struct Histories {
+    by_email: HashMap<Vec<u8>, History>,
+    /// For each normalized email its spellings, in order of first appearance.
+    spellings: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+}
 
 impl Histories {
     /// Merges the histories of the partitions.
     pub fn merge(partitions: Vec<ExplainState>) -> Self {
-        let mut by_normalized: HashMap<_, Vec<_>> = HashMap::new();
-        for (email, history) in partitions.into_iter().flat_map(|partition| partition.histories) {
-            by_normalized.entry(normalized_email(&email).into_owned()).or_default().push((email, history));
+        let by_email: HashMap<_, _> = partitions.into_iter().flat_map(|partition| partition.histories).collect();
+        let mut spellings: HashMap<_, Vec<_>> = HashMap::new();
+        for email in by_email.keys() {
+            spellings.entry(normalized_email(email).into_owned()).or_default().push(email.clone());
         }
-        for histories in by_normalized.values_mut() {
-            histories.sort_by_key(|(_, history)| history.entries[0].number);
+        for emails in spellings.values_mut() {
+            emails.sort_by_key(|email| by_email[email].entries[0].number);
         }
-        Self(by_normalized)
+        Self { by_email, spellings }
     }
 
     /// The history of this email; `None` if no record has it.
     pub fn get(&self, email: &[u8]) -> Option<&History> {
-        self.with_same_normalized_email(email).find(|(other, _)| *other == email).map(|(_, history)| history)
+        self.by_email.get(email)
     }
 
     /// Emails that differ from this one only by case, white space or invisible characters, in order of first
     /// appearance, with their histories.
     pub fn near_matches<'a>(&'a self, email: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a History)> {
-        self.with_same_normalized_email(email).filter(move |(other, _)| *other != email)
+        let others = self.spellings(email).iter().filter(move |other| *other != email);
+        others.map(|other| (other.as_slice(), &self.by_email[other]))
     }
 
-    fn with_same_normalized_email(&self, email: &[u8]) -> impl Iterator<Item = (&[u8], &History)> {
-        let histories = self.0.get(normalized_email(email).as_ref());
-        histories.into_iter().flatten().map(|(email, history)| (email.as_slice(), history))
+    /// The number of these emails.
+    pub fn near_match_count(&self, email: &[u8]) -> usize {
+        self.spellings(email).len() - usize::from(self.get(email).is_some())
+    }
+
+    fn spellings(&self, email: &[u8]) -> &[Vec<u8>] {
+        self.spellings.get(normalized_email(email).as_ref()).map_or(&[], Vec::as_slice)
     }
 }
 

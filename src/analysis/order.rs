@@ -8,8 +8,6 @@
 //!
 //! The state of a customer who is not on the list: for each file, the first purchase and the clicks before it.
 
-use std::sync::Arc;
-
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Membership, Tracked, transition};
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
@@ -63,9 +61,20 @@ pub struct DependentClicks {
     pub others: Vec<u64>,
     /// Whether they get a code in the order given.
     pub send: bool,
-    /// For each file with a purchase by the customer, perhaps this one: the index of the input, and the number of the
-    /// first purchase. All clicks of the customer share them, because there may be thousands of files.
-    all_purchases: Arc<[(usize, u64)]>,
+    /// The first purchase of the customer, in the order given, in another file: the index of the input and the number.
+    /// It causes the code, or would cause it if its file came first.
+    pub bought: (usize, u64),
+    /// The number of other files in which the customer bought.
+    pub bought_in_files: u64,
+}
+
+/// The purchases of one customer.
+#[derive(Debug, Default)]
+struct Purchases {
+    /// The number of files with a purchase.
+    files: u64,
+    /// The first purchase, and the first purchase in the next file that has one: the input and the number.
+    first: [Option<(u32, u64)>; 2],
 }
 
 impl Computation for OrderCheck {
@@ -139,20 +148,15 @@ impl OrderState {
         self.more_clicks.sort_unstable();
         let mut dependent = Vec::new();
         for (email, last) in self.customers.emails().zip(&self.last) {
-            let activities = || std::iter::successors(*last, |&later| self.activities[later as usize].earlier);
-            let first_purchase = |number: ActivityNumber| {
-                let activity = &self.activities[number as usize];
-                Some((activity.input as usize, activity.bought?))
+            let activities = || {
+                let earlier = |&later: &ActivityNumber| self.activities[later as usize].earlier;
+                std::iter::successors(*last, earlier).map(|number| (number, &self.activities[number as usize]))
             };
-            let mut all_purchases: Vec<_> = activities().filter_map(first_purchase).collect();
-            all_purchases.reverse();
-            let all_purchases: Arc<[_]> = all_purchases.into();
-            for number in activities() {
-                let here = &self.activities[number as usize];
-                let bought_elsewhere = all_purchases.len() > usize::from(here.bought.is_some());
-                if here.clicks == 0 || !bought_elsewhere {
+            let purchases = Purchases::of(activities().map(|(_, activity)| activity));
+            for (number, here) in activities().filter(|(_, activity)| activity.clicks > 0) {
+                let Some(bought) = purchases.first_elsewhere(here.input) else {
                     continue;
-                }
+                };
                 dependent.push(DependentClicks {
                     email: email.into(),
                     input: here.input as usize,
@@ -160,7 +164,8 @@ impl OrderState {
                     first: here.first_click,
                     others: self.more_clicks_of(number).collect(),
                     send: here.send,
-                    all_purchases: Arc::clone(&all_purchases),
+                    bought,
+                    bought_in_files: purchases.files - u64::from(here.bought.is_some()),
                 });
             }
         }
@@ -174,13 +179,27 @@ impl OrderState {
     }
 }
 
-impl DependentClicks {
-    /// For each other file with a purchase by the customer: the index of the input, and the number of the first
-    /// purchase.
-    pub fn purchases(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.all_purchases.iter().copied().filter(|&(input, _)| input != self.input)
+impl Purchases {
+    /// The purchases in these files, the latest first.
+    fn of<'a>(activities: impl Iterator<Item = &'a FileActivity>) -> Self {
+        let mut purchases = Self::default();
+        for activity in activities {
+            if let Some(number) = activity.bought {
+                purchases.files += 1;
+                purchases.first = [Some((activity.input, number)), purchases.first[0]];
+            }
+        }
+        purchases
     }
 
+    /// The first purchase in another file than this input.
+    fn first_elsewhere(&self, input: u32) -> Option<(usize, u64)> {
+        let first = self.first.iter().flatten().find(|(bought_in, _)| *bought_in != input);
+        first.map(|&(bought_in, number)| (bought_in as usize, number))
+    }
+}
+
+impl DependentClicks {
     /// All clicks that depend on the order of the files, in the order of the first clicks.
     pub fn merge(partitions: Vec<OrderState>) -> Vec<Self> {
         let mut dependent: Vec<_> = partitions.into_iter().flat_map(OrderState::dependent_clicks).collect();

@@ -17,7 +17,7 @@ pub type CustomerNumber = u32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmailHash(pub u64);
 
-/// Hashes emails with a random key for each run, so no list of emails can be prepared whose hashes collide.
+/// Hashes emails with a random key for each run, so an attacker cannot prepare emails with colliding hashes.
 #[derive(Debug, Clone, Default)]
 pub struct EmailHasher(RandomState);
 

@@ -219,7 +219,8 @@ fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
     warnings
 }
 
-/// The counts. Every record is counted in exactly one of `loyalty_rows`, the three types, `errors` and `blanks`.
+/// The counts. Every record is counted in exactly one of `loyalty_rows`, the three types, `bad_records` and
+/// `blanks`.
 #[derive(Serialize)]
 struct CheckSummary {
     records: u64,

@@ -34,7 +34,7 @@ number of clicks, baskets, purchases and codes. It reads the inputs in the same 
 same rule.
 
 Two emails are the same customer only if every byte is the same. Emails that differ only by case or white space are \
-different customers and are listed as near matches. An email that is not found is not an error: the exit code is 0.";
+different customers; up to ten of them are listed as near matches. An email that is not found is not an error: the exit code is 0.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +49,7 @@ Examples:
     sed -n '100,110p' conversions.txt | cut -d , -f 3 |
       adseg explain --emails - --loyalty loyalty.txt --conversions conversions.txt";
 
-/// The maximum number of near matches in the text report.
+/// The maximum number of near matches that are listed for an email.
 const LISTED_NEAR_MATCHES: usize = 10;
 
 /// The maximum width of a promo, and of channel, items and total cost, in characters.
@@ -88,7 +88,8 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
             "{email}: no such file; if it is an email, put it before the options, or use --email {email}"
         ));
     }
-    let inputs = Inputs::new(&args.inputs)?;
+    let mut inputs = Inputs::new(&args.inputs)?;
+    args.emails.iter().for_each(|path| inputs.add_other(path));
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     let computation = Explain::new(emails.iter().map(Vec::as_slice));
     let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;
@@ -187,14 +188,13 @@ impl Printer<'_> {
         if self.skipped > 0 {
             writeln!(out, "  skipped {}, which may include this email", plural(self.skipped, "bad record"))?;
         }
-        let mut near_matches = self.histories.near_matches(email);
-        for (other, of_other) in near_matches.by_ref().take(LISTED_NEAR_MATCHES) {
+        for (other, of_other) in self.histories.near_matches(email).take(LISTED_NEAR_MATCHES) {
             let records = plural(of_other.entries.len() as u64, "record");
             let first = self.line_index.location(of_other.entries[0].number);
             let (before, after) = if history.is_some() { ("another customer is", "") } else { ("did you mean", "?") };
             writeln!(out, "  {before} \"{}\"{after} ({records}, the first at {first})", Escaped(other))?;
         }
-        match near_matches.count() {
+        match self.histories.near_match_count(email).saturating_sub(LISTED_NEAR_MATCHES) {
             0 => Ok(()),
             more => writeln!(out, "  and {more} more that differ only by case or white space"),
         }
@@ -252,7 +252,8 @@ impl Printer<'_> {
             found: history.is_some(),
             member_since: history.and_then(|history| Some(self.line_index.location(history.member_since?))),
             totals: history.map_or_else(Totals::default, History::totals),
-            near_matches: near_matches.collect(),
+            near_matches: near_matches.take(LISTED_NEAR_MATCHES).collect(),
+            near_match_count: self.histories.near_match_count(email),
         };
         json_line(&customer, out)
     }
@@ -286,7 +287,7 @@ fn detail(conversion: &ConversionEntry) -> String {
     [time, channel, items, total_cost].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// Bytes as text for JSON. Bytes that are not UTF-8 become U+FFFD.
+/// Bytes as text for JSON. U+FFFD replaces each maximal invalid sequence.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
@@ -321,7 +322,10 @@ enum Line<'a> {
         member_since: Option<Location>,
         #[serde(flatten)]
         totals: Totals,
+        /// At most [`LISTED_NEAR_MATCHES`].
         near_matches: Vec<NearMatch<'a>>,
+        /// The number of all near matches.
+        near_match_count: usize,
     },
 }
 

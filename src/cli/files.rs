@@ -18,9 +18,14 @@ use crate::output::{CommitOrder, StageError};
 use crate::record::SourceKind;
 use crate::system::{stderr_file, stdin_file, stdout_file};
 
-/// The inputs of a command, in the order in which they are read.
+/// The inputs of a command.
 #[derive(Debug)]
-pub struct Inputs(Vec<NamedInput>);
+pub struct Inputs {
+    /// The inputs with records, in the order in which they are read.
+    named: Vec<NamedInput>,
+    /// The name and the identity of each other file that the command reads.
+    others: Vec<(String, FileId)>,
+}
 
 #[derive(Debug)]
 pub struct NamedInput {
@@ -59,7 +64,7 @@ impl Inputs {
         let named = |(source, path): (SourceKind, &PathBuf)| {
             NamedInput::new(source, Arc::new(args.read_options(source)?), path)
         };
-        let inputs = Self(sources.into_iter().map(named).collect::<anyhow::Result<_>>()?);
+        let inputs = Self::of(sources.into_iter().map(named))?;
         inputs.check_sources_differ()?;
         Ok(inputs)
     }
@@ -70,12 +75,25 @@ impl Inputs {
             return usage_error(STDIN_TWICE);
         }
         let options = Arc::new(ReadOptions::of_format(format));
-        let inputs = paths.iter().map(|path| NamedInput::new(SourceKind::Interleaved, Arc::clone(&options), path));
-        Ok(Self(inputs.collect::<anyhow::Result<_>>()?))
+        Self::of(paths.iter().map(|path| NamedInput::new(SourceKind::Interleaved, Arc::clone(&options), path)))
+    }
+
+    fn of(named: impl Iterator<Item = anyhow::Result<NamedInput>>) -> anyhow::Result<Self> {
+        Ok(Self { named: named.collect::<anyhow::Result<_>>()?, others: Vec::new() })
+    }
+
+    /// Adds a file that the command reads but that contains no records, so no output may overwrite it.
+    pub fn add_other(&mut self, path: &Path) {
+        let (name, id) = if is_dash(path) {
+            (STDIN.to_owned(), stdin_file().ok().and_then(|stdin| FileId::of_open(&stdin)))
+        } else {
+            (escape::path(path), FileId::of_path(path))
+        };
+        self.others.extend(id.map(|id| (name, id)));
     }
 
     fn check_sources_differ(&self) -> anyhow::Result<()> {
-        let of = |source| self.0.iter().filter(move |input| input.source == source);
+        let of = |source| self.named.iter().filter(move |input| input.source == source);
         for list in of(SourceKind::Loyalty) {
             if let Some(same) = of(SourceKind::Conversions).find(|input| input.id.is_some() && input.id == list.id) {
                 return usage_error(format!(
@@ -88,19 +106,37 @@ impl Inputs {
         Ok(())
     }
 
+    /// Makes other columns of the list at `path` an error, because the saved list that replaces it would lose them.
+    pub fn keep_columns_of(&mut self, path: &Path) {
+        let id = FileId::of_output(path);
+        for input in self.named.iter_mut().filter(|input| id.is_some() && input.id == id) {
+            Arc::make_mut(&mut input.options).only_known = true;
+        }
+    }
+
     pub fn find(&self, id: &FileId) -> Option<&NamedInput> {
-        self.0.iter().find(|input| input.id.as_ref() == Some(id))
+        self.named.iter().find(|input| input.id.as_ref() == Some(id))
+    }
+
+    /// Fails if an output to `path` would overwrite an input.
+    pub fn check_output(&self, path: &Path) -> anyhow::Result<()> {
+        let Some(id) = FileId::of_output(path) else { return Ok(()) };
+        let other = || self.others.iter().find(|(_, other)| *other == id).map(|(name, _)| name.clone());
+        match self.find(&id).map(NamedInput::name).or_else(other) {
+            Some(input) => usage_error(format!("the output would overwrite {input}, which is an input")),
+            None => Ok(()),
+        }
     }
 
     /// The index and the path of each input that contains conversions.
     pub fn conversions(&self) -> Vec<(usize, PathBuf)> {
-        let inputs = self.0.iter().enumerate().filter(|(_, input)| input.source != SourceKind::Loyalty);
+        let inputs = self.named.iter().enumerate().filter(|(_, input)| input.source != SourceKind::Loyalty);
         inputs.map(|(index, input)| (index, input.path_or_stdin().to_owned())).collect()
     }
 
     /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
-        self.0.iter().map(|input| input.size).sum()
+        self.named.iter().map(|input| input.size).sum()
     }
 
     /// The inputs for the engine. `progress` counts the bytes that are read.
@@ -112,7 +148,7 @@ impl Inputs {
             origin: named.path.map_or(Origin::Stdin, Origin::Path),
             bytes_read: Arc::clone(progress.bytes_read()),
         };
-        self.0.into_iter().map(input).collect()
+        self.named.into_iter().map(input).collect()
     }
 }
 
@@ -148,17 +184,13 @@ impl NamedInput {
     pub fn name(&self) -> String {
         escape::path(self.path_or_stdin())
     }
+}
 
-    /// Whether it is neither CSV nor framed nor compressed, so a saved list can replace it.
-    pub fn is_plain_text(&self) -> bool {
-        let is_compressed = |path: &Path| {
-            let mut head = Vec::new();
-            let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
-            read.is_ok() && looks_compressed(&head)
-        };
-        !matches!(self.options.format, InputFormat::Csv | InputFormat::Framed)
-            && !self.path.as_deref().is_some_and(is_compressed)
-    }
+/// Whether a regular file is compressed.
+pub fn is_compressed(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut head)?;
+    Ok(looks_compressed(&head))
 }
 
 /// The identity of a file that must not be used twice: a regular file or a FIFO, not a device or a terminal.
@@ -215,9 +247,7 @@ impl Output {
     /// Opens the output at `path`. `-` and other names of standard output or standard error are written directly; a
     /// file is staged. Fails if the output cannot be written, is one of `inputs`, or is named for two outputs.
     pub fn open(path: &Path, inputs: &Inputs, session: &Session, order: CommitOrder) -> anyhow::Result<Self> {
-        if let Some(input) = FileId::of_output(path).and_then(|id| inputs.find(&id)) {
-            return usage_error(format!("the output would overwrite {}, which is an input", input.name()));
-        }
+        inputs.check_output(path)?;
         Self::open_unchecked(path, session, order)
     }
 

@@ -55,10 +55,12 @@ pub struct TableArgs {
 
     /// The columns of a loyalty list in CSV without a header row, such as email,-,insta_user; `-` ignores a column
     #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
+    #[arg(allow_hyphen_values = true)]
     loyalty_columns: Option<FieldList>,
 
     /// The same for conversions, such as promo,conversion,email
     #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
+    #[arg(allow_hyphen_values = true)]
     conversions_columns: Option<FieldList>,
 
     /// Another name of a conversion type, such as click=ad_click; may be repeated

@@ -27,6 +27,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -40,7 +41,7 @@ use session::{print_failure, print_line};
 /// A loyalty member who clicks the ad gets a code. A purchase by a non-member makes the customer a member, so their next
 /// click gets a code. adseg run writes one decision for each conversion, in input order.
 #[derive(Debug, Parser)]
-#[command(name = "adseg", version, after_help = EXIT_CODES)]
+#[command(name = "adseg", bin_name = "adseg", version, after_help = EXIT_CODES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
 #[command(arg_required_else_help = true)]
 struct Cli {
@@ -131,13 +132,31 @@ fn print_usage(mut error: clap::Error) -> ExitCode {
     {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![similar]));
     }
+    escape_arguments(&mut error);
     let rendered = error.render().to_string();
     let message = rendered.strip_prefix("error: ").map_or(rendered.clone(), |message| format!("adseg: {message}"));
-    // Arguments are untrusted.
-    for line in message.trim_end().lines() {
-        print_line(&escape::text(line));
-    }
+    message.trim_end().lines().for_each(print_line);
     ExitCode::from(WRONG_USAGE)
+}
+
+/// Escapes the arguments in a message of clap before they become lines of it. The other parts of the message contain
+/// no arguments.
+fn escape_arguments(error: &mut clap::Error) {
+    let context: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in context {
+        let escaped = match value {
+            ContextValue::String(text) => ContextValue::String(escape::text(&text)),
+            ContextValue::Strings(texts) => {
+                ContextValue::Strings(texts.iter().map(|text| escape::text(text)).collect())
+            }
+            ContextValue::StyledStrs(texts) => {
+                let escaped = |text: &StyledStr| StyledStr::from(escape::text(&text.to_string()));
+                ContextValue::StyledStrs(texts.iter().map(escaped).collect())
+            }
+            _ => continue,
+        };
+        error.insert(kind, escaped);
+    }
 }
 
 /// The subcommand with the smallest edit distance, if it is at most 2.

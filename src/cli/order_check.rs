@@ -28,8 +28,10 @@ the order of the files determines who gets a code: with the purchases first, eve
 the clicks first, none is. A click depends on the order if its customer is not on the loyalty list, has not bought \
 earlier in the same file, and has bought in another file. It gets a code if that file comes first.
 
-The report shows the number of these clicks, how many of them get a code in the order given, and the files of the \
-clicks and the purchases. The right order is the order in which the conversions happened.
+The report shows the number of these clicks, and how many of them get a code in the order given. For each click it \
+shows the customer's first purchase in another file, in the order given: the purchase that causes the code, or would \
+cause it. The summary by files counts each click once, for that purchase. The right order is the order in which the \
+conversions happened.
 
 The exit code is 0 if no click depends on the order, 1 if one does. With a single file or one interleaved stream no \
 click can depend on it, and the contents of the inputs are not checked.";
@@ -85,7 +87,7 @@ pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<E
 }
 
 struct OrderReport<'a> {
-    /// The index and the path of each conversions file.
+    /// The index and the path of each conversions file, in the order of the indexes.
     files: Vec<(usize, PathBuf)>,
     clicks: &'a [DependentClicks],
     line_index: &'a LineIndex,
@@ -121,20 +123,19 @@ impl OrderReport<'_> {
         list
     }
 
-    /// The number of clicks in the first file of a pair that depend on purchases in the second.
+    /// The number of clicks in the first file of a pair whose first purchase elsewhere is in the second. Each click
+    /// counts once.
     fn pairs(&self) -> BTreeMap<(usize, usize), u64> {
         let mut pairs = BTreeMap::new();
         for clicks in self.clicks {
-            for (bought_in, _) in clicks.purchases() {
-                *pairs.entry((clicks.input, bought_in)).or_default() += clicks.count;
-            }
+            *pairs.entry((clicks.input, clicks.bought.0)).or_default() += clicks.count;
         }
         pairs
     }
 
     fn path(&self, input: usize) -> &Path {
-        let file = self.files.iter().find(|(index, _)| *index == input);
-        &file.expect("clicks and purchases are in conversions files").1
+        let file = self.files.binary_search_by_key(&input, |(index, _)| *index);
+        &self.files[file.expect("clicks and purchases are in conversions files")].1
     }
 
     fn write_text(&self, every_click: bool, out: &mut impl Write) -> io::Result<()> {
@@ -182,16 +183,18 @@ impl OrderReport<'_> {
         for click in list {
             let (location, email) = (location(click), email(click));
             let decision = if click.clicks.send { "True" } else { "False" };
-            let purchases = click.clicks.purchases();
-            let bought: Vec<_> = purchases.map(|(_, number)| self.line_index.location(number).to_string()).collect();
-            let bought = bought.join(", ");
+            let bought = self.line_index.location(click.clicks.bought.1);
+            let files = match click.clicks.bought_in_files - 1 {
+                0 => String::new(),
+                more => format!(" (and in {})", plural(more, "more file")),
+            };
             let more = match click.count - 1 {
                 0 => String::new(),
                 more => format!("; {} like this", plural(more, "more click")),
             };
             writeln!(
                 out,
-                "  {location:location_width$}  {email:email_width$}  {decision:<5}  bought at {bought}{more}"
+                "  {location:location_width$}  {email:email_width$}  {decision:<5}  bought at {bought}{files}{more}"
             )?;
         }
         Ok(())
@@ -203,7 +206,8 @@ impl OrderReport<'_> {
                 at: self.line_index.location(number),
                 email: String::from_utf8_lossy(&clicks.email),
                 send: clicks.send,
-                bought: clicks.purchases().map(|(_, number)| self.line_index.location(number)).collect(),
+                bought: self.line_index.location(clicks.bought.1),
+                bought_in_files: clicks.bought_in_files,
             };
             json_line(&line, &mut *out)?;
         }
@@ -230,10 +234,12 @@ enum Line<'a> {
         email: Cow<'a, str>,
         /// The decision in the order given.
         send: bool,
-        /// The first purchase in each other file that has one.
-        bought: Vec<Location>,
+        /// The customer's first purchase in another file.
+        bought: Location,
+        /// The number of other files in which the customer bought.
+        bought_in_files: u64,
     },
-    /// The number of clicks in one file that depend on purchases in another.
+    /// The number of clicks in one file whose `bought` is in another.
     Pair { clicked_in: Cow<'a, str>, bought_in: Cow<'a, str>, clicks: u64 },
     Summary {
         clicks: u64,

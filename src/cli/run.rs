@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::args::{EXIT_CODES, OnError, ReplayArgs, usage_error};
-use super::files::{FileId, Inputs, Output, is_dash, standard_stream};
+use super::files::{FileId, Inputs, Output, is_compressed, is_dash, standard_stream};
 use super::input_args::InputArgs;
 use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
 use super::session::Session;
@@ -80,12 +80,20 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Output")]
     send_only: bool,
 
-    /// Save the members at the end as a loyalty list in text; FILE may be the list that was read, if that is text
+    /// Save the members at the end as a loyalty list in FILE, which may be the list that was read
+    ///
+    /// The list is written in the format of the first list that was read: text, frames, CSV with the same header row and
+    /// delimiter, or JSON Lines. A name that ends with .gz or .zst is compressed. Only the columns of a loyalty list are
+    /// kept, so a list with other columns cannot be replaced.
     ///
     /// One run at a time can save to a list. A second run fails with exit code 1 before it reads anything. If another
     /// program changes the list during the run, the run fails at its end and changes no file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     save_loyalty: Option<PathBuf>,
+
+    /// The format of the saved list [default: that of the list that was read]
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "save_loyalty", help_heading = "Output")]
+    save_format: Option<SaveFormat>,
 
     #[command(flatten)]
     replay: ReplayArgs,
@@ -103,6 +111,33 @@ pub struct RunArgs {
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Messages")]
     #[arg(num_args = 0..=1, default_missing_value = "text")]
     summary: Option<SummaryFormat>,
+}
+
+/// The format of the saved list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SaveFormat {
+    /// One row per line
+    Text,
+    /// The same after its length, a 4-byte big-endian number
+    Framed,
+    /// CSV with a header row
+    Csv,
+    /// JSON Lines: one object per line
+    Jsonl,
+}
+
+impl SaveFormat {
+    /// This format, as in the list that was read if that has it.
+    fn list_format(self, as_read: ListFormat, max_record_bytes: usize) -> ListFormat {
+        match (self, as_read) {
+            (Self::Csv, csv @ ListFormat::Csv { .. }) => csv,
+            (Self::Jsonl, json_lines @ ListFormat::JsonLines { .. }) => json_lines,
+            (Self::Text, _) => ListFormat::Text { max_record_bytes },
+            (Self::Framed, _) => ListFormat::Framed,
+            (Self::Csv, _) => ListFormat::csv(),
+            (Self::Jsonl, _) => ListFormat::json_lines(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,7 +158,10 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     if let Some(list) = &args.save_loyalty {
         lock_list(list, session)?;
     }
-    let inputs = Inputs::new(&args.inputs)?;
+    let mut inputs = Inputs::new(&args.inputs)?;
+    if let Some(list) = &args.save_loyalty {
+        inputs.keep_columns_of(list);
+    }
     let (decisions, list, rejects) = open_outputs(args, &inputs, session)?;
     session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
     let computation = Decide { keeps_rows: list.is_some() };
@@ -145,7 +183,8 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     }
     if let Some(list) = list {
         let max_record_bytes = settings.reader.max_record_bytes;
-        let format = ListFormat::of_input(outcome.list_format.as_ref(), max_record_bytes);
+        let as_read = ListFormat::of_input(outcome.list_format.as_ref(), max_record_bytes);
+        let format = args.save_format.map_or(as_read.clone(), |format| format.list_format(as_read, max_record_bytes));
         let path = args.save_loyalty.as_deref().expect("an open list has a path");
         write_report(&list, |out| format.write(saved_list(&outcome.states), path, out))?;
     }
@@ -192,15 +231,20 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
         let input = input.name();
         return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
     }
+    if standard_stream(path)?.is_some() || !path.is_file() {
+        // Such an output is not replaced at the end but written to while the input is open.
+        inputs.check_output(path)?;
+    }
     let name = escape::path(path);
     let both_are_stdout = is_dash(path) && is_dash(&args.output);
     if !both_are_stdout && FileId::of_output(&args.output).as_ref() == Some(&id) {
         return usage_error(format!("{name} is named for two outputs"));
     }
-    if input.is_some_and(|input| !input.is_plain_text()) {
+    let is_compressed = input.map(|_| is_compressed(path)).transpose();
+    if is_compressed.with_context(|| format!("{name}: cannot read"))? == Some(true) && !ListFormat::compresses(path) {
         return usage_error(format!(
-            "the saved list is plain text and cannot replace {name}, which is CSV, framed or compressed; save it \
-             to another file"
+            "{name} is compressed, and the saved list would not be; give the list a name that ends with .gz or .zst, or \
+             save it to another file"
         ));
     }
     let skips = args.replay.bad_records.on_error == OnError::Skip;

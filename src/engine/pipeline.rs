@@ -107,7 +107,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         writer: &'a mut Writer,
         observer: &'a mut dyn Observer,
     ) -> Self {
-        let partitioner = Partitioner::new(settings.partitions);
+        let partitioner = Partitioner::new(settings.partitions.min(C::MAX_PARTITIONS));
         let new_state = || computation.new_state(&partitioner.hasher);
         Self {
             computation,

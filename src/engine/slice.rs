@@ -22,6 +22,9 @@ pub trait Computation: Sync {
     /// The state of one partition.
     type State: Send;
 
+    /// The maximum number of partitions. Lower if each partition may need much memory; the results are the same.
+    const MAX_PARTITIONS: NonZeroU32 = NonZeroU32::MAX;
+
     /// The initial state of a partition. `hasher` is the hasher of the events' hashes.
     fn new_state(&self, hasher: &EmailHasher) -> Self::State;
 

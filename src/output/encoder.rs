@@ -102,7 +102,7 @@ fn csv_writer(out: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
 }
 
 /// Appends a CSV row for each conversion. Fields that the type of conversion does not have are empty. Bytes that are not
-/// UTF-8 are written as they are.
+/// UTF-8 are written unchanged.
 fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, with_times: bool, out: &mut Vec<u8>) {
     let mut writer = csv_writer(out);
     let (mut row, mut list) = (ByteRecord::new(), Vec::new());
@@ -158,7 +158,7 @@ fn push_items(items: Items<'_>, list: &mut Vec<u8>) {
 }
 
 /// A JSON line. All lines have the same keys; a field that the type of conversion does not have is `null`. The total
-/// cost is a string, so no reader rounds it to a binary float. Bytes that are not UTF-8 become U+FFFD.
+/// cost is a string, so no reader rounds it to a binary float. U+FFFD replaces each maximal invalid sequence.
 #[derive(Serialize)]
 struct DecisionLine<'a> {
     promo: Cow<'a, str>,

@@ -18,20 +18,26 @@ use crate::record::field::trim;
 /// How a list is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListFormat {
-    /// One row per line. A row that would be longer than this is written without spaces after its commas. Then it is
-    /// not longer than the original record, and can be read with the same limit.
+    /// One row per line.
     Text {
+        /// A row that would be longer is written without spaces after its commas. Then it is not longer than the
+        /// original record, and can be read with the same limit.
         max_record_bytes: usize,
     },
+    /// The rows of text as frames.
     Framed,
-    /// CSV with these columns, and whether their names are in a header row.
+    /// CSV.
     Csv {
+        /// The columns, in order.
         columns: Vec<SavedColumn>,
+        /// Whether the names of the columns are in a header row.
         has_header: bool,
+        /// The delimiter.
         delimiter: u8,
     },
-    /// JSON Lines with these keys.
+    /// JSON Lines.
     JsonLines {
+        /// The keys, in order.
         keys: Vec<SavedColumn>,
     },
 }
@@ -58,6 +64,11 @@ impl ListFormat {
     /// JSON Lines with all keys and their default names.
     pub fn json_lines() -> Self {
         Self::JsonLines { keys: default_columns() }
+    }
+
+    /// Whether a list under this name is compressed.
+    pub fn compresses(path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "gz" || extension == "zst")
     }
 
     /// Writes the list, compressed if the name of the file ends with `.gz` or `.zst`.

@@ -1,7 +1,8 @@
 //! The outputs of a run.
 //!
-//! [`DecisionEncoder`] renders decisions, [`ListFormat`] the list. [`Writer`] writes them in input order on its own thread. [`Staging`] replaces
-//! files completely or not at all, and locks the saved list. [`Rejects`] keeps the rejected records.
+//! [`DecisionEncoder`] renders decisions, and [`Writer`] writes them in input order on its own thread.
+//! [`ListFormat`] writes the list. [`Staging`] replaces files completely or not at all, and locks the saved list.
+//! [`Rejects`] keeps the rejected records.
 
 mod encoder;
 mod list;

@@ -1,18 +1,18 @@
 //! The computation of `adseg report`: counts the events of a campaign, in each partition and in total.
 //!
-//! Counting takes one pass. It needs about 40 bytes for each customer, and one entry for each of a limited number of
+//! Counting takes one pass. It needs about 60 bytes for each customer, and one entry for each of a limited number of
 //! names. Totals do not depend on the number or the order of the partitions.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::mem::replace;
+use std::num::NonZeroU32;
 
 use foldhash::fast::RandomState;
 
 use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, KeyKind, Timeline};
 use super::money::Amount;
-use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
+use super::names::{MAX_NAMES, MAX_PARTITIONS, NameId, NameTable, RowNames, merge};
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::{Action, Conversion, LoyaltyRow, RecordKind};
@@ -32,6 +32,8 @@ pub struct CountState {
 
 impl Computation for CountCampaign {
     type State = CountState;
+
+    const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS;
 
     fn new_state(&self, hasher: &EmailHasher) -> CountState {
         let table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
@@ -83,6 +85,29 @@ struct Pair {
     counts: Activity,
 }
 
+/// The pairs of promo and channel in one partition.
+#[derive(Debug, Default)]
+struct PairTable {
+    /// At most [`MAX_NAMES`].
+    pairs: HashMap<(NameId, NameId), Pair, RandomState>,
+    /// There were more pairs. Then the table is empty.
+    has_too_many: bool,
+}
+
+impl PairTable {
+    /// The pair of these names. `None` if there are too many pairs.
+    #[inline]
+    fn get_mut(&mut self, promo: NameId, channel: NameId) -> Option<&mut Pair> {
+        let number = self.pairs.len();
+        if self.has_too_many || number == MAX_NAMES && !self.pairs.contains_key(&(promo, channel)) {
+            *self = Self { has_too_many: true, ..Self::default() };
+            return None;
+        }
+        let new_pair = || Pair { number: number as u32, counts: Activity::default() };
+        Some(self.pairs.entry((promo, channel)).or_insert_with(new_pair))
+    }
+}
+
 /// The counts of one partition.
 #[derive(Debug, Default)]
 struct CampaignCounts {
@@ -91,8 +116,7 @@ struct CampaignCounts {
     groups: [Activity; 2],
     promos: NameTable<Activity>,
     channels: NameTable<Activity>,
-    /// At most one more than [`MAX_NAMES`], which means that there are too many.
-    pairs: HashMap<(NameId, NameId), Pair, RandomState>,
+    pairs: PairTable,
     distinct: DistinctCounter,
     items: NameTable<ItemCounts>,
     genders: NameTable<GenderCounts>,
@@ -141,15 +165,20 @@ impl CampaignCounts {
             has_facebook: !row.fb_user.is_empty(),
             has_instagram: !row.insta_user.is_empty(),
         };
-        match self.customers[index].profile.replace(profile) {
-            Some(earlier) => *self.members_like(earlier) -= 1,
-            None => self.with_row += 1,
+        let earlier = self.customers[index].profile.replace(profile);
+        self.with_row += u64::from(earlier.is_none());
+        if let Some(members) = earlier.and_then(|earlier| self.members_like(earlier)) {
+            *members -= 1;
         }
-        *self.members_like(profile) += 1;
+        if let Some(members) = self.members_like(profile) {
+            *members += 1;
+        }
     }
 
-    fn members_like(&mut self, profile: Profile) -> &mut u64 {
-        self.genders.get_mut(profile.gender).of(profile.has_facebook, profile.has_instagram)
+    /// The number of members with the same gender and networks. `None` if there are too many genders.
+    fn members_like(&mut self, profile: Profile) -> Option<&mut u64> {
+        let gender = self.genders.get_mut(profile.gender)?;
+        Some(gender.of(profile.has_facebook, profile.has_instagram))
     }
 
     fn count_conversion(&mut self, conversion: &Conversion<'_>, number: u64, customer: CustomerNumber, step: Step) {
@@ -168,10 +197,14 @@ impl CampaignCounts {
                 activity.baskets += 1;
                 activity.with_basket += u64::from(!replace(&mut stats.has_basket, true));
                 activity.then_basket += u64::from(stats.stage.advance_to(FunnelStage::ThenBasket));
-                self.promos.get_mut(promo).baskets += 1;
+                if let Some(promo) = self.promos.get_mut(promo) {
+                    promo.baskets += 1;
+                }
                 for item in items.iter() {
                     let item = self.items.id(item);
-                    self.items.get_mut(item).count_in_basket(number);
+                    if let Some(item) = self.items.get_mut(item) {
+                        item.count_in_basket(number);
+                    }
                 }
             }
             Action::Purchase { items, total_cost } => {
@@ -179,11 +212,15 @@ impl CampaignCounts {
                 activity.with_purchase += u64::from(!replace(&mut stats.has_purchase, true));
                 activity.then_purchase += u64::from(stats.stage.advance_to(FunnelStage::ThenPurchase));
                 activity.count_purchase(amount, step.decision.enrolled);
-                self.promos.get_mut(promo).count_purchase(amount, step.decision.enrolled);
+                if let Some(promo) = self.promos.get_mut(promo) {
+                    promo.count_purchase(amount, step.decision.enrolled);
+                }
                 self.decimals = self.decimals.max(amount.map_or(0, Amount::decimals));
                 for item in items.iter() {
                     let item = self.items.id(item);
-                    self.items.get_mut(item).count_in_purchase(number, amount);
+                    if let Some(item) = self.items.get_mut(item) {
+                        item.count_in_purchase(number, amount);
+                    }
                 }
             }
         }
@@ -191,24 +228,20 @@ impl CampaignCounts {
 
     fn count_click(&mut self, promo: NameId, channel: &[u8], customer: CustomerNumber, gets_code: bool) {
         let channel = self.channels.id(channel);
-        let number = self.pairs.len();
-        let pair = match self.pairs.entry((promo, channel)) {
-            Entry::Occupied(pair) => Some(pair.into_mut()),
-            Entry::Vacant(vacant) if number <= MAX_NAMES => {
-                Some(vacant.insert(Pair { number: number as u32, counts: Activity::default() }))
-            }
-            Entry::Vacant(_) => None,
-        };
         // A customer who was counted for the pair was also counted for the promo and the channel.
-        let is_new = pair.is_none_or(|pair| {
+        let is_new = self.pairs.get_mut(promo, channel).is_none_or(|pair| {
             let is_new = self.distinct.insert(customer, KeyKind::Pair, pair.number);
             pair.counts.count_click(gets_code, is_new);
             is_new
         });
         let is_new_to_promo = is_new && self.distinct.insert(customer, KeyKind::Promo, promo);
         let is_new_to_channel = is_new && self.distinct.insert(customer, KeyKind::Channel, channel);
-        self.promos.get_mut(promo).count_click(gets_code, is_new_to_promo);
-        self.channels.get_mut(channel).count_click(gets_code, is_new_to_channel);
+        if let Some(promo) = self.promos.get_mut(promo) {
+            promo.count_click(gets_code, is_new_to_promo);
+        }
+        if let Some(channel) = self.channels.get_mut(channel) {
+            channel.count_click(gets_code, is_new_to_channel);
+        }
     }
 
     /// The counts of each pair. `None` if there are too many pairs, promos or channels.
@@ -217,7 +250,7 @@ impl CampaignCounts {
         let pair = |(&(promo, channel), pair): (&(NameId, NameId), &Pair)| {
             ([promos[promo as usize].0.as_slice(), &channels[channel as usize].0].concat(), pair.counts)
         };
-        (self.pairs.len() <= MAX_NAMES).then(|| self.pairs.iter().map(pair).collect())
+        (!self.pairs.has_too_many).then(|| self.pairs.pairs.iter().map(pair).collect())
     }
 }
 

@@ -189,11 +189,14 @@ pub enum KeyKind {
 pub struct DistinctCounter {
     /// The bits of each customer's keys.
     seen: Vec<u128>,
-    /// The bit of each key, by kind and id: `None` before the first customer, 0 if all bits are used.
-    bits: [Vec<Option<u128>>; 3],
-    bits_taken: u32,
+    /// The bit of each key, by kind and id: `None` before the first customer, [`BITS`] if all bits are used.
+    bits: [Vec<Option<u8>>; 3],
+    bits_taken: u8,
     beyond_bits: HashSet<(CustomerNumber, KeyKind, u32), RandomState>,
 }
+
+/// The number of keys that have a bit.
+const BITS: u8 = 128;
 
 impl DistinctCounter {
     /// Adds a customer for a key. Returns whether the pair is new.
@@ -203,9 +206,10 @@ impl DistinctCounter {
             Some(&Some(bit)) => bit,
             _ => self.add_bit(kind, id),
         };
-        if bit == 0 {
+        if bit == BITS {
             return self.beyond_bits.insert((customer, kind, id));
         }
+        let bit = 1_u128 << bit;
         let index = customer as usize;
         if index >= self.seen.len() {
             self.seen.resize(index + 1, 0);
@@ -216,9 +220,9 @@ impl DistinctCounter {
     }
 
     #[cold]
-    fn add_bit(&mut self, kind: KeyKind, id: u32) -> u128 {
-        let bit = 1_u128.checked_shl(self.bits_taken).unwrap_or(0);
-        self.bits_taken += 1;
+    fn add_bit(&mut self, kind: KeyKind, id: u32) -> u8 {
+        let bit = self.bits_taken;
+        self.bits_taken = BITS.min(bit + 1);
         let (bits, id) = (&mut self.bits[kind as usize], id as usize);
         bits.resize(bits.len().max(id + 1), None);
         bits[id] = Some(bit);

@@ -4,7 +4,9 @@
 //! reported, because the names that were counted would depend on the partitions.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -12,6 +14,10 @@ use crate::escape::display_name;
 
 /// The maximum number of names of a table.
 pub const MAX_NAMES: usize = 10_000;
+
+/// The maximum number of partitions of a report. Each may count [`MAX_NAMES`] names in each table, which need 10 to 20 MB,
+/// so memory does not grow with `--partitions`.
+pub const MAX_PARTITIONS: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
 
 /// The maximum length of a name, in bytes. Longer names are counted together.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -39,7 +45,7 @@ impl Name {
         if name.len() > MAX_NAME_BYTES { Self::TooLong } else { Self::Bytes(name.into()) }
     }
 
-    /// The name for a person, escaped.
+    /// The name for display, escaped.
     pub fn display(&self) -> String {
         match self {
             Self::Bytes(name) => display_name(name),
@@ -51,21 +57,23 @@ impl Name {
 /// Names with a `T` for each, in one partition.
 #[derive(Debug)]
 pub struct NameTable<T> {
-    ids: HashMap<Box<[u8]>, NameId, RandomState>,
+    ids: HashMap<Arc<[u8]>, NameId, RandomState>,
     /// The ids of recently used names, by [`slot`]. Most look-ups find the name here, without a hash.
     recent: [NameId; SLOTS],
-    /// The keys and their counts by id: at most one more than [`MAX_NAMES`], which means that there are too many.
-    rows: Vec<(Box<[u8]>, T)>,
+    /// The keys and their counts by id: at most [`MAX_NAMES`].
+    rows: Vec<(Arc<[u8]>, T)>,
+    /// There were more names. Then the table is empty.
+    has_too_many: bool,
 }
 
 impl<T> Default for NameTable<T> {
     fn default() -> Self {
-        Self { ids: HashMap::default(), recent: [0; SLOTS], rows: Vec::new() }
+        Self { ids: HashMap::default(), recent: [0; SLOTS], rows: Vec::new(), has_too_many: false }
     }
 }
 
 impl<T: Copy + Default> NameTable<T> {
-    /// The id of `name`. Names beyond the limit get the id of another name.
+    /// The id of `name`. If there are too many names, it has no meaning.
     #[inline]
     pub fn id(&mut self, name: &[u8]) -> NameId {
         let key = if name.len() > MAX_NAME_BYTES { TOO_LONG } else { name };
@@ -81,24 +89,27 @@ impl<T: Copy + Default> NameTable<T> {
 
     #[cold]
     fn add(&mut self, key: &[u8]) -> NameId {
-        if self.rows.len() > MAX_NAMES {
+        if self.has_too_many || self.rows.len() == MAX_NAMES {
+            // The table is not reported, so its memory is freed.
+            *self = Self { has_too_many: true, ..Self::default() };
             return 0;
         }
-        let id = self.rows.len() as NameId;
-        self.ids.insert(key.into(), id);
-        self.rows.push((key.into(), T::default()));
+        let (id, key) = (self.rows.len() as NameId, Arc::from(key));
+        self.ids.insert(Arc::clone(&key), id);
+        self.rows.push((key, T::default()));
         id
     }
 
+    /// The counts of the name with this id. `None` if there are too many names.
     #[inline]
-    pub fn get_mut(&mut self, id: NameId) -> &mut T {
-        &mut self.rows[id as usize].1
+    pub fn get_mut(&mut self, id: NameId) -> Option<&mut T> {
+        self.rows.get_mut(id as usize).map(|(_, counts)| counts)
     }
 
     /// The names and their counts, by id. `None` if there are too many.
     pub fn counts(&self) -> Option<Vec<(RowNames, T)>> {
         let counts = self.rows.iter().map(|(key, counts)| (vec![Name::of(key)], *counts));
-        (self.rows.len() <= MAX_NAMES).then(|| counts.collect())
+        (!self.has_too_many).then(|| counts.collect())
     }
 }
 
@@ -133,7 +144,9 @@ mod tests {
         let mut table = NameTable::default();
         for name in names {
             let id = table.id(name.as_bytes());
-            *table.get_mut(id) += 1;
+            if let Some(count) = table.get_mut(id) {
+                *count += 1;
+            }
         }
         table.counts()
     }

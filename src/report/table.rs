@@ -33,7 +33,7 @@ pub struct Column {
     pub heading: &'static str,
     /// Its definition.
     pub about: &'static str,
-    /// Whether it is hidden from people if all values are 0.
+    /// Whether text and the page omit it if all values are 0.
     pub is_hidden_when_zero: bool,
 }
 
@@ -195,7 +195,7 @@ impl Serialize for Object<'_> {
 }
 
 impl Serialize for Name {
-    /// Bytes that are not UTF-8 become U+FFFD.
+    /// U+FFFD replaces each maximal invalid sequence.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Bytes(name) => serializer.serialize_str(&String::from_utf8_lossy(name)),

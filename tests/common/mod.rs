@@ -117,7 +117,16 @@ impl Scratch {
     }
 }
 
-/// What a process wrote, and its exit code.
+/// The subcommands in the list that `adseg --help` prints, without `help`. A test that has cases for each of them fails
+/// for a new one.
+pub fn subcommands() -> Vec<String> {
+    let help = Scratch::new().run("--help").stdout;
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = list.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// The output and the exit code of a process.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CommandOutput {
     pub code: Option<i32>,

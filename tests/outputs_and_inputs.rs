@@ -1,0 +1,198 @@
+//! No output of any subcommand may overwrite a file that the same command reads, under any name of that file.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use common::{CommandOutput, SMALL_CONVERSIONS, SMALL_LIST, Scratch, frame, subcommands};
+
+/// A command, the file on its standard input, the files that it reads, and its options that write to a file.
+struct Case {
+    args: &'static str,
+    stdin: Option<&'static str>,
+    inputs: &'static [&'static str],
+    outputs: &'static [&'static str],
+}
+
+const fn case(
+    args: &'static str,
+    stdin: Option<&'static str>,
+    inputs: &'static [&'static str],
+    outputs: &'static [&'static str],
+) -> Case {
+    Case { args, stdin, inputs, outputs }
+}
+
+const FILES: &str = "--loyalty loyalty.txt --conversions conversions.txt";
+const BOTH: &[&str] = &["loyalty.txt", "conversions.txt"];
+const FRAMED: &str = "--loyalty loyalty.frames --conversions conversions.frames";
+const BOTH_FRAMED: &[&str] = &["loyalty.frames", "conversions.frames"];
+const STDIN: &str = "--loyalty loyalty.txt --conversions -";
+const INTERLEAVED: &str = "--loyalty - --conversions -";
+
+/// The cases of a subcommand. A saved list may replace a list in text, so `--save-loyalty` is tested separately.
+fn cases(subcommand: &str) -> Vec<Case> {
+    const LIST: &[&str] = &["loyalty.txt"];
+    const EVENTS: &[&str] = &["conversions.txt"];
+    let with_all_inputs = |outputs| {
+        vec![
+            case(FILES, None, BOTH, outputs),
+            case(FRAMED, None, BOTH_FRAMED, outputs),
+            case(STDIN, Some("conversions.txt"), BOTH, outputs),
+            case("--loyalty - --conversions conversions.txt", Some("loyalty.txt"), BOTH, outputs),
+            case(INTERLEAVED, Some("interleaved.frames"), &["interleaved.frames"], outputs),
+        ]
+    };
+    match subcommand {
+        "run" => {
+            let mut cases = with_all_inputs(&["-o"]);
+            let save: &[&str] = &["-o codes.txt --save-loyalty"];
+            cases.extend([
+                case(FILES, None, EVENTS, save),
+                case(STDIN, Some("conversions.txt"), EVENTS, save),
+                case(INTERLEAVED, Some("interleaved.frames"), &["interleaved.frames"], save),
+                case(FRAMED, None, BOTH_FRAMED, save),
+                case("--loyalty loyalty.txt.gz --conversions conversions.txt", None, &["loyalty.txt.gz"], save),
+                case("--loyalty - --conversions conversions.txt", Some("loyalty.txt.gz"), &["loyalty.txt.gz"], save),
+            ]);
+            cases
+        }
+        "report" => with_all_inputs(&["-o", "-o report.txt --html"]),
+        "check" | "order-check" => with_all_inputs(&["-o"]),
+        "explain" => {
+            let emails = "--emails emails.txt --loyalty loyalty.txt --conversions conversions.txt";
+            let stdin = "--emails - --loyalty loyalty.txt --conversions conversions.txt";
+            let first = "kim@example.com --loyalty loyalty.txt --conversions -";
+            let interleaved = "kim@example.com --loyalty - --conversions -";
+            vec![
+                case(emails, None, &["emails.txt", "loyalty.txt", "conversions.txt"], &["-o"]),
+                case(stdin, Some("emails.txt"), &["emails.txt", "loyalty.txt"], &["-o"]),
+                case(first, Some("conversions.txt"), BOTH, &["-o"]),
+                case(interleaved, Some("interleaved.frames"), &["interleaved.frames"], &["-o"]),
+            ]
+        }
+        "frame" => vec![
+            case("loyalty.txt conversions.txt", None, BOTH, &["-o"]),
+            case("", Some("conversions.txt"), EVENTS, &["-o"]),
+            case("loyalty.txt -", Some("conversions.txt"), BOTH, &["-o"]),
+        ],
+        "unframe" => vec![
+            case("conversions.frames", None, &["conversions.frames"], &["-o"]),
+            case("-", Some("conversions.frames"), &["conversions.frames"], &["-o"]),
+        ],
+        // These read no file. `generate` does not replace a file without --force.
+        "generate" => vec![
+            case("", None, LIST, &["--loyalty", "--conversions events.txt --loyalty"]),
+            case("", None, EVENTS, &["--conversions", "--loyalty list.txt --conversions"]),
+        ],
+        "completions" | "man" => Vec::new(),
+        other => panic!("no cases for the inputs and outputs of adseg {other}"),
+    }
+}
+
+fn campaign() -> Scratch {
+    let scratch = Scratch::small_campaign();
+    scratch.write("emails.txt", "kim@example.com\n");
+    let frames = |lines: &str| lines.lines().flat_map(frame).collect::<Vec<u8>>();
+    scratch.write("loyalty.frames", frames(SMALL_LIST));
+    scratch.write("conversions.frames", frames(SMALL_CONVERSIONS));
+    scratch.write("interleaved.frames", frames(&format!("{SMALL_LIST}{SMALL_CONVERSIONS}")));
+    assert!(scratch.sh("gzip --keep loyalty.txt").status().unwrap().success());
+    for name in scratch.names() {
+        symlink(&name, scratch.file(&format!("symbolic-{name}"))).unwrap();
+        fs::hard_link(scratch.file(&name), scratch.file(&format!("hard-{name}"))).unwrap();
+    }
+    scratch
+}
+
+/// Every file in the scratch folder and in its folders, with its content.
+fn snapshot(scratch: &Scratch) -> Vec<(String, Vec<u8>)> {
+    let folders = scratch.names().into_iter().filter(|name| scratch.file(name).is_dir());
+    let inside = folders.flat_map(|folder| {
+        scratch.names_in(&folder).into_iter().map(move |name| format!("{folder}/{name}")).collect::<Vec<_>>()
+    });
+    let paths = scratch.names().into_iter().filter(|name| !scratch.file(name).is_dir()).chain(inside);
+    paths.map(|path| (path.clone(), fs::read(scratch.file(&path)).unwrap())).collect()
+}
+
+/// Runs a shell command that must fail with exit code 2, name `input`, and change no file.
+fn assert_rejected(scratch: &Scratch, script: &str, input: &str) {
+    let before = snapshot(scratch);
+    let output: CommandOutput = scratch.sh(script).output().unwrap().into();
+    assert!(snapshot(scratch) == before, "{script}: a file was changed; it printed {output:?}");
+    assert!(output.code == Some(2) && output.stderr.contains(input), "{script}: {output:?}");
+}
+
+#[test]
+fn no_subcommand_overwrites_a_file_that_it_reads() {
+    let scratch = campaign();
+    let subcommands = subcommands();
+    assert!(subcommands.len() > 9, "{subcommands:?}");
+    for subcommand in &subcommands {
+        for Case { args, stdin, inputs, outputs } in cases(subcommand) {
+            let redirect = stdin.map(|file| format!(" < {file}")).unwrap_or_default();
+            let command = format!("adseg {subcommand} {args}");
+            for input in inputs {
+                // If it is read from standard input, the message names that.
+                let name = if stdin == Some(input) { "stdin" } else { input };
+                for option in outputs {
+                    // A saved list is rejected by its own name if it has another format than text.
+                    let name = if option.contains("--save-loyalty") { "" } else { name };
+                    for alias in ["", "./", "symbolic-", "hard-"] {
+                        assert_rejected(&scratch, &format!("{command} {option} {alias}{input}{redirect}"), name);
+                    }
+                    if subcommand != "generate" {
+                        for stream in ["-", "/dev/stdout"] {
+                            let script = format!("{command} {option} {stream}{redirect} >> {input}");
+                            assert_rejected(&scratch, &script, name);
+                        }
+                    }
+                }
+                if subcommand != "generate" {
+                    assert_rejected(&scratch, &format!("{command}{redirect} >> {input}"), name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn saved_list_is_not_appended_to_the_list_that_was_read() {
+    let scratch = campaign();
+    for (args, redirect, name) in
+        [(FILES, "", "loyalty.txt"), ("--loyalty - --conversions conversions.txt", "< loyalty.txt", "stdin")]
+    {
+        for list in ["-", "/dev/stdout", "loyalty.txt", "hard-loyalty.txt"] {
+            let script = format!("adseg run {args} -o codes.txt --save-loyalty {list} {redirect} >> loyalty.txt");
+            assert_rejected(&scratch, &script, name);
+        }
+    }
+}
+
+#[test]
+fn rejects_never_replace_a_file_that_is_read() {
+    let scratch = campaign();
+    fs::create_dir(scratch.file("rejects")).unwrap();
+    let entry = r#"{"file":"a","line":1,"byte":0,"reason":"r","kept_in":"conversions.txt"}"#;
+    scratch.write("rejects/errors.jsonl", format!("{entry}\n"));
+    scratch.write("rejects/conversions.txt", SMALL_CONVERSIONS);
+    symlink("rejects", scratch.file("link")).unwrap();
+    symlink("rejects/conversions.txt", scratch.file("symbolic")).unwrap();
+    fs::hard_link(scratch.file("rejects/conversions.txt"), scratch.file("hard")).unwrap();
+    for folder in ["rejects", "./rejects", "link", "rejects/../link"] {
+        let rejects = format!("--on-error skip --rejects {folder}");
+        for input in
+            ["rejects/conversions.txt", "./rejects/conversions.txt", "link/conversions.txt", "symbolic", "hard"]
+        {
+            let script = format!("adseg run --loyalty loyalty.txt --conversions {input} {rejects}");
+            assert_rejected(&scratch, &script, input);
+            let script = format!("adseg run --loyalty loyalty.txt --conversions - {rejects} < {input}");
+            assert_rejected(&scratch, &script, "stdin");
+        }
+        let script = format!("adseg run --loyalty loyalty.txt --conversions rejects/errors.jsonl {rejects}");
+        assert_rejected(&scratch, &script, "rejects/errors.jsonl");
+    }
+}
