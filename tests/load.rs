@@ -7,9 +7,10 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::process::Child;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, runs, text};
 
@@ -151,4 +152,57 @@ fn line_without_end_is_not_buffered() {
 fn frame_of_4_gib_is_not_buffered() {
     let args = "--input-format framed --loyalty-format text";
     usage_of_long_record(args, b"\xff\xff\xff\xff", 96, "after 100663").assert_peak_below(64);
+}
+
+/// Sends these conversions several times to a run whose output nobody reads until the run is blocked or has processed
+/// everything.
+fn usage_with_stalled_reader(args: &str, conversions: &[u8], times: usize) -> Usage {
+    let scratch = Scratch::small_campaign();
+    let mut run = scratch.piped(&format!("{RUN_STDIN} {args}")).stderr(Stdio::null()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (run.stdin.take().unwrap(), run.stdout.take().unwrap());
+    let usage = thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            (0..times).for_each(|_| stdin.write_all(conversions).unwrap());
+            stdin
+        });
+        let mut before = 0;
+        while before < Usage::of(&run).ticks {
+            before = Usage::of(&run).ticks;
+            thread::sleep(Duration::from_millis(500));
+        }
+        scope.spawn(move || io::copy(&mut stdout, &mut io::sink()).unwrap());
+        let stdin = writer.join().unwrap();
+        let usage = Usage::of(&run);
+        drop(stdin);
+        usage
+    });
+    assert!(run.wait().unwrap().success(), "{args}");
+    usage
+}
+
+#[test]
+fn memory_does_not_depend_on_the_reader_of_the_output() {
+    let record = format!("P, ClickConversion, kim@example.com, {}\n", "w".repeat((1 << 20) - 50));
+    for format in ["text", "framed", "jsonl", "csv"] {
+        let args = format!("--threads 64 --output-format {format}");
+        usage_with_stalled_reader(&args, record.as_bytes(), 100).assert_peak_below(64);
+    }
+}
+
+#[test]
+fn long_records_at_any_place_need_little_memory() {
+    let short = "P,ClickConversion,kim@example.com,w\n";
+    // Each long record is in another slice. Quoted fields are unescaped, and unquoted ones have many separators.
+    for long in [
+        format!("P,ClickConversion,kim@example.com,\"{}\"\n", "\"\"".repeat(250_000)),
+        format!("P,ClickConversion,kim@example.com,{}\n", ",".repeat(500_000)),
+    ] {
+        let mut conversions = String::from("promo,conversion,email,where\n");
+        for place in 0..64 {
+            conversions += &short.repeat(place % 16 * (32 << 10) / short.len());
+            conversions += &long;
+        }
+        let args = "--threads 64 --on-error skip --conversions-format csv --output-format jsonl";
+        usage_with_stalled_reader(args, conversions.as_bytes(), 1).assert_peak_below(96);
+    }
 }
