@@ -165,9 +165,9 @@ fn usage_with_stalled_reader(args: &str, conversions: &[u8], times: usize) -> Us
             (0..times).for_each(|_| stdin.write_all(conversions).unwrap());
             stdin
         });
-        let mut before = 0;
-        while before < Usage::of(&run).ticks {
-            before = Usage::of(&run).ticks;
+        let mut before = None;
+        while before != Some(Usage::of(&run).ticks) {
+            before = Some(Usage::of(&run).ticks);
             thread::sleep(Duration::from_millis(500));
         }
         scope.spawn(move || io::copy(&mut stdout, &mut io::sink()).unwrap());
