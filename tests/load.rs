@@ -188,21 +188,3 @@ fn memory_does_not_depend_on_the_reader_of_the_output() {
         usage_with_stalled_reader(&args, record.as_bytes(), 100).assert_peak_below(64);
     }
 }
-
-#[test]
-fn long_records_at_any_place_need_little_memory() {
-    let short = "P,ClickConversion,kim@example.com,w\n";
-    // Each long record is in another slice. Quoted fields are unescaped, and unquoted ones have many separators.
-    for long in [
-        format!("P,ClickConversion,kim@example.com,\"{}\"\n", "\"\"".repeat(250_000)),
-        format!("P,ClickConversion,kim@example.com,{}\n", ",".repeat(500_000)),
-    ] {
-        let mut conversions = String::from("promo,conversion,email,where\n");
-        for place in 0..64 {
-            conversions += &short.repeat(place % 16 * (32 << 10) / short.len());
-            conversions += &long;
-        }
-        let args = "--threads 64 --on-error skip --conversions-format csv --output-format jsonl";
-        usage_with_stalled_reader(args, conversions.as_bytes(), 1).assert_peak_below(96);
-    }
-}
