@@ -15,7 +15,7 @@ use crate::escape;
 use crate::input::{Input, InputFormat, Origin, looks_compressed};
 use crate::output::{CommitOrder, StageError};
 use crate::record::SourceKind;
-use crate::system::{stderr_file, stdin_file, stdout_file};
+use crate::system::{Blocking, stderr_file, stdin_file, stdout_file};
 
 /// The inputs of a command.
 #[derive(Debug)]
@@ -246,6 +246,9 @@ pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// The open file of an output. A write to it waits.
+pub type OutputFile = Blocking<Arc<File>>;
+
 #[derive(Debug, Clone)]
 pub struct Output {
     /// Its name in messages.
@@ -282,8 +285,8 @@ impl Output {
         self.is_stdout && io::stdout().is_terminal()
     }
 
-    pub fn writer(&self) -> Arc<File> {
-        Arc::clone(&self.file)
+    pub fn writer(&self) -> OutputFile {
+        Blocking(Arc::clone(&self.file))
     }
 
     pub fn cannot_write(&self, error: io::Error) -> anyhow::Error {
