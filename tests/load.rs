@@ -362,13 +362,13 @@ fn usage_with_stalled_reader(args: &str, conversions: &[u8], times: usize) -> Us
             stdin
         });
         let mut before = None;
-        while before != Some(Usage::of(&run).ticks) {
-            before = Some(Usage::of(&run).ticks);
+        while before != Some(Usage::of(&run).unwrap().ticks) {
+            before = Some(Usage::of(&run).unwrap().ticks);
             thread::sleep(Duration::from_millis(500));
         }
         scope.spawn(move || io::copy(&mut stdout, &mut io::sink()).unwrap());
         let stdin = writer.join().unwrap();
-        let usage = Usage::of(&run);
+        let usage = Usage::of(&run).unwrap();
         drop(stdin);
         usage
     });
