@@ -28,6 +28,8 @@ pub struct NamedInput {
     /// `None` for standard input.
     path: Option<PathBuf>,
     id: Option<FileId>,
+    /// Whether it is an open file without a name.
+    is_deleted: bool,
     /// In bytes, if known.
     size: Option<u64>,
 }
@@ -84,6 +86,14 @@ impl Inputs {
         Ok(())
     }
 
+    /// A loyalty list that another run may have replaced by the file `target` after it was opened.
+    pub fn replaced_list(&self, target: &FileId) -> Option<&NamedInput> {
+        self.0.iter().find(|input| {
+            let is_list = input.source == SourceKind::Loyalty && input.is_deleted;
+            is_list && input.id.as_ref().is_some_and(|id| id.is_on_device_of(target))
+        })
+    }
+
     pub fn find(&self, id: &FileId) -> Option<&NamedInput> {
         self.0.iter().find(|input| input.id.as_ref() == Some(id))
     }
@@ -137,8 +147,9 @@ impl NamedInput {
     fn new(source: SourceKind, format: InputFormat, path: &Path) -> anyhow::Result<Self> {
         if is_dash(path) {
             let stdin = stdin_file().context(STDIN)?;
-            let size = stdin.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
-            return Ok(Self { source, format, path: None, id: FileId::of_open(&stdin), size });
+            let file = stdin.metadata().ok().filter(Metadata::is_file);
+            let (size, is_deleted) = (file.as_ref().map(Metadata::len), file.as_ref().is_some_and(is_deleted));
+            return Ok(Self { source, format, path: None, id: FileId::of_open(&stdin), is_deleted, size });
         }
         // Reports a missing file before anything is read. A FIFO must not be opened twice.
         let cannot_read = || format!("{}: cannot read", escape::path(path));
@@ -150,7 +161,8 @@ impl NamedInput {
             File::open(path).with_context(cannot_read)?;
         }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { source, format, path: Some(path.to_owned()), id: FileId::of_path(path), size })
+        let (id, is_deleted) = (FileId::of_path(path), metadata.is_file() && is_deleted(&metadata));
+        Ok(Self { source, format, path: Some(path.to_owned()), id, is_deleted, size })
     }
 
     fn path_or_stdin(&self) -> &Path {
@@ -162,15 +174,21 @@ impl NamedInput {
         escape::path(self.path_or_stdin())
     }
 
-    /// Whether it is neither CSV nor framed nor compressed, so a saved list can replace it.
-    pub fn is_plain_text(&self) -> bool {
-        let is_compressed = |path: &Path| {
-            let mut head = Vec::new();
-            let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
-            read.is_ok() && looks_compressed(&head)
-        };
-        !matches!(self.format, InputFormat::Csv | InputFormat::Framed)
-            && !self.path.as_deref().is_some_and(is_compressed)
+    /// Whether it is neither CSV nor framed nor compressed, so a saved list can replace it. `path` is its name as an
+    /// output.
+    pub fn is_plain_text(&self, path: &Path) -> io::Result<bool> {
+        if matches!(self.format, InputFormat::Csv | InputFormat::Framed) {
+            return Ok(false);
+        }
+        let path = self.path.as_deref().unwrap_or(path);
+        if is_dash(path) || !path.metadata()?.is_file() {
+            // It is written directly and not replaced.
+            return Ok(true);
+        }
+        let mut head = Vec::new();
+        File::open(path)?.take(4).read_to_end(&mut head)?;
+        let is_framed = self.format == InputFormat::Auto && head.starts_with(b"\0");
+        Ok(!is_framed && !looks_compressed(&head))
     }
 }
 
@@ -193,6 +211,14 @@ impl FileId {
         Self::of(&file.metadata().ok()?, || Err(io::ErrorKind::NotFound.into()))
     }
 
+    /// Whether another file could replace this one by a rename.
+    fn is_on_device_of(&self, other: &Self) -> bool {
+        #[cfg(unix)]
+        return self.0.0 == other.0.0;
+        #[cfg(not(unix))]
+        return self == other;
+    }
+
     /// The existing file that an output to `path` would write to.
     pub fn of_output(path: &Path) -> Option<Self> {
         if is_dash(path) { Self::of_open(&stdout_file().ok()?) } else { Self::of_path(path) }
@@ -209,6 +235,14 @@ impl FileId {
     fn of(metadata: &Metadata, path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
         metadata.is_file().then(path)?.ok().map(Self)
     }
+}
+
+/// Whether an open file has no name any more.
+fn is_deleted(file: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::nlink(file) == 0;
+    #[cfg(not(unix))]
+    return false;
 }
 
 /// Whether `path` is `-`, standard input or output.

@@ -3,6 +3,7 @@
 //! [`DecisionEncoder`] renders decisions, [`write_saved_list`] the list. [`Writer`] writes them in input order on its own thread. [`Staging`] replaces
 //! files completely or not at all, and locks the saved list. [`Rejects`] keeps the rejected records.
 
+mod commit;
 mod encoder;
 mod list_lock;
 mod rejects;
