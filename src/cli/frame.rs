@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use memchr::memchr;
 
@@ -59,6 +59,8 @@ pub struct FrameArgs {
 /// The maximum number of buffers that wait to be written.
 const QUEUED_BUFFERS: usize = 2;
 
+const NO_THREAD: &str = "cannot start a thread";
+
 /// Converts lines to frames, or frames to lines if that is the format to convert from.
 pub fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Result<ExitCode> {
     let stdin = [PathBuf::from("-")];
@@ -66,8 +68,8 @@ pub fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow
     let output = Output::open(&args.output, &inputs, session, CommitOrder::Output)?;
     let max_record_bytes = args.max_record_bytes.get();
     let settings = ReaderSettings { max_record_bytes, ..ReaderSettings::default() };
-    let blocks = Blocks::read(inputs.into_inputs(&session.progress), settings)?;
-    let mut writer = Writer::start(Box::new(output.writer()), QUEUED_BUFFERS)?;
+    let blocks = Blocks::read(inputs.into_inputs(&session.progress), settings).context(NO_THREAD)?;
+    let mut writer = Writer::start(Box::new(output.writer()), QUEUED_BUFFERS).context(NO_THREAD)?;
     let converted = convert_blocks(blocks, max_record_bytes, &mut writer, &output);
     // A write error takes precedence over other errors.
     writer.finish().map_err(|error| output.cannot_write(error))?;

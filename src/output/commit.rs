@@ -173,7 +173,10 @@ impl Commit {
 impl Before {
     /// Links the file at `path`.
     fn of(path: &Path) -> io::Result<Self> {
-        match temporary_names().make_in(parent(path), |link| fs::hard_link(path, link)) {
+        let link = |link: &Path| {
+            if is_protected(path) { Err(io::ErrorKind::PermissionDenied.into()) } else { fs::hard_link(path, link) }
+        };
+        match temporary_names().make_in(parent(path), link) {
             Ok(link) => Ok(Self::Linked(link.into_temp_path())),
             // A link is not possible on every file system, nor to every file.
             Err(_) => match fs::symlink_metadata(path) {
@@ -195,4 +198,20 @@ impl Before {
             Self::Lost => Err(None),
         }
     }
+}
+
+/// Whether a sticky folder protects the file of another user. A link to it could not be removed again.
+#[cfg(unix)]
+fn is_protected(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    const STICKY: u32 = 0o1000;
+    let user = rustix::process::geteuid();
+    let (Ok(folder), Ok(file)) = (fs::metadata(parent(path)), fs::symlink_metadata(path)) else { return false };
+    let is_owner = user.is_root() || [folder.uid(), file.uid()].contains(&user.as_raw());
+    folder.mode() & STICKY != 0 && !is_owner
+}
+
+#[cfg(not(unix))]
+fn is_protected(_path: &Path) -> bool {
+    false
 }

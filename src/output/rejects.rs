@@ -209,9 +209,7 @@ fn with_folder(name: &str, error: &io::Error) -> io::Error {
 }
 
 fn create_file(staging: &Staging, path: &Path) -> io::Result<Arc<File>> {
-    staging
-        .create(path, CommitOrder::Rejects)
-        .map_err(with_file(path))
+    staging.create(path, CommitOrder::Rejects).map_err(with_file(path))
 }
 
 fn with_file(path: &Path) -> impl FnOnce(StageError) -> io::Error {

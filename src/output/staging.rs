@@ -344,6 +344,21 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn a_replaced_list_is_locked_until_the_run_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list");
+        for _ in 0..2 {
+            let staging = Staging::default();
+            staging.lock_list(&list).unwrap();
+            staging.create(&list, CommitOrder::List).unwrap();
+            staging.commit().unwrap();
+            assert!(matches!(Staging::default().lock_list(&list), Err(ListLockError::Locked)));
+        }
+        Staging::default().lock_list(&list).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn an_existing_file_keeps_its_permissions_and_a_link_stays() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let folder = tempfile::tempdir().unwrap();
