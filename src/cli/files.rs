@@ -211,14 +211,6 @@ impl FileId {
         Self::of(&file.metadata().ok()?, || Err(io::ErrorKind::NotFound.into()))
     }
 
-    /// Whether another file could replace this one by a rename.
-    fn is_on_device_of(&self, other: &Self) -> bool {
-        #[cfg(unix)]
-        return self.0.0 == other.0.0;
-        #[cfg(not(unix))]
-        return self == other;
-    }
-
     /// The existing file that an output to `path` would write to.
     pub fn of_output(path: &Path) -> Option<Self> {
         if is_dash(path) { Self::of_open(&stdout_file().ok()?) } else { Self::of_path(path) }
@@ -231,6 +223,17 @@ impl FileId {
         can_be_damaged.then(|| Self((metadata.dev(), metadata.ino())))
     }
 
+    /// Whether a rename could replace this file by the other one.
+    #[cfg(unix)]
+    fn is_on_device_of(&self, other: &Self) -> bool {
+        self.0.0 == other.0.0
+    }
+
+    #[cfg(not(unix))]
+    fn is_on_device_of(&self, other: &Self) -> bool {
+        self == other
+    }
+
     #[cfg(not(unix))]
     fn of(metadata: &Metadata, path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
         metadata.is_file().then(path)?.ok().map(Self)
@@ -238,11 +241,14 @@ impl FileId {
 }
 
 /// Whether an open file has no name any more.
+#[cfg(unix)]
 fn is_deleted(file: &Metadata) -> bool {
-    #[cfg(unix)]
-    return std::os::unix::fs::MetadataExt::nlink(file) == 0;
-    #[cfg(not(unix))]
-    return false;
+    std::os::unix::fs::MetadataExt::nlink(file) == 0
+}
+
+#[cfg(not(unix))]
+fn is_deleted(_file: &Metadata) -> bool {
+    false
 }
 
 /// Whether `path` is `-`, standard input or output.

@@ -180,6 +180,7 @@ fn open_outputs(
 /// must not be lost.
 fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(id) = FileId::of_output(path) else { return Ok(()) };
+    let is_standard_stream = standard_stream(path)?.is_some();
     let input = inputs.find(&id);
     if let Some(input) = input.filter(|input| input.source != SourceKind::Loyalty) {
         let input = input.name();
@@ -190,7 +191,7 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
     if !both_are_stdout && FileId::of_output(&args.output).as_ref() == Some(&id) {
         return usage_error(format!("{name} is named for two outputs"));
     }
-    if let Some(list) = inputs.replaced_list(&id) {
+    if let Some(list) = inputs.replaced_list(&id).filter(|_| !is_standard_stream) {
         let list = list.name();
         bail!(
             "{list}: the loyalty list was deleted or replaced after it was opened; to save to {name} would undo the \

@@ -191,9 +191,9 @@ impl Before {
     fn restore(self, path: &Path) -> Result<(), Option<PathBuf>> {
         match self {
             Self::Nothing => fs::remove_file(path).map_err(|_| None),
-            Self::Linked(link) => {
-                let link = link.keep().map_err(|failed| Some(failed.path.to_path_buf()))?;
-                fs::rename(&link, path).map_err(|_| Some(link))
+            Self::Linked(mut link) => {
+                link.disable_cleanup(true);
+                fs::rename(&link, path).map_err(|_| Some(link.to_path_buf()))
             }
             Self::Lost => Err(None),
         }

@@ -62,7 +62,7 @@ impl ListLock {
                 Ok(_) => return Ok(None),
                 Err(error) => return Err(ListLockError::Io(error)),
             }
-            let file = match OpenOptions::new().read(true).write(true).open(path) {
+            let file = match OpenOptions::new().write(true).open(path) {
                 Ok(file) => file,
                 // It was removed since the check.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

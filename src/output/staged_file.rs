@@ -192,5 +192,7 @@ pub(super) fn copy_permissions(existing: &fs::Metadata, file: &File) -> io::Resu
         file.set_permissions(fs::Permissions::from_mode(mode))
     }
     #[cfg(not(unix))]
-    file.set_permissions(existing.permissions())
+    {
+        file.set_permissions(existing.permissions())
+    }
 }
