@@ -36,7 +36,7 @@ fn thousand_planted_faults_are_found_exactly() {
         let lines: Vec<serde_json::Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let errors: Vec<usize> = lines
             .iter()
-            .filter(|line| line["kind"] == "error")
+            .filter(|line| line["kind"] == "bad_record")
             .map(|line| usize::try_from(line["line"].as_u64().unwrap()).unwrap())
             .collect();
         assert_eq!(errors, planted);

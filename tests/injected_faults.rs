@@ -205,7 +205,7 @@ fn is_explanation<'a>(message: &str, call: &str, error: &str, files: impl Iterat
         "thread" => vec!["cannot start a thread", "cannot catch signals"],
         _ => files.filter_map(|path| path.to_str()).chain(["stdin", "stdout"]).collect(),
     };
-    message.contains(error) && !message.contains("(os error") && names.iter().any(|name| message.contains(name))
+    message.contains(error) && !message.contains("damaged") && names.iter().any(|name| message.contains(name))
 }
 
 #[test]

@@ -215,3 +215,29 @@ fn is_protected(path: &Path) -> bool {
 fn is_protected(_path: &Path) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::staged_file::CommitOrder;
+    use super::*;
+
+    #[test]
+    fn steps_are_undone_in_reverse_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, removed, new] = ["path", "removed", "new"].map(|name| folder.path().join(name));
+        [&path, &removed].iter().for_each(|path| fs::write(path, "old").unwrap());
+        let mut commit = Commit::default();
+        commit.remove(removed.clone()).unwrap();
+        for target in [&path, &path, &new] {
+            let mut staged = StagedFile::create(target.clone(), None, CommitOrder::Output).unwrap();
+            staged.open().unwrap().write_all(b"new").unwrap();
+            commit.replace(staged, false).unwrap();
+        }
+        assert!(!removed.exists());
+        assert!(commit.undo().is_empty());
+        assert_eq!([&path, &removed].map(|path| fs::read(path).unwrap()), [b"old", b"old"]);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+}
