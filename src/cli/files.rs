@@ -33,6 +33,8 @@ pub struct NamedInput {
     /// `None` for standard input.
     path: Option<PathBuf>,
     id: Option<FileId>,
+    /// Whether it is an open file without a name.
+    is_deleted: bool,
     /// In bytes, if known.
     size: Option<u64>,
 }
@@ -102,6 +104,14 @@ impl Inputs {
         Ok(())
     }
 
+    /// A loyalty list that another run may have replaced by the file `target` after it was opened.
+    pub fn replaced_list(&self, target: &FileId) -> Option<&NamedInput> {
+        self.named.iter().find(|input| {
+            let is_list = input.source == SourceKind::Loyalty && input.is_deleted;
+            is_list && input.id.as_ref().is_some_and(|id| id.is_on_device_of(target))
+        })
+    }
+
     pub fn find(&self, id: &FileId) -> Option<&NamedInput> {
         self.named.iter().find(|input| input.id.as_ref() == Some(id))
     }
@@ -165,8 +175,9 @@ impl NamedInput {
     fn new(source: SourceKind, format: InputFormat, path: &Path) -> anyhow::Result<Self> {
         if is_dash(path) {
             let stdin = stdin_file().context(STDIN)?;
-            let size = stdin.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
-            return Ok(Self { source, format, path: None, id: FileId::of_open(&stdin), size });
+            let file = stdin.metadata().ok().filter(Metadata::is_file);
+            let (size, is_deleted) = (file.as_ref().map(Metadata::len), file.as_ref().is_some_and(is_deleted));
+            return Ok(Self { source, format, path: None, id: FileId::of_open(&stdin), is_deleted, size });
         }
         // Reports a missing file before anything is read. A FIFO must not be opened twice.
         let cannot_read = || format!("{}: cannot read", escape::path(path));
@@ -178,7 +189,8 @@ impl NamedInput {
             File::open(path).with_context(cannot_read)?;
         }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { source, format, path: Some(path.to_owned()), id: FileId::of_path(path), size })
+        let (id, is_deleted) = (FileId::of_path(path), metadata.is_file() && is_deleted(&metadata));
+        Ok(Self { source, format, path: Some(path.to_owned()), id, is_deleted, size })
     }
 
     fn path_or_stdin(&self) -> &Path {
@@ -190,17 +202,20 @@ impl NamedInput {
         escape::path(self.path_or_stdin())
     }
 
-    /// Whether it is neither CSV nor framed nor compressed, so a saved list can replace it. `path` is a name of the
-    /// same regular file, because the input itself may be standard input.
+    /// Whether it is neither CSV nor framed nor compressed, so a saved list can replace it. `path` is its name as an
+    /// output.
     pub fn is_plain_text(&self, path: &Path) -> io::Result<bool> {
+        if matches!(self.format, InputFormat::Csv | InputFormat::Framed) {
+            return Ok(false);
+        }
+        if is_dash(path) || !path.metadata()?.is_file() {
+            // It is written directly and not replaced.
+            return Ok(true);
+        }
         let mut head = Vec::new();
         File::open(path)?.take(4).read_to_end(&mut head)?;
-        let is_text = match self.format {
-            InputFormat::Csv | InputFormat::Framed => false,
-            InputFormat::Text => true,
-            InputFormat::Auto => !head.starts_with(b"\0"),
-        };
-        Ok(is_text && !looks_compressed(&head))
+        let is_framed = self.format == InputFormat::Auto && head.starts_with(b"\0");
+        Ok(!is_framed && !looks_compressed(&head))
     }
 }
 
@@ -235,10 +250,32 @@ impl FileId {
         can_be_damaged.then(|| Self((metadata.dev(), metadata.ino())))
     }
 
+    /// Whether a rename could replace this file by the other one.
+    #[cfg(unix)]
+    fn is_on_device_of(&self, other: &Self) -> bool {
+        self.0.0 == other.0.0
+    }
+
+    #[cfg(not(unix))]
+    fn is_on_device_of(&self, other: &Self) -> bool {
+        self == other
+    }
+
     #[cfg(not(unix))]
     fn of(metadata: &Metadata, path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
         metadata.is_file().then(path)?.ok().map(Self)
     }
+}
+
+/// Whether an open file has no name any more.
+#[cfg(unix)]
+fn is_deleted(file: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) == 0
+}
+
+#[cfg(not(unix))]
+fn is_deleted(_file: &Metadata) -> bool {
+    false
 }
 
 /// Whether `path` is `-`, standard input or output.

@@ -4,6 +4,7 @@
 //! [`write_saved_list`] writes the list. [`Staging`] replaces files completely or not at all, and locks the saved list.
 //! [`Rejects`] keeps the rejected records.
 
+mod commit;
 mod encoder;
 mod list_lock;
 mod rejects;
