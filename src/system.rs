@@ -1,7 +1,11 @@
-//! The standard streams as files, and the text of I/O errors.
+//! The standard streams as files, reads and writes that wait, and the text of I/O errors.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd;
+#[cfg(windows)]
+use std::os::windows::io::AsHandle as AsFd;
 
 /// Standard input without the buffer of the standard library.
 pub fn stdin_file() -> io::Result<File> {
@@ -18,13 +22,77 @@ pub fn stderr_file() -> io::Result<File> {
 }
 
 #[cfg(unix)]
-fn duplicate(stream: impl std::os::fd::AsFd) -> io::Result<File> {
+fn duplicate(stream: impl AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_fd().try_clone_to_owned()?))
 }
 
 #[cfg(windows)]
-fn duplicate(stream: impl std::os::windows::io::AsHandle) -> io::Result<File> {
+fn duplicate(stream: impl AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_handle().try_clone_to_owned()?))
+}
+
+/// A stream whose reads and writes always wait.
+///
+/// `O_NONBLOCK` is shared by all processes that have the same terminal or pipe, so another process can set it. A read
+/// or a write then fails when it would have to wait.
+#[derive(Debug, Clone)]
+pub struct Blocking<S>(pub S);
+
+impl<S: Read + AsFd> Read for Blocking<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&self.0, error, Readiness::Readable)?,
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<S: Write + AsFd> Write for Blocking<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&self.0, error, Readiness::Writable)?,
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        loop {
+            match self.0.flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&self.0, error, Readiness::Writable)?,
+                result => return result,
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Readiness {
+    Readable,
+    Writable,
+}
+
+/// Waits until `stream` is ready, or has failed or ended, which the next read or write then reports.
+#[cfg(unix)]
+fn wait(stream: &impl AsFd, _would_block: io::Error, readiness: Readiness) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let flags = match readiness {
+        Readiness::Readable => PollFlags::IN,
+        Readiness::Writable => PollFlags::OUT,
+    };
+    match poll(&mut [PollFd::new(stream, flags)], None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waiting is not supported.
+#[cfg(not(unix))]
+fn wait(_stream: &impl AsFd, would_block: io::Error, _readiness: Readiness) -> io::Result<()> {
+    Err(would_block)
 }
 
 /// The text of an I/O error without the "(os error 2)" that the standard library appends.

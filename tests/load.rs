@@ -7,7 +7,7 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -347,5 +347,40 @@ fn explain_is_linear_in_the_number_of_near_matches() {
             (usage, fs::metadata(scratch.file("report")).unwrap().len())
         });
         assert_linear(few, many);
+    }
+}
+
+/// Sends these conversions several times to a run whose output nobody reads until the run is blocked or has processed
+/// everything.
+fn usage_with_stalled_reader(args: &str, conversions: &[u8], times: usize) -> Usage {
+    let scratch = Scratch::small_campaign();
+    let mut run = scratch.piped(&format!("{RUN_STDIN} {args}")).stderr(Stdio::null()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (run.stdin.take().unwrap(), run.stdout.take().unwrap());
+    let usage = thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            (0..times).for_each(|_| stdin.write_all(conversions).unwrap());
+            stdin
+        });
+        let mut before = None;
+        while before != Some(Usage::of(&run).unwrap().ticks) {
+            before = Some(Usage::of(&run).unwrap().ticks);
+            thread::sleep(Duration::from_millis(500));
+        }
+        scope.spawn(move || io::copy(&mut stdout, &mut io::sink()).unwrap());
+        let stdin = writer.join().unwrap();
+        let usage = Usage::of(&run).unwrap();
+        drop(stdin);
+        usage
+    });
+    assert!(run.wait().unwrap().success(), "{args}");
+    usage
+}
+
+#[test]
+fn memory_does_not_depend_on_the_reader_of_the_output() {
+    let record = format!("P, ClickConversion, kim@example.com, {}\n", "w".repeat((1 << 20) - 50));
+    for format in ["text", "framed", "jsonl", "csv"] {
+        let args = format!("--threads 64 --output-format {format}");
+        usage_with_stalled_reader(&args, record.as_bytes(), 100).assert_peak_below(64);
     }
 }

@@ -4,12 +4,14 @@
 
 mod common;
 
+use std::io::{self, Read, Write};
 use std::process::Command;
 use std::time::Duration;
 use std::{fs, thread};
 
 use common::live::LiveRun;
-use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, frame};
+use common::{CommandOutput, RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, frame, text};
+use rustix::io::ioctl_fionbio;
 
 fn decision(email: &str, send: &str) -> String {
     format!("Send additional promo code to: {email}, {send}\n")
@@ -175,5 +177,96 @@ fn signal_ignored_at_start_stays_ignored() {
         run.send("P, ClickConversion, kim@example.com, w\n");
         assert_eq!(run.read_line(), decision("kim@example.com", "True"));
         assert_eq!(run.finish(), (Some(0), String::new()));
+    }
+}
+
+#[test]
+fn nonblocking_stdin_is_read_completely() {
+    let scratch = Scratch::small_campaign();
+    let explain = "explain --loyalty loyalty.txt --conversions conversions.txt --emails -";
+    for (args, stdin) in [(RUN_STDIN, SMALL_CONVERSIONS), ("frame", "a\nb\n"), (explain, "kim@example.com\n")] {
+        let expected = scratch.run_with(args, stdin);
+        let (reader, mut writer) = io::pipe().unwrap();
+        ioctl_fionbio(&reader, true).unwrap();
+        let run = scratch.piped(args).stdin(reader).spawn().unwrap();
+        for part in [&stdin[..1], &stdin[1..]] {
+            thread::sleep(Duration::from_millis(100));
+            writer.write_all(part.as_bytes()).unwrap();
+        }
+        drop(writer);
+        assert_eq!(CommandOutput::from(run.wait_with_output().unwrap()), expected, "{args}");
+    }
+}
+
+/// A pipe whose writing end is full and nonblocking, and the number of bytes in it.
+fn full_pipe() -> (io::PipeReader, io::PipeWriter, usize) {
+    let (reader, mut writer) = io::pipe().unwrap();
+    ioctl_fionbio(&writer, true).unwrap();
+    let mut len = 0;
+    while let Ok(written) = writer.write(&[0; 512]) {
+        len += written;
+    }
+    (reader, writer, len)
+}
+
+/// All bytes of a full pipe after the first `len`, read after a delay.
+fn read_late(mut reader: io::PipeReader, len: usize) -> String {
+    thread::sleep(Duration::from_millis(100));
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    text(bytes.split_off(len))
+}
+
+#[test]
+fn nonblocking_stdout_gets_the_complete_output() {
+    let scratch = large_campaign();
+    let analyses =
+        ["check", "order-check", "report"].map(|name| format!("{name} {}", RUN.strip_prefix("run ").unwrap()));
+    let others =
+        [RUN, "frame conversions.txt", "generate --conversions -", "--help", "help run", "man run", "completions zsh"];
+    for args in analyses.iter().map(String::as_str).chain(others) {
+        let expected = scratch.run(args);
+        let (reader, stdout, len) = full_pipe();
+        let run = scratch.piped(args).stdout(stdout).spawn().unwrap();
+        let stdout = read_late(reader, len);
+        let output = CommandOutput { stdout, ..run.wait_with_output().unwrap().into() };
+        assert!(output == expected, "{args}: {:?} {}", output.code, output.stderr);
+    }
+}
+
+#[test]
+fn nonblocking_stderr_gets_every_message() {
+    let scratch = Scratch::small_campaign();
+    for args in
+        [&format!("{RUN} --summary json"), "run --loyalty missing.txt --conversions conversions.txt", "nonsense"]
+    {
+        let expected = scratch.run(args).stderr;
+        let (reader, stderr, len) = full_pipe();
+        let mut run = scratch.piped(args).stderr(stderr).spawn().unwrap();
+        let message = read_late(reader, len);
+        run.wait().unwrap();
+        // The summary contains the time.
+        let common = expected.split("\"seconds\"").next().unwrap();
+        assert!(message.starts_with(common) && message.ends_with('\n'), "{args}: {message}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let scratch = Scratch::new();
+    let help = scratch.run("--help").stdout;
+    let commands = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"run") && names.contains(&"help"), "{names:?}");
+    let of_commands = names.iter().filter(|&&name| name != "help").flat_map(|name| {
+        [format!("{name} --help"), format!("{name} -h"), format!("help {name}"), format!("man {name}")]
+    });
+    let others = ["--help", "-h", "--version", "-V", "help", "man", "completions bash"].map(str::to_owned);
+    for args in of_commands.chain(others) {
+        assert_eq!(scratch.run(&args).code, Some(0), "{args}");
+        let output: CommandOutput = scratch.piped(&args).stdout(common::full_disk()).output().unwrap().into();
+        let message = "adseg: stdout: cannot write: No space left on device\n";
+        assert_eq!((output.code, &*output.stderr), (Some(1), message), "{args}");
     }
 }

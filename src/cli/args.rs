@@ -38,6 +38,9 @@ pub fn usage_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
 #[derive(Debug, Args)]
 pub struct MaxRecordBytes {
     /// The maximum record length, without the line feed; a longer record is bad and is not buffered
+    ///
+    /// A run needs memory for up to 8 times the length of one long record, and for up to 20 times if several follow
+    /// each other.
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_RECORD_BYTES, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 30), help_heading = "Inputs")]
     max_record_bytes: u32,

@@ -1,16 +1,14 @@
 //! `adseg check`: reads all inputs and reports bad and suspicious records, without deciding conversions.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::args::{EXIT_CODES, FAILED, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
-use super::files::{Inputs, Output};
+use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
 use super::replay::settings;
 use super::session::{Progress, Session};
@@ -94,7 +92,7 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
 
 /// Writes the report: bad records as they are found, the rest at the end.
 struct Report {
-    out: BufWriter<Arc<File>>,
+    out: BufWriter<OutputFile>,
     format: ReportFormat,
     /// The number of bad records that may still be listed.
     to_list: u64,

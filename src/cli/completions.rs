@@ -12,6 +12,7 @@ use clap_mangen::roff::{Inline, Roff};
 
 use super::args::usage_error;
 use crate::escape;
+use crate::system::Blocking;
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -73,8 +74,9 @@ fn write_pages(folder: &Path, command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    let mut out = io::stdout().lock();
+/// Prints on standard output.
+pub fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    let mut out = Blocking(io::stdout().lock());
     out.write_all(text).and_then(|()| out.flush()).context("stdout: cannot write")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ use crate::location::{LineIndex, Location};
 use crate::output::CommitOrder;
 use crate::record::field::trim;
 use crate::record::{RecordError, check_table_email};
-use crate::system::stdin_file;
+use crate::system::{Blocking, stdin_file};
 
 pub(super) const LONG_ABOUT: &str = "\
 Explain why a customer got a code or not: print every record of an email, in order.
@@ -142,7 +142,7 @@ fn read_emails(path: &Path, inputs: &InputArgs) -> anyhow::Result<Vec<Vec<u8>>> 
             );
         }
         let mut bytes = Vec::new();
-        let read = stdin_file().and_then(|mut stdin| stdin.read_to_end(&mut bytes));
+        let read = stdin_file().and_then(|stdin| Blocking(stdin).read_to_end(&mut bytes));
         ("stdin".to_owned(), read.map(|_| bytes))
     } else {
         (escape::path(path), fs::read(path))

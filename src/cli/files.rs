@@ -16,7 +16,7 @@ use crate::escape;
 use crate::input::{Input, InputFormat, Origin, ReadOptions, looks_compressed};
 use crate::output::{CommitOrder, StageError};
 use crate::record::SourceKind;
-use crate::system::{stderr_file, stdin_file, stdout_file};
+use crate::system::{Blocking, stderr_file, stdin_file, stdout_file};
 
 /// The inputs of a command.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct NamedInput {
     /// `None` for standard input.
     path: Option<PathBuf>,
     id: Option<FileId>,
+    /// Whether it is an open file without a name.
+    is_deleted: bool,
     /// In bytes, if known.
     size: Option<u64>,
 }
@@ -114,6 +116,14 @@ impl Inputs {
         }
     }
 
+    /// A loyalty list that another run may have replaced by the file `target` after it was opened.
+    pub fn replaced_list(&self, target: &FileId) -> Option<&NamedInput> {
+        self.named.iter().find(|input| {
+            let is_list = input.source == SourceKind::Loyalty && input.is_deleted;
+            is_list && input.id.as_ref().is_some_and(|id| id.is_on_device_of(target))
+        })
+    }
+
     pub fn find(&self, id: &FileId) -> Option<&NamedInput> {
         self.named.iter().find(|input| input.id.as_ref() == Some(id))
     }
@@ -160,8 +170,9 @@ impl NamedInput {
     fn new(source: SourceKind, options: Arc<ReadOptions>, path: &Path) -> anyhow::Result<Self> {
         if is_dash(path) {
             let stdin = stdin_file().context(STDIN)?;
-            let size = stdin.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
-            return Ok(Self { source, options, path: None, id: FileId::of_open(&stdin), size });
+            let file = stdin.metadata().ok().filter(Metadata::is_file);
+            let (size, is_deleted) = (file.as_ref().map(Metadata::len), file.as_ref().is_some_and(is_deleted));
+            return Ok(Self { source, options, path: None, id: FileId::of_open(&stdin), is_deleted, size });
         }
         // Reports a missing file before anything is read. A FIFO must not be opened twice.
         let cannot_read = || format!("{}: cannot read", escape::path(path));
@@ -173,7 +184,8 @@ impl NamedInput {
             File::open(path).with_context(cannot_read)?;
         }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { source, options, path: Some(path.to_owned()), id: FileId::of_path(path), size })
+        let (id, is_deleted) = (FileId::of_path(path), metadata.is_file() && is_deleted(&metadata));
+        Ok(Self { source, options, path: Some(path.to_owned()), id, is_deleted, size })
     }
 
     fn path_or_stdin(&self) -> &Path {
@@ -186,8 +198,12 @@ impl NamedInput {
     }
 }
 
-/// Whether a regular file is compressed.
+/// Whether the regular file that an output to `path` would replace is compressed.
 pub fn is_compressed(path: &Path) -> io::Result<bool> {
+    if is_dash(path) || !path.metadata()?.is_file() {
+        // It is written directly and not replaced.
+        return Ok(false);
+    }
     let mut head = Vec::new();
     File::open(path)?.take(4).read_to_end(&mut head)?;
     Ok(looks_compressed(&head))
@@ -224,16 +240,41 @@ impl FileId {
         can_be_damaged.then(|| Self((metadata.dev(), metadata.ino())))
     }
 
+    /// Whether a rename could replace this file by the other one.
+    #[cfg(unix)]
+    fn is_on_device_of(&self, other: &Self) -> bool {
+        self.0.0 == other.0.0
+    }
+
+    #[cfg(not(unix))]
+    fn is_on_device_of(&self, other: &Self) -> bool {
+        self == other
+    }
+
     #[cfg(not(unix))]
     fn of(metadata: &Metadata, path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
         metadata.is_file().then(path)?.ok().map(Self)
     }
 }
 
+/// Whether an open file has no name any more.
+#[cfg(unix)]
+fn is_deleted(file: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) == 0
+}
+
+#[cfg(not(unix))]
+fn is_deleted(_file: &Metadata) -> bool {
+    false
+}
+
 /// Whether `path` is `-`, standard input or output.
 pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
+
+/// The open file of an output. A write to it waits.
+pub type OutputFile = Blocking<Arc<File>>;
 
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -271,8 +312,8 @@ impl Output {
         self.is_stdout && io::stdout().is_terminal()
     }
 
-    pub fn writer(&self) -> Arc<File> {
-        Arc::clone(&self.file)
+    pub fn writer(&self) -> OutputFile {
+        Blocking(Arc::clone(&self.file))
     }
 
     pub fn cannot_write(&self, error: io::Error) -> anyhow::Error {

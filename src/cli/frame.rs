@@ -14,7 +14,7 @@ use memchr::memchr;
 
 use super::args::{EXIT_CODES, MaxRecordBytes};
 use super::files::{Inputs, Output};
-use super::session::Session;
+use super::session::{Session, cannot_start_thread};
 use crate::input::{
     BYTE_ORDER_MARK, Block, Blocks, Content, InputFormat, ReaderSettings, is_ambiguous_as_text, is_blank, payload_at,
     push_frame, text_as_length,
@@ -56,9 +56,6 @@ pub struct FrameArgs {
     output: PathBuf,
 }
 
-/// The maximum number of buffers that wait to be written.
-const QUEUED_BUFFERS: usize = 2;
-
 /// Converts lines to frames, or frames to lines if that is the format to convert from.
 pub fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow::Result<ExitCode> {
     let stdin = [PathBuf::from("-")];
@@ -66,8 +63,8 @@ pub fn convert(args: &FrameArgs, from: InputFormat, session: &Session) -> anyhow
     let output = Output::open(&args.output, &inputs, session, CommitOrder::Output)?;
     let max_record_bytes = args.max_record_bytes.get();
     let settings = ReaderSettings { max_record_bytes, ..ReaderSettings::default() };
-    let blocks = Blocks::read(inputs.into_inputs(&session.progress), settings)?;
-    let mut writer = Writer::start(Box::new(output.writer()), QUEUED_BUFFERS)?;
+    let blocks = Blocks::read(inputs.into_inputs(&session.progress), settings).map_err(cannot_start_thread)?;
+    let mut writer = Writer::start(Box::new(output.writer())).map_err(cannot_start_thread)?;
     let converted = convert_blocks(blocks, max_record_bytes, &mut writer, &output);
     // A write error takes precedence over other errors.
     writer.finish().map_err(|error| output.cannot_write(error))?;
@@ -82,15 +79,15 @@ fn convert_blocks(
     output: &Output,
 ) -> anyhow::Result<()> {
     let (mut input, mut records, mut is_first) = (None, 0, true);
-    let mut out = Vec::new();
     while let Some(block) = blocks.next() {
         let block = block?;
         if input != Some(block.input.index) {
             (input, records) = (Some(block.input.index), 0);
         }
+        let mut out = writer.buffer();
         let converted = convert_block(&block, max_record_bytes, is_first, &mut out);
         is_first = false;
-        out = writer.write(out).map_err(|error| output.cannot_write(error))?;
+        writer.write(out).map_err(|error| output.cannot_write(error))?;
         records += converted.map_err(|error| at_record(&block, records, error))?;
         blocks.recycle(block);
     }

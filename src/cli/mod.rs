@@ -23,10 +23,8 @@ mod report;
 mod run;
 mod session;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -122,8 +120,9 @@ pub fn execute() -> ExitCode {
 /// Prints the messages of clap: help and version on standard output, errors on standard error in the format of adseg.
 fn print_usage(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let printed = error.print().and_then(|()| io::stdout().flush()).context("stdout: cannot write");
-        return printed.map_or_else(|error| print_failure(&error, false), |()| ExitCode::SUCCESS);
+        let help = error.render();
+        let help = if console::colors_enabled() { help.ansi().to_string() } else { help.to_string() };
+        return completions::print(help.as_bytes()).unwrap_or_else(|error| print_failure(&error, false));
     }
     if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()

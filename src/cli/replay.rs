@@ -1,14 +1,12 @@
 //! Replaying the inputs: settings from arguments, messages about bad records, and errors.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::anyhow;
 
 use super::args::{MessageArgs, OnError, ReplayArgs, SpeedArgs};
-use super::files::{Inputs, Output};
+use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
 use super::session::{Progress, Session};
 use crate::engine::{Computation, Counts, Observer, Outcome, ReplayError, Settings, replay};
@@ -55,7 +53,7 @@ pub fn replay_error(error: ReplayError, on_error: OnError, allowed: u64) -> anyh
 
 pub fn write_report(
     output: &Output,
-    write: impl FnOnce(&mut BufWriter<Arc<File>>) -> io::Result<()>,
+    write: impl FnOnce(&mut BufWriter<OutputFile>) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     let mut out = BufWriter::new(output.writer());
     write(&mut out).and_then(|()| out.flush()).map_err(|error| output.cannot_write(error))

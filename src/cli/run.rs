@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -226,12 +226,13 @@ fn open_outputs(
 /// must not be lost.
 fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
     let Some(id) = FileId::of_output(path) else { return Ok(()) };
+    let is_standard_stream = standard_stream(path)?.is_some();
     let input = inputs.find(&id);
     if let Some(input) = input.filter(|input| input.source != SourceKind::Loyalty) {
         let input = input.name();
         return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
     }
-    if standard_stream(path)?.is_some() || !path.is_file() {
+    if is_standard_stream || !path.is_file() {
         // Such an output is not replaced at the end but written to while the input is open.
         inputs.check_output(path)?;
     }
@@ -239,6 +240,13 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
     let both_are_stdout = is_dash(path) && is_dash(&args.output);
     if !both_are_stdout && FileId::of_output(&args.output).as_ref() == Some(&id) {
         return usage_error(format!("{name} is named for two outputs"));
+    }
+    if let Some(list) = inputs.replaced_list(&id).filter(|_| !is_standard_stream) {
+        let list = list.name();
+        bail!(
+            "{list}: the loyalty list was deleted or replaced after it was opened; to save to {name} would undo the \
+             changes of another run; open the list again"
+        );
     }
     let is_compressed = input.map(|_| is_compressed(path)).transpose();
     if is_compressed.with_context(|| format!("{name}: cannot read"))? == Some(true) && !ListFormat::compresses(path) {
@@ -260,12 +268,13 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
 /// Rejects must not replace files of other programs or inputs of this run.
 fn check_rejects(folder: &Path, inputs: &Inputs) -> anyhow::Result<()> {
     let name = escape::path(folder);
-    let earlier = earlier_rejects(folder);
+    let cannot_write = || format!("{name}: cannot write rejects");
+    let earlier = earlier_rejects(folder).with_context(cannot_write)?;
     if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
         let input = input.name();
         return usage_error(format!("{input} is an input and would be replaced by new rejects; name another folder"));
     }
-    if !can_contain_rejects(folder).with_context(|| format!("{name}: cannot write rejects"))? {
+    if !can_contain_rejects(folder).with_context(cannot_write)? {
         return usage_error(format!(
             "{name} contains files that are not rejects of an earlier run; name a new or empty folder"
         ));

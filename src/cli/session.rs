@@ -15,12 +15,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{FAILED, MessageArgs, ProgressWhen, UsageError, WRONG_USAGE};
 use crate::output::Staging;
-use crate::system::os_error;
+use crate::system::{Blocking, os_error};
 
 /// Interrupted by a signal: 128 + SIGINT, as in a shell.
 const INTERRUPTED: u8 = 130;
@@ -94,7 +94,7 @@ fn wait_for(
     work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static,
 ) -> anyhow::Result<ExitCode> {
     let (events, next_event) = channel();
-    catch_signals(events.clone()).context("cannot catch signals")?;
+    catch_signals(events.clone())?;
     let of_work = session.clone();
     thread::Builder::new()
         .name("work".to_owned())
@@ -103,7 +103,7 @@ fn wait_for(
             // The main thread no longer receives after a signal.
             drop(events.send(Event::Done(done)));
         })
-        .context("cannot start a thread")?;
+        .map_err(cannot_start_thread)?;
     let mut wait = Duration::MAX;
     loop {
         match next_event.recv_timeout(wait) {
@@ -127,28 +127,33 @@ fn wait_for(
 }
 
 #[cfg(unix)]
-fn catch_signals(events: Sender<Event>) -> io::Result<()> {
+fn catch_signals(events: Sender<Event>) -> anyhow::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
     let ignored = ignored_signals();
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
-    let mut signals = Signals::new(wanted)?;
+    let mut signals = Signals::new(wanted).context("cannot catch signals")?;
     // A write beyond the file size limit fails like any other write instead of ending the process.
-    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).context("cannot catch signals")?;
+    let forward = move || {
         for _ in signals.forever() {
             // The main thread no longer receives after the end of the work.
             drop(events.send(Event::Interrupted));
         }
-    })?;
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(forward).map_err(cannot_start_thread)?;
     Ok(())
 }
 
 /// Signals are not caught: they end the process, and temporary files may remain.
 #[cfg(not(unix))]
-fn catch_signals(_events: Sender<Event>) -> io::Result<()> {
+fn catch_signals(_events: Sender<Event>) -> anyhow::Result<()> {
     Ok(())
+}
+
+pub fn cannot_start_thread(error: io::Error) -> anyhow::Error {
+    anyhow!("cannot start a thread: {} (raise the limit on processes)", os_error(&error))
 }
 
 /// The signals that are ignored at start, for example under `nohup`, as a bit mask. 0 if the system does not report
@@ -173,7 +178,7 @@ const SPINNER: &str = "{spinner} {bytes}  {bytes_per_sec}  {elapsed}  {msg}";
 
 /// Prints a line on standard error. A failure to print cannot be reported.
 pub fn print_line(line: &str) {
-    drop(writeln!(io::stderr().lock(), "{line}"));
+    drop(writeln!(Blocking(io::stderr().lock()), "{line}"));
 }
 
 /// The progress of a command. It is hidden until [`Self::show`] is called. Clones share their state.
@@ -212,7 +217,7 @@ impl Progress {
         bar.set_message(format!("{} records", HumanCount(records)));
         if !self.is_drawn() && *appears <= Instant::now() {
             bar.set_draw_target(stderr_target());
-            bar.enable_steady_tick(TICK);
+            tick(bar);
             self.0.is_drawn.store(true, Ordering::Relaxed);
         }
     }
@@ -236,6 +241,18 @@ impl Progress {
     fn is_drawn(&self) -> bool {
         self.0.is_drawn.load(Ordering::Relaxed)
     }
+}
+
+/// Redraws the bar regularly. If the system cannot start a thread, the bar is redrawn when records are processed.
+fn tick(bar: &ProgressBar) {
+    let bar = bar.downgrade();
+    let tick = move || {
+        while let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) {
+            bar.tick();
+            thread::sleep(TICK);
+        }
+    };
+    drop(thread::Builder::new().name("progress".to_owned()).spawn(tick));
 }
 
 /// If standard error is not a terminal, the user has requested the bar, but indicatif would hide it.

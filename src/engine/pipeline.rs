@@ -56,13 +56,14 @@ pub fn replay<C: Computation>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome<C::State>, ReplayError> {
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.threads.get().min(useful_threads(settings)))
+        // Idle threads are not free.
+        .num_threads(settings.threads.get().min(useful_slices(settings)))
         .build()
         .map_err(|error| ReplayError::Threads(io::Error::other(error)))?;
     let blocks = Blocks::read(inputs, settings.reader).map_err(ReplayError::Threads)?;
     let (encoder, out) = output.map(|output| (output.encoder, output.out)).unzip();
     let out = out.unwrap_or_else(|| Box::new(io::sink()));
-    let mut writer = Writer::start(out, max_slices(settings)).map_err(ReplayError::Threads)?;
+    let mut writer = Writer::start(out).map_err(ReplayError::Threads)?;
     let replayed = pool.install(|| Pipeline::new(computation, encoder, settings, &mut writer, observer).run(blocks));
     match (replayed, writer.finish()) {
         // A write error takes precedence over other errors.
@@ -71,14 +72,24 @@ pub fn replay<C: Computation>(
     }
 }
 
-/// The maximum number of threads that can get a slice. Idle threads are not free.
-fn useful_threads(settings: &Settings) -> usize {
+/// The number of slices of the minimum size in a block.
+fn useful_slices(settings: &Settings) -> usize {
     settings.reader.block_bytes.div_ceil(settings.reader.slice_bytes.max(1)).max(1)
 }
 
 /// The maximum number of slices of a block: a few for each thread, so the threads finish at about the same time.
 fn max_slices(settings: &Settings) -> usize {
-    settings.threads.get().saturating_mul(2)
+    settings.threads.get().saturating_mul(2).min(useful_slices(settings))
+}
+
+/// The maximum size of a slice's spare buffer: a few times the size of a slice.
+fn spare_bytes(settings: &Settings) -> usize {
+    settings.reader.block_bytes.saturating_mul(4) / max_slices(settings)
+}
+
+/// Whether the block contains a record that is longer than a usual block. It needs much more memory than others.
+fn is_long(block: &Block, settings: &Settings) -> bool {
+    block.bytes().len() > settings.reader.block_bytes.saturating_mul(2)
 }
 
 /// A replay in progress: three batches, each one step behind the next. While one is decoded, the one before it is
@@ -175,8 +186,13 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         self.sequencer.begin(&block);
         match block.content {
             Content::Records => {
+                let is_long = is_long(&block, self.settings);
                 self.step(Some(block), blocks)?;
                 self.finish_slices()?;
+                // So at most one long block is in these steps.
+                while is_long && self.is_in_progress() {
+                    self.step(None, blocks)?;
+                }
             }
             Content::OversizedStart { last } => self.sequencer.oversized(&block, last)?,
             Content::OversizedRest { last } => self.sequencer.oversized_rest(&block, last)?,
@@ -202,6 +218,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
                 computation,
                 keeps_fields,
                 allowed_rejects: self.sequencer.allowed_rejects(),
+                spare_bytes: spare_bytes(self.settings),
             };
             tasks.extend(batch.decode(slices.min(max_slices(self.settings)), &decoding));
         }
@@ -211,6 +228,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             tasks.extend(batch.apply(&mut self.states, computation));
         }
         if let (Some(batch), Some(encoder)) = (&mut encoded, &self.encoder) {
+            batch.block_and_slices().1.iter_mut().for_each(|slice| slice.output = self.writer.buffer());
             tasks.extend(batch.encode(encoder));
         }
         run_tasks(in_parallel, tasks);
@@ -234,11 +252,12 @@ impl<'a, C: Computation> Pipeline<'a, C> {
 
     fn write(&mut self, mut batch: Batch, blocks: &Blocks) -> Result<(), ReplayError> {
         for slice in batch.block_and_slices().1 {
-            if !slice.output.is_empty() {
-                slice.output = self.writer.write(std::mem::take(&mut slice.output)).map_err(ReplayError::Output)?;
-            }
+            self.writer.write(std::mem::take(&mut slice.output)).map_err(ReplayError::Output)?;
+            slice.shrink(spare_bytes(self.settings));
         }
-        self.spare.push(batch.buffers);
+        if !is_long(&batch.block, self.settings) {
+            self.spare.push(batch.buffers);
+        }
         blocks.recycle(batch.block);
         Ok(())
     }

@@ -168,6 +168,7 @@ pub(super) struct Slice {
     decisions: Vec<Decision>,
     /// The times of the conversions, each with the number of its entry, if a column has them.
     pub times: Vec<(u32, Time)>,
+    /// The encoded decisions. The buffer belongs to the writer.
     pub output: Vec<u8>,
 }
 
@@ -190,6 +191,8 @@ pub(super) struct DecodeContext<'a, C> {
     pub keeps_fields: bool,
     /// Decoding of a slice stops after more bad records than this, because one of them ends the run.
     pub allowed_rejects: u64,
+    /// The maximum size of a spare buffer.
+    pub spare_bytes: usize,
 }
 
 struct SliceVisitor<'a, 'w, C> {
@@ -237,6 +240,7 @@ impl Slice {
         let is_framed = block.format.is_framed();
         // The caller detects a break by the count of bad records.
         let _ = splitter.decode(block, range, &context.decoder, &mut SliceVisitor { slice: self, context, is_framed });
+        splitter.shrink_separators(context.spare_bytes);
         self.splitter = splitter;
     }
 
@@ -248,6 +252,12 @@ impl Slice {
         self.times.clear();
         self.counts = Counts::default();
         self.lines = 0;
+    }
+
+    /// Frees the memory above `max_bytes` that unescaped fields needed. A long record is in any slice, so all slices
+    /// would keep as much. The slice must be encoded.
+    pub fn shrink(&mut self, max_bytes: usize) {
+        self.splitter.shrink_scratch(max_bytes);
     }
 
     #[inline(always)]

@@ -107,6 +107,8 @@ impl<D: Read + Send> ByteSource for Decompressor<D> {
         self.decoder.read(buffer).map_err(|error| {
             let reason = match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return error,
+                // The read failed, not the decoder.
+                _ if error.raw_os_error().is_some() => return error,
                 io::ErrorKind::UnexpectedEof => {
                     format!("the {} data ends early (bytes are counted decompressed; is it truncated?)", self.format)
                 }

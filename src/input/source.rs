@@ -12,7 +12,7 @@ use super::ReadOptions;
 use crate::escape;
 use crate::location::Location;
 use crate::record::SourceKind;
-use crate::system::os_error;
+use crate::system::{Blocking, os_error};
 
 /// An input that is not open yet. Each input is opened after the one before it was read.
 pub struct Input {
@@ -154,7 +154,7 @@ impl ByteSource for PeekedSource {
 /// A file, a pipe, a terminal or a socket.
 #[derive(Debug)]
 pub(super) struct FileSource {
-    file: File,
+    file: Blocking<File>,
     /// The length of a regular file when it was opened, in bytes. Reading from such a file never waits.
     regular: Option<u64>,
     bytes_read: Arc<AtomicU64>,
@@ -164,14 +164,14 @@ impl FileSource {
     pub(super) fn new(file: File, bytes_read: Arc<AtomicU64>) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let regular = metadata.is_file().then_some(metadata.len());
-        Ok(Self { file, regular, bytes_read })
+        Ok(Self { file: Blocking(file), regular, bytes_read })
     }
 
     /// Checks that a file was not truncated while it was read, as some programs do to rotate logs. It must not be
     /// mistaken for a shorter file.
     fn check_end(&self) -> io::Result<()> {
         let Some(before) = self.regular else { return Ok(()) };
-        let now = self.file.metadata()?.len();
+        let now = self.file.0.metadata()?.len();
         if now >= before {
             return Ok(());
         }
@@ -181,10 +181,13 @@ impl FileSource {
 
 impl ByteSource for FileSource {
     fn read(&mut self, buffer: &mut [u8], mode: ReadMode) -> io::Result<usize> {
-        if mode == ReadMode::NoWait && self.regular.is_none() && !readable_now(&self.file) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let count = self.file.read(buffer)?;
+        let count = match mode {
+            ReadMode::NoWait if self.regular.is_none() && !readable_now(&self.file.0) => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            ReadMode::NoWait => self.file.0.read(buffer)?,
+            ReadMode::Wait => self.file.read(buffer)?,
+        };
         if count == 0 && !buffer.is_empty() {
             self.check_end()?;
         }

@@ -54,6 +54,19 @@ impl RecordSplitter {
         &self.scratch
     }
 
+    /// Frees the memory above `max_bytes` of the separators, which are used only by [`Self::decode`].
+    pub fn shrink_separators(&mut self, max_bytes: usize) {
+        let max_separators = max_bytes / size_of::<u32>();
+        self.separators.truncate(max_separators);
+        self.separators.shrink_to(max_separators);
+    }
+
+    /// Removes the unescaped fields, and frees their memory above `max_bytes`.
+    pub fn shrink_scratch(&mut self, max_bytes: usize) {
+        self.scratch.clear();
+        self.scratch.shrink_to(max_bytes);
+    }
+
     /// Decodes the records in `range` of `block`, which begins and ends at record boundaries, until the visitor breaks.
     pub fn decode(
         &mut self,
@@ -233,7 +246,7 @@ fn find_separators<'a>(bytes: &[u8], mut at: usize, separators: [u8; 2], buffer:
 #[inline(always)]
 fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut usize) {
     if buffer.len() < *count + CHUNK {
-        buffer.resize((*count + CHUNK).next_power_of_two(), 0);
+        buffer.resize(*count + *count / 2 + CHUNK, 0);
     }
     let free: &mut [u32; CHUNK] = buffer[*count..].first_chunk_mut().expect("there is room for every bit of a mask");
     let bits = mask.count_ones() as usize;

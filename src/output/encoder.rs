@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use clap::ValueEnum;
 use csv::{ByteRecord, Terminator, WriterBuilder};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::campaign::{Decision, Event};
 use crate::escape::json_line;
@@ -166,7 +166,7 @@ struct DecisionLine<'a> {
     email: Cow<'a, str>,
     #[serde(rename = "where")]
     channel: Option<Cow<'a, str>>,
-    items: Option<Vec<Cow<'a, str>>>,
+    items: Option<ItemIds<'a>>,
     total_cost: Option<Cow<'a, str>>,
     /// Only if a column has the times.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,18 +178,26 @@ struct DecisionLine<'a> {
 impl<'a> DecisionLine<'a> {
     fn new(conversion: &Conversion<'a>, decision: Decision) -> Self {
         let (channel, items, total_cost) = optional_fields(conversion);
-        let ids = |items: Items<'a>| items.iter().map(String::from_utf8_lossy).collect();
         Self {
             promo: String::from_utf8_lossy(conversion.promo),
             conversion: conversion.kind().name(),
             email: String::from_utf8_lossy(conversion.email),
             channel: channel.map(String::from_utf8_lossy),
-            items: items.map(ids),
+            items: items.map(ItemIds),
             total_cost: total_cost.map(String::from_utf8_lossy),
             time: conversion.time.map(String::from_utf8_lossy),
             send: decision.send,
             enrolled: decision.enrolled,
         }
+    }
+}
+
+/// Items as a JSON array, without a list of them in memory.
+struct ItemIds<'a>(Items<'a>);
+
+impl Serialize for ItemIds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(String::from_utf8_lossy))
     }
 }
 

@@ -12,10 +12,18 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 
-/// Another run has locked the list.
+use crate::system::os_error;
+
+/// The list could not be locked.
 #[derive(Debug, Error)]
-#[error("another run is saving to this list; wait for it to finish")]
-pub struct ListLocked;
+pub enum ListLockError {
+    /// Another run has locked it.
+    #[error("another run is saving to this list; wait for it to finish")]
+    Locked,
+    /// It cannot be opened for writing.
+    #[error("cannot write: {}", os_error(.0))]
+    Io(io::Error),
+}
 
 /// The lock on a list that this run replaces.
 #[derive(Debug)]
@@ -42,35 +50,35 @@ type Inode = ();
 const MAX_TRIES: usize = 100;
 
 impl ListLock {
-    /// Locks the file at `path`, or records that it does not exist. Returns `None` if there is nothing to lock: a file
-    /// that is not regular is never replaced, and a file that cannot be opened is reported when it is opened for
-    /// writing.
-    pub(super) fn acquire(path: &Path) -> Result<Option<Self>, ListLocked> {
+    /// Locks the file at `path`, or records that it does not exist. Returns `None` for a file that is not regular, which
+    /// is never replaced.
+    pub(super) fn acquire(path: &Path) -> Result<Option<Self>, ListLockError> {
         for _ in 0..MAX_TRIES {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.is_file() => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok(Some(Self { path: path.to_owned(), locked: None }));
                 }
-                Ok(_) | Err(_) => return Ok(None),
+                Ok(_) => return Ok(None),
+                Err(error) => return Err(ListLockError::Io(error)),
             }
-            let file = match OpenOptions::new().read(true).write(true).open(path) {
+            let file = match OpenOptions::new().write(true).open(path) {
                 Ok(file) => file,
                 // It was removed since the check.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(_) => return Ok(None),
+                Err(error) => return Err(ListLockError::Io(error)),
             };
             if let Some(lock) = Self::of_open_file(path, file)? {
                 return Ok(Some(lock));
             }
         }
-        Err(ListLocked)
+        Err(ListLockError::Locked)
     }
 
     /// Locks a file that was opened at `path`. Returns `None` if another file is at `path` now.
-    fn of_open_file(path: &Path, file: File) -> Result<Option<Self>, ListLocked> {
+    fn of_open_file(path: &Path, file: File) -> Result<Option<Self>, ListLockError> {
         if !try_lock(&file) {
-            return Err(ListLocked);
+            return Err(ListLockError::Locked);
         }
         // The previous owner of the lock may have replaced the file. A lock on the old file has no effect.
         let (Ok(locked), Ok(current)) = (file.metadata(), fs::metadata(path)) else { return Ok(None) };

@@ -4,6 +4,7 @@
 //! [`ListFormat`] writes the list. [`Staging`] replaces files completely or not at all, and locks the saved list.
 //! [`Rejects`] keeps the rejected records.
 
+mod commit;
 mod encoder;
 mod list;
 mod list_lock;

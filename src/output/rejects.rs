@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::staged_file::{CommitOrder, is_temporary};
-use super::staging::Staging;
+use super::staging::{StageError, Staging};
 use crate::escape;
 use crate::input::{BYTE_ORDER_MARK, Format, is_ambiguous_as_text};
 use crate::location::{Location, RecordNumber};
@@ -92,8 +92,9 @@ pub struct Rejects {
     staging: Arc<Staging>,
     errors: BufWriter<Arc<File>>,
     files: Vec<RejectFile>,
-    /// The index of the file that the last record was written to.
-    last: usize,
+    /// The index of the file of the last record, and its writer. The other files are closed, because there can be more
+    /// header rows than files that a process may open.
+    open: Option<(usize, BufWriter<Arc<File>>)>,
 }
 
 /// The rejected records of one source and format.
@@ -102,7 +103,6 @@ struct RejectFile {
     name: String,
     source: SourceKind,
     format: Format,
-    out: BufWriter<Arc<File>>,
     ends_with_line_feed: bool,
 }
 
@@ -116,9 +116,12 @@ impl Rejects {
         let folder = staging
             .create_folder(folder)
             .map_err(|error| io::Error::other(format!("{name}: cannot write rejects: {error}")))?;
-        earlier_rejects(&folder).into_iter().for_each(|path| staging.remove_on_commit(path));
-        let errors = create_file(&staging, &folder.join(ERRORS)).map_err(|error| with_folder(&name, &error))?;
-        Ok(Self { folder, name, staging, errors: BufWriter::new(errors), files: Vec::new(), last: 0 })
+        let errors = earlier_rejects(&folder).and_then(|earlier| {
+            earlier.into_iter().for_each(|path| staging.remove_on_commit(path));
+            create_file(&staging, &folder.join(ERRORS))
+        });
+        let errors = BufWriter::new(errors.map_err(|error| with_folder(&name, &error))?);
+        Ok(Self { folder, name, staging, errors, files: Vec::new(), open: None })
     }
 
     /// Writes a rejected record, or the first piece of an oversized one.
@@ -127,11 +130,12 @@ impl Rejects {
     }
 
     fn write_record(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
-        self.last = self.file_index(rejection)?;
-        let file = &mut self.files[self.last];
-        let line = ErrorLine { kept_in: Some(Cow::Borrowed(&file.name)), ..ErrorLine::of(rejection) };
-        escape::json_line(&line, &mut self.errors)?;
-        file.begin_record(rejection.raw)
+        self.open_file(rejection)?;
+        let (index, out) = self.open.as_mut().expect("the file was opened");
+        let file = &mut self.files[*index];
+        file.begin_record(rejection.raw, out)?;
+        let kept_in = Some(Cow::Borrowed(&*file.name));
+        escape::json_line(&ErrorLine { kept_in, ..ErrorLine::of(rejection) }, &mut self.errors)
     }
 
     /// Writes the next piece of the oversized record that was written last.
@@ -139,38 +143,64 @@ impl Rejects {
     /// # Panics
     /// When no record was written before.
     pub fn write_more(&mut self, raw: &[u8]) -> io::Result<()> {
-        let file = self.files.get_mut(self.last).expect("the first piece of the record was written");
-        file.write(raw).map_err(|error| with_folder(&self.name, &error))
+        let (index, out) = self.open.as_mut().expect("the first piece of the record was written");
+        self.files[*index].write(raw, out).map_err(|error| with_folder(&self.name, &error))
     }
 
-    /// The index of the file for a record. Creates it for the first one.
-    fn file_index(&mut self, rejection: &Rejection<'_>) -> io::Result<usize> {
+    /// Opens the file for a record, and closes another one. Creates the file for the first record.
+    fn open_file(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {
         let (source, format) = (rejection.source, rejection.format);
         let is_same = |file: &RejectFile| file.source == source && have_same_header(&file.format, format);
-        if let Some(index) = self.files.iter().position(is_same) {
-            return Ok(index);
+        let existing = self.files.iter().position(is_same);
+        if existing.is_some() && existing == self.open.as_ref().map(|(index, _)| *index) {
+            return Ok(());
         }
+        self.close_file()?;
+        self.open = Some(match existing {
+            Some(index) => (index, self.reopen(index)?),
+            None => self.create_file(rejection)?,
+        });
+        Ok(())
+    }
+
+    /// Creates the file for a record, and writes the header row if it has one.
+    fn create_file(&mut self, rejection: &Rejection<'_>) -> io::Result<(usize, BufWriter<Arc<File>>)> {
+        let (source, format) = (rejection.source, rejection.format);
         let (stem, extension) = (stem(source), extension(format));
         let of_same_kind = |file: &&RejectFile| file.source == source && self::extension(&file.format) == extension;
         let name = file_name(stem, extension, self.files.iter().filter(of_same_kind).count() + 1);
-        let out = BufWriter::new(create_file(&self.staging, &self.folder.join(&name))?);
-        let mut file = RejectFile { name, source, format: format.clone(), out, ends_with_line_feed: true };
+        let mut out = BufWriter::new(create_file(&self.staging, &self.folder.join(&name))?);
+        let mut file = RejectFile { name, source, format: format.clone(), ends_with_line_feed: true };
         let first = if let Format::Csv(header) = format { &header.raw } else { rejection.raw };
         if !format.is_framed() && is_ambiguous_as_text(first) {
             // At the beginning of a file it would be mistaken for another format.
-            file.out.write_all(BYTE_ORDER_MARK)?;
+            out.write_all(BYTE_ORDER_MARK)?;
         }
         if let Format::Csv(header) = format {
-            file.begin_record(&header.raw)?;
+            file.begin_record(&header.raw, &mut out)?;
         }
         self.files.push(file);
-        Ok(self.files.len() - 1)
+        Ok((self.files.len() - 1, out))
+    }
+
+    fn reopen(&self, index: usize) -> io::Result<BufWriter<Arc<File>>> {
+        let path = self.folder.join(&self.files[index].name);
+        Ok(BufWriter::new(self.staging.reopen(&path).map_err(with_file(&path))?))
+    }
+
+    /// Flushes, fsyncs and closes the open file.
+    fn close_file(&mut self) -> io::Result<()> {
+        let Some((index, mut out)) = self.open.take() else { return Ok(()) };
+        let file = &mut self.files[index];
+        file.end_line(&mut out)?;
+        out.flush()?;
+        drop(out);
+        self.staging.close(&self.folder.join(&file.name))
     }
 
     /// Flushes all files.
     pub fn finish(mut self) -> io::Result<()> {
-        let files = self.files.iter_mut().try_for_each(|file| file.end_line().and_then(|()| file.out.flush()));
-        files.and_then(|()| self.errors.flush()).map_err(|error| with_folder(&self.name, &error))
+        self.close_file().and_then(|()| self.errors.flush()).map_err(|error| with_folder(&self.name, &error))
     }
 }
 
@@ -179,28 +209,30 @@ fn with_folder(name: &str, error: &io::Error) -> io::Error {
 }
 
 fn create_file(staging: &Staging, path: &Path) -> io::Result<Arc<File>> {
-    staging
-        .create(path, CommitOrder::Rejects)
-        .map_err(|error| io::Error::other(format!("{}: {error}", escape::path(path))))
+    staging.create(path, CommitOrder::Rejects).map_err(with_file(path))
+}
+
+fn with_file(path: &Path) -> impl FnOnce(StageError) -> io::Error {
+    move |error| io::Error::other(format!("{}: {error}", escape::path(path)))
 }
 
 impl RejectFile {
-    fn begin_record(&mut self, raw: &[u8]) -> io::Result<()> {
-        self.end_line()?;
-        self.write(raw)
+    fn begin_record(&mut self, raw: &[u8], out: &mut impl Write) -> io::Result<()> {
+        self.end_line(out)?;
+        self.write(raw, out)
     }
 
-    fn write(&mut self, raw: &[u8]) -> io::Result<()> {
+    fn write(&mut self, raw: &[u8], out: &mut impl Write) -> io::Result<()> {
         if let Some(&last) = raw.last() {
             self.ends_with_line_feed = last == b'\n';
         }
-        self.out.write_all(raw)
+        out.write_all(raw)
     }
 
     /// The last line of an input may lack its line feed, but not when another record follows.
-    fn end_line(&mut self) -> io::Result<()> {
+    fn end_line(&mut self, out: &mut impl Write) -> io::Result<()> {
         if !self.format.is_framed() && !self.ends_with_line_feed {
-            self.out.write_all(b"\n")?;
+            out.write_all(b"\n")?;
             self.ends_with_line_feed = true;
         }
         Ok(())
@@ -250,10 +282,22 @@ fn is_reject_file_name(name: &str) -> bool {
 }
 
 /// The files in `folder` that new rejects would replace.
-pub fn earlier_rejects(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn earlier_rejects(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = entries(folder)?.into_iter();
     let rejects = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_reject_file_name));
-    rejects.map(|entry| entry.path()).collect()
+    Ok(rejects.map(|entry| entry.path()).collect())
+}
+
+/// The files in a folder. There are none if it does not exist.
+fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether rejects may be written to `folder`: it does not exist, is empty, or contains only the rejects of an earlier
@@ -262,11 +306,7 @@ pub fn earlier_rejects(folder: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// When the folder or its `errors.jsonl` cannot be read.
 pub fn can_contain_rejects(folder: &Path) -> io::Result<bool> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    };
+    let entries = entries(folder)?;
     // A symbolic link is not a file of an earlier run, whatever its name.
     if entries.iter().any(|entry| !entry.file_type().is_ok_and(|kind| kind.is_file())) {
         return Ok(false);

@@ -1,8 +1,9 @@
 //! One staged file: its target path, its temporary file, and the rename.
 //!
-//! A staged file behaves like a shell redirect: symbolic links are followed, and permissions and owner are kept.
+//! A staged file behaves like a shell redirect: symbolic links are followed, and permissions and owner are kept. They
+//! are set at the commit, so the new content of a private file is never readable by others.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,9 +30,11 @@ pub enum CommitOrder {
 pub(super) struct StagedFile {
     pub(super) order: CommitOrder,
     temporary: TempPath,
-    /// The handle for all writes. Only this handle reports a delayed write error.
-    pub(super) file: Arc<File>,
+    /// The handle for all writes. Only this handle reports a delayed write error. `None` after it was synced and closed.
+    file: Option<Arc<File>>,
     pub(super) target: PathBuf,
+    /// The metadata of the existing file when this file was created.
+    existing: Option<fs::Metadata>,
 }
 
 /// The prefix and the suffix of the name of a temporary file. A killed run can leave such files.
@@ -46,27 +49,54 @@ pub(super) fn is_temporary(name: &str) -> bool {
 const MAX_LINKS: usize = 40;
 
 impl StagedFile {
-    /// Creates the temporary file, with the permissions of the existing file or those of a shell redirect.
-    pub(super) fn create(target: PathBuf, existing: Option<&fs::Metadata>, order: CommitOrder) -> io::Result<Self> {
-        let (file, temporary) = create_beside(&target)?.into_parts();
-        if let Some(metadata) = existing {
-            copy_permissions(metadata, &file)?;
+    /// Creates the temporary file. Only its owner can read it if it replaces a file, which may be private. A new file has
+    /// the permissions of a shell redirect.
+    pub(super) fn create(target: PathBuf, existing: Option<fs::Metadata>, order: CommitOrder) -> io::Result<Self> {
+        let (file, temporary) = create_beside(&target, existing.is_some())?.into_parts();
+        Ok(Self { order, temporary, file: Some(Arc::new(file)), target, existing })
+    }
+
+    /// The handle for writing. Opens the file again if it was closed.
+    pub(super) fn open(&mut self) -> io::Result<Arc<File>> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
         }
-        Ok(Self { order, temporary, file: Arc::new(file), target })
+        let file = Arc::new(OpenOptions::new().append(true).open(&self.temporary)?);
+        self.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Drops the handle, which the caller must sync. Returns `None` if the file is closed already.
+    pub(super) fn close(&mut self) -> Option<Arc<File>> {
+        self.file.take()
+    }
+
+    /// The file whose owner and permissions the new file gets.
+    pub(super) fn existing(&self) -> io::Result<Option<fs::Metadata>> {
+        match fs::metadata(&self.target) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(_) | Err(_) => Ok(self.existing.clone()),
+        }
     }
 
     /// Renames the file into place. Fails with [`io::ErrorKind::AlreadyExists`] if it `must_be_new` but exists.
     pub(super) fn rename(self, must_be_new: bool) -> io::Result<()> {
-        let Self { mut temporary, target, .. } = self;
         if must_be_new {
-            temporary = match temporary.persist_noclobber(&target) {
+            match fs::hard_link(&self.temporary, &self.target) {
+                // Dropping the temporary file removes its other name.
                 Ok(()) => return Ok(()),
-                Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => return Err(failed.error),
-                // The file system has no atomic rename to a new name.
-                Err(failed) => failed.path,
-            };
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+                // The file system has no links.
+                Err(_) => {}
+            }
         }
-        temporary.persist(&target).map_err(|failed| failed.error)
+        let temporary = self.temporary.keep().map_err(|failed| failed.error)?;
+        fs::rename(&temporary, &self.target).inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 }
 
@@ -122,15 +152,22 @@ fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {}", escape::path(path), os_error(error)))
 }
 
-/// A temporary file in the folder of `target`, with the permissions of a shell redirect.
-fn create_beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
+/// The names of temporary files.
+pub(super) fn temporary_names() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+    builder
+}
+
+/// A temporary file in the folder of `target`, with the permissions of a shell redirect unless it is private.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "permissions are inherited from the folder"))]
+fn create_beside(target: &Path, is_private: bool) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = temporary_names();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         // The system applies the umask.
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(if is_private { 0o600 } else { 0o666 }));
     }
     let folder = parent(target);
     builder.tempfile_in(folder).map_err(|error| {
@@ -142,14 +179,20 @@ fn create_beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
 }
 
 /// Gives a new file the owner and the permissions of the file that it will replace.
-fn copy_permissions(existing: &fs::Metadata, file: &File) -> io::Result<()> {
+pub(super) fn copy_permissions(existing: &fs::Metadata, file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::{MetadataExt, fchown};
-        if fchown(file, Some(existing.uid()), Some(existing.gid())).is_err() {
-            // Only root may change the owner. Other users own the new file, as with a redirect.
-            let _ = fchown(file, None, Some(existing.gid()));
-        }
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        // Only root may change the owner. Other users own the new file, as with a redirect.
+        let has_group = fchown(file, Some(existing.uid()), Some(existing.gid())).is_ok()
+            || fchown(file, None, Some(existing.gid())).is_ok();
+        let mode = existing.mode();
+        // Members of another group get no more access than all users.
+        let mode = if has_group { mode } else { mode & !0o070 | (mode & 0o007) << 3 };
+        file.set_permissions(fs::Permissions::from_mode(mode))
     }
-    file.set_permissions(existing.permissions())
+    #[cfg(not(unix))]
+    {
+        file.set_permissions(existing.permissions())
+    }
 }

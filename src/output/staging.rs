@@ -1,10 +1,10 @@
 //! Staged files: written to temporary files in the same folder, and renamed into place at the end of the run.
 //!
 //! Invariant: a path has its old content or the complete new content, even after a crash of the machine. File data is
-//! fsynced before any rename, and the folder of a rename before the next rename that depends on it. A path that is not
-//! a regular file (a device, a FIFO) is written directly and never replaced.
+//! fsynced before any rename, and the folder of a rename before the next rename that depends on it. If a step fails, the
+//! steps before it are undone. A path that is not a regular file (a device, a FIFO) is written directly and never
+//! replaced.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use super::list_lock::{ListLock, ListLocked, try_lock};
-use super::staged_file::{CommitOrder, StagedFile, follow_links, parent, sync, sync_folder};
-use crate::escape;
+use super::commit::{Commit, CommitError, CommitFailure};
+use super::list_lock::{ListLock, ListLockError, try_lock};
+use super::staged_file::{CommitOrder, StagedFile, copy_permissions, follow_links, parent, sync};
 use crate::system::os_error;
 
 /// A file or folder could not be opened for writing.
@@ -44,36 +44,6 @@ impl From<io::Error> for StageError {
     }
 }
 
-/// The files of a run could not be committed.
-#[derive(Debug, Error)]
-pub enum CommitError {
-    /// The list is not the file that was locked. No file was replaced.
-    #[error("{}: the list changed during this run; nothing was replaced, run again", escape::path(.path))]
-    ListChanged {
-        /// The list.
-        path: PathBuf,
-    },
-    /// There was no list, and one appeared while the other files were renamed.
-    #[error("{}: another program created the list during this run; it was not replaced, run again", escape::path(.path))]
-    ListCreated {
-        /// The list.
-        path: PathBuf,
-    },
-    /// The run was interrupted and its files were discarded.
-    #[error("the run was interrupted; nothing was replaced, run again")]
-    Discarded,
-    /// An I/O error. Files with a later [`CommitOrder`] were not replaced.
-    #[error("{}: cannot {action}: {}", escape::path(.path), os_error(.cause))]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The operation that failed.
-        action: &'static str,
-        /// The error.
-        cause: io::Error,
-    },
-}
-
 /// The files that one run writes. Dropping it discards uncommitted files.
 #[derive(Debug, Default)]
 pub struct Staging(Mutex<State>);
@@ -85,7 +55,8 @@ struct State {
     remove_on_commit: Vec<PathBuf>,
     created_folders: Vec<PathBuf>,
     list_lock: Option<ListLock>,
-    folder_locks: Vec<File>,
+    /// Locked files and folders, besides the list.
+    locks: Vec<Arc<File>>,
     /// The folder of the rejects, as a canonical path.
     rejects_folder: Option<PathBuf>,
 }
@@ -127,14 +98,34 @@ impl Staging {
         if state.staged.iter().any(|staged| staged.target == target) {
             return Err(StageError::DuplicatePath);
         }
-        let staged = StagedFile::create(target, existing.as_ref(), order)?;
-        let file = Arc::clone(&staged.file);
+        let mut staged = StagedFile::create(target, existing, order)?;
+        let file = staged.open()?;
         state.staged.push(staged);
         Ok(file)
     }
 
+    /// Fsyncs and closes a staged file, whose handle the caller has dropped. `path` is canonical.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn close(&self, path: &Path) -> io::Result<()> {
+        let file = self.lock().staged_at(path).and_then(StagedFile::close);
+        file.map_or(Ok(()), |file| sync(&file))
+    }
+
+    /// Opens a staged file that was closed, to append to it. `path` is canonical.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or the run has ended.
+    pub fn reopen(&self, path: &Path) -> Result<Arc<File>, StageError> {
+        Ok(self.lock().staged_at(path).ok_or(StageError::Closed)?.open()?)
+    }
+
     /// Locks the list at `path` until the staging is dropped, so no other run can replace it.
-    pub fn lock_list(&self, path: &Path) -> Result<(), ListLocked> {
+    ///
+    /// # Errors
+    /// When another run has locked it, or it cannot be opened for writing.
+    pub fn lock_list(&self, path: &Path) -> Result<(), ListLockError> {
         self.lock().list_lock = ListLock::acquire(path)?;
         Ok(())
     }
@@ -151,19 +142,20 @@ impl Staging {
         }
         let is_new = match fs::create_dir(path) {
             Ok(()) => true,
-            Err(_) if path.is_dir() => false,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => false,
             Err(error) => return Err(error.into()),
         };
         let path = path.canonicalize()?;
         if is_new {
             state.created_folders.push(path.clone());
         }
-        // A folder that cannot be opened is not locked.
-        if let Ok(folder) = File::open(&path) {
+        // On Windows, folders cannot be opened as files.
+        if cfg!(unix) {
+            let folder = File::open(&path)?;
             if !try_lock(&folder) {
                 return Err(StageError::FolderLocked);
             }
-            state.folder_locks.push(folder);
+            state.locks.push(Arc::new(folder));
         }
         state.rejects_folder = Some(path.clone());
         Ok(path)
@@ -182,17 +174,24 @@ impl Staging {
     /// Fsyncs all staged files, checks that the list did not change, and renames the files into place in their order.
     ///
     /// # Errors
-    /// When one of these steps fails or the run was interrupted. Files that are not renamed yet are discarded.
+    /// When one of these steps fails or the run was interrupted. All files are restored then, as far as possible.
     pub fn commit(&self) -> Result<(), CommitError> {
-        self.sync_files().inspect_err(|_| {
+        let nothing_replaced = |failure| CommitError { failure, not_restored: Vec::new() };
+        self.sync_files().map_err(nothing_replaced).inspect_err(|_| {
             self.discard();
         })?;
         let mut state = self.lock();
         if state.phase == Phase::Discarded {
-            return Err(CommitError::Discarded);
+            return Err(nothing_replaced(CommitFailure::Discarded));
         }
         state.phase = Phase::Committed;
-        state.commit().inspect_err(|_| state.remove_uncommitted())
+        let mut commit = Commit::default();
+        let result = state.commit(&mut commit);
+        result.map_err(|failure| {
+            let not_restored = commit.undo();
+            state.remove_uncommitted();
+            CommitError { failure, not_restored }
+        })
     }
 
     /// Removes all staged files, and rejects new ones. Locks are kept until the drop, because the thread that uses the
@@ -207,12 +206,23 @@ impl Staging {
         true
     }
 
-    /// Fsyncs without the lock, so an interrupt does not wait for the disk.
-    fn sync_files(&self) -> Result<(), CommitError> {
-        let files: Vec<_> =
-            self.lock().staged.iter().map(|staged| (staged.target.clone(), Arc::clone(&staged.file))).collect();
-        for (path, file) in files {
-            sync(&file).map_err(|cause| CommitError::Io { path, action: "write", cause })?;
+    /// Sets the permissions of the staged files, and fsyncs them without the lock, so an interrupt does not wait for the
+    /// disk.
+    fn sync_files(&self) -> Result<(), CommitFailure> {
+        for index in 0.. {
+            let mut state = self.lock();
+            let Some(staged) = state.staged.get_mut(index) else { break };
+            let (path, was_closed) = (staged.target.clone(), staged.is_closed());
+            let opened = staged.open().and_then(|file| Ok((file, staged.existing()?)));
+            if was_closed {
+                staged.close();
+            }
+            drop(state);
+            let synced = opened.and_then(|(file, existing)| {
+                existing.map_or(Ok(()), |existing| copy_permissions(&existing, &file))?;
+                sync(&file)
+            });
+            synced.map_err(CommitFailure::io(&path, "write"))?;
         }
         Ok(())
     }
@@ -230,41 +240,42 @@ impl Drop for Staging {
 }
 
 impl State {
-    fn commit(&mut self) -> Result<(), CommitError> {
-        let list = self.staged.iter().find(|staged| staged.order == CommitOrder::List);
+    fn staged_at(&mut self, path: &Path) -> Option<&mut StagedFile> {
+        self.staged.iter_mut().find(|staged| staged.target == path)
+    }
+
+    fn commit(&mut self, commit: &mut Commit) -> Result<(), CommitFailure> {
+        let list = self.staged.iter_mut().find(|staged| staged.order == CommitOrder::List);
         if let (Some(lock), Some(list)) = (&self.list_lock, list) {
-            let path = list.target.clone();
             match lock.is_unchanged() {
                 Ok(true) => {}
-                Ok(false) => return Err(CommitError::ListChanged { path }),
-                Err(cause) => return Err(CommitError::Io { path, action: "read", cause }),
+                Ok(false) => return Err(CommitFailure::ListChanged(list.target.clone())),
+                Err(error) => return Err(CommitFailure::io(&list.target, "read")(error)),
             }
+            // No run may read the new list before this run ends, because the commit may be undone.
+            let file = list.open().map_err(CommitFailure::io(&list.target, "write"))?;
+            try_lock(&file);
+            self.locks.push(file);
         }
         let mut staged = std::mem::take(&mut self.staged);
         staged.sort_by_key(|staged| staged.order);
+        self.created_folders.iter().for_each(|folder| commit.changed_folder(parent(folder)));
         for path in std::mem::take(&mut self.remove_on_commit) {
             if !staged.iter().any(|staged| staged.target == path) {
-                remove_file(path)?;
+                commit.remove(path)?;
             }
         }
-        let parents = self.created_folders.iter().map(|folder| parent(folder).to_owned());
-        let mut unsynced: BTreeSet<PathBuf> = parents.collect();
         let mut order = CommitOrder::Rejects;
         for staged in staged {
             if staged.order != order {
-                sync_folders(&mut unsynced)?;
+                commit.sync_folders()?;
                 order = staged.order;
             }
-            unsynced.insert(parent(&staged.target).to_owned());
             let must_be_new =
                 order == CommitOrder::List && self.list_lock.as_ref().is_some_and(ListLock::is_of_new_file);
-            let path = staged.target.clone();
-            staged.rename(must_be_new).map_err(|cause| match cause.kind() {
-                io::ErrorKind::AlreadyExists if must_be_new => CommitError::ListCreated { path },
-                _ => CommitError::Io { path, action: "rename into place", cause },
-            })?;
+            commit.replace(staged, must_be_new)?;
         }
-        sync_folders(&mut unsynced)
+        commit.sync_folders()
     }
 
     fn remove_uncommitted(&mut self) {
@@ -274,21 +285,6 @@ impl State {
             let _ = fs::remove_dir(folder);
         }
     }
-}
-
-/// Removes a file if it exists.
-fn remove_file(path: PathBuf) -> Result<(), CommitError> {
-    match fs::remove_file(&path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(CommitError::Io { path, action: "remove", cause }),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-fn sync_folders(folders: &mut BTreeSet<PathBuf>) -> Result<(), CommitError> {
-    for path in std::mem::take(folders) {
-        sync_folder(&path).map_err(|cause| CommitError::Io { path, action: "sync", cause })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -326,7 +322,7 @@ mod tests {
         staging.create_folder(&folder.path().join("rejects")).unwrap();
         assert!(staging.discard());
         assert!(matches!(staging.create(&path, CommitOrder::Output), Err(StageError::Closed)));
-        assert!(matches!(staging.commit(), Err(CommitError::Discarded)));
+        assert!(matches!(staging.commit(), Err(CommitError { failure: CommitFailure::Discarded, .. })));
         assert_eq!(names(folder.path()), ["out"]);
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
@@ -341,9 +337,24 @@ mod tests {
         staging.create(&out, CommitOrder::Output).unwrap();
         staging.create_folder(&folder.path().join("rejects")).unwrap();
         fs::write(&list, "other").unwrap();
-        assert!(matches!(staging.commit(), Err(CommitError::ListChanged { .. })));
+        assert!(matches!(staging.commit(), Err(CommitError { failure: CommitFailure::ListChanged(_), .. })));
         assert_eq!(names(folder.path()), ["list"]);
         assert_eq!(fs::read(&list).unwrap(), b"other");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_list_is_locked_until_the_run_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list");
+        for _ in 0..2 {
+            let staging = Staging::default();
+            staging.lock_list(&list).unwrap();
+            staging.create(&list, CommitOrder::List).unwrap();
+            staging.commit().unwrap();
+            assert!(matches!(Staging::default().lock_list(&list), Err(ListLockError::Locked)));
+        }
+        Staging::default().lock_list(&list).unwrap();
     }
 
     #[cfg(unix)]

@@ -1,0 +1,243 @@
+//! The commit: removes and replaces files in order. When a step fails, all steps before it are undone.
+//!
+//! A hard link keeps each old file until the commit is complete. On a file system without links, the commit goes on
+//! without it, and an error lists the files that could not be restored.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+use thiserror::Error;
+
+use super::staged_file::{StagedFile, parent, sync_folder, temporary_names};
+use crate::escape;
+use crate::system::os_error;
+
+/// The files of a run could not be committed.
+#[derive(Debug, Error)]
+#[error("{failure}; {}{}", Consequence(.not_restored), .failure.remedy())]
+pub struct CommitError {
+    /// The step that failed.
+    pub(super) failure: CommitFailure,
+    /// The files that were replaced nevertheless.
+    pub(super) not_restored: Vec<NotRestored>,
+}
+
+/// The step of a commit that failed.
+#[derive(Debug, Error)]
+pub(super) enum CommitFailure {
+    /// The list is not the file that was locked.
+    #[error("{}: the list changed during this run", escape::path(.0))]
+    ListChanged(PathBuf),
+    /// There was no list, and one appeared while the other files were renamed.
+    #[error("{}: another program created the list during this run", escape::path(.0))]
+    ListCreated(PathBuf),
+    /// The run was interrupted and its files were discarded.
+    #[error("the run was interrupted")]
+    Discarded,
+    /// An I/O error.
+    #[error("{}: cannot {action}: {}", escape::path(.path), os_error(.cause))]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operation that failed.
+        action: &'static str,
+        /// The error.
+        cause: io::Error,
+    },
+}
+
+impl CommitFailure {
+    /// For `map_err`.
+    pub(super) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Io { path: path.to_owned(), action, cause }
+    }
+
+    const fn remedy(&self) -> &'static str {
+        match self {
+            Self::ListChanged(_) | Self::ListCreated(_) | Self::Discarded => ", run again",
+            Self::Io { .. } => "",
+        }
+    }
+}
+
+/// A file whose old content could not be restored.
+#[derive(Debug)]
+pub(super) struct NotRestored {
+    path: PathBuf,
+    /// The old file under a temporary name.
+    old: Option<PathBuf>,
+}
+
+impl fmt::Display for NotRestored {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", escape::path(&self.path))?;
+        self.old.as_deref().map_or(Ok(()), |old| write!(out, " (the old file is {})", escape::path(old)))
+    }
+}
+
+/// The state of the files after a failed commit.
+struct Consequence<'a>(&'a [NotRestored]);
+
+impl fmt::Display for Consequence<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return out.write_str("nothing was replaced");
+        }
+        let names: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        write!(out, "these files were replaced or removed and could not be restored: {}", names.join(", "))
+    }
+}
+
+/// The steps of a commit. Dropping it keeps them and removes the links to the old files.
+#[derive(Debug, Default)]
+pub(super) struct Commit {
+    steps: Vec<(PathBuf, Before)>,
+    /// The folders that were changed since they were last synced.
+    unsynced: BTreeSet<PathBuf>,
+}
+
+/// What was at a path before the commit.
+#[derive(Debug)]
+enum Before {
+    Nothing,
+    /// A file, which has this link.
+    Linked(TempPath),
+    /// A file that the system did not link.
+    Lost,
+}
+
+impl Commit {
+    /// Removes a file if it exists.
+    pub(super) fn remove(&mut self, path: PathBuf) -> Result<(), CommitFailure> {
+        let before = Before::of(&path).map_err(CommitFailure::io(&path, "remove"))?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(CommitFailure::io(&path, "remove")(error)),
+            Ok(()) => {
+                self.done(path, before);
+                Ok(())
+            }
+        }
+    }
+
+    /// Renames a staged file into place. Fails with [`CommitFailure::ListCreated`] if it `must_be_new` but exists.
+    pub(super) fn replace(&mut self, staged: StagedFile, must_be_new: bool) -> Result<(), CommitFailure> {
+        let path = staged.target.clone();
+        let before = if must_be_new { Ok(Before::Nothing) } else { Before::of(&path) };
+        let renamed = before.and_then(|before| staged.rename(must_be_new).map(|()| before));
+        let before = renamed.map_err(|cause| match cause.kind() {
+            io::ErrorKind::AlreadyExists if must_be_new => CommitFailure::ListCreated(path.clone()),
+            _ => CommitFailure::io(&path, "rename into place")(cause),
+        })?;
+        self.done(path, before);
+        Ok(())
+    }
+
+    fn done(&mut self, path: PathBuf, before: Before) {
+        self.changed_folder(parent(&path));
+        self.steps.push((path, before));
+    }
+
+    /// Makes [`Self::sync_folders`] sync this folder.
+    pub(super) fn changed_folder(&mut self, folder: &Path) {
+        self.unsynced.insert(folder.to_owned());
+    }
+
+    /// Syncs the changed folders.
+    pub(super) fn sync_folders(&mut self) -> Result<(), CommitFailure> {
+        for path in std::mem::take(&mut self.unsynced) {
+            sync_folder(&path).map_err(CommitFailure::io(&path, "sync"))?;
+        }
+        Ok(())
+    }
+
+    /// Undoes all steps in reverse order. Returns the files for which this failed.
+    pub(super) fn undo(self) -> Vec<NotRestored> {
+        let mut not_restored = Vec::new();
+        for (path, before) in self.steps.into_iter().rev() {
+            match before.restore(&path) {
+                // Also after a crash, the list must not be newer than the other files. The commit has failed already.
+                Ok(()) => drop(sync_folder(parent(&path))),
+                Err(old) => not_restored.push(NotRestored { path, old }),
+            }
+        }
+        not_restored.reverse();
+        not_restored
+    }
+}
+
+impl Before {
+    /// Links the file at `path`.
+    fn of(path: &Path) -> io::Result<Self> {
+        let link = |link: &Path| {
+            if is_protected(path) { Err(io::ErrorKind::PermissionDenied.into()) } else { fs::hard_link(path, link) }
+        };
+        match temporary_names().make_in(parent(path), link) {
+            Ok(link) => Ok(Self::Linked(link.into_temp_path())),
+            // A link is not possible on every file system, nor to every file.
+            Err(_) => match fs::symlink_metadata(path) {
+                Ok(_) => Ok(Self::Lost),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Nothing),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Restores the file at `path`. On failure, returns the name of the old file if it still exists.
+    fn restore(self, path: &Path) -> Result<(), Option<PathBuf>> {
+        match self {
+            Self::Nothing => fs::remove_file(path).map_err(|_| None),
+            Self::Linked(mut link) => {
+                link.disable_cleanup(true);
+                fs::rename(&link, path).map_err(|_| Some(link.to_path_buf()))
+            }
+            Self::Lost => Err(None),
+        }
+    }
+}
+
+/// Whether a sticky folder protects the file of another user. A link to it could not be removed again.
+#[cfg(unix)]
+fn is_protected(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    const STICKY: u32 = 0o1000;
+    let user = rustix::process::geteuid();
+    let (Ok(folder), Ok(file)) = (fs::metadata(parent(path)), fs::symlink_metadata(path)) else { return false };
+    let is_owner = user.is_root() || [folder.uid(), file.uid()].contains(&user.as_raw());
+    folder.mode() & STICKY != 0 && !is_owner
+}
+
+#[cfg(not(unix))]
+fn is_protected(_path: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::staged_file::CommitOrder;
+    use super::*;
+
+    #[test]
+    fn steps_are_undone_in_reverse_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, removed, new] = ["path", "removed", "new"].map(|name| folder.path().join(name));
+        [&path, &removed].iter().for_each(|path| fs::write(path, "old").unwrap());
+        let mut commit = Commit::default();
+        commit.remove(removed.clone()).unwrap();
+        for target in [&path, &path, &new] {
+            let mut staged = StagedFile::create(target.clone(), None, CommitOrder::Output).unwrap();
+            staged.open().unwrap().write_all(b"new").unwrap();
+            commit.replace(staged, false).unwrap();
+        }
+        assert!(!removed.exists());
+        assert!(commit.undo().is_empty());
+        assert_eq!([&path, &removed].map(|path| fs::read(path).unwrap()), [b"old", b"old"]);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+}

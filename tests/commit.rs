@@ -1,0 +1,195 @@
+//! The commit of a run: staged files are private, a failure restores all files, and no other run's list is replaced.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::live::LiveRun;
+use common::{CommandOutput, RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_LIST, Scratch};
+
+/// Starts a run with the conversions on standard input, and waits until it has this many staged files.
+fn start(scratch: &Scratch, args: &str, staged: usize) -> LiveRun {
+    let run = LiveRun::start(scratch, &format!("{RUN_STDIN} {args}"));
+    let start = Instant::now();
+    while temporary_files(scratch).len() < staged {
+        assert!(start.elapsed() < Duration::from_secs(60), "the run does not start");
+        thread::sleep(Duration::from_millis(2));
+    }
+    run
+}
+
+fn temporary_files(scratch: &Scratch) -> Vec<String> {
+    scratch.names().into_iter().filter(|name| name.starts_with(".adseg-")).collect()
+}
+
+fn mode(scratch: &Scratch, name: &str) -> u32 {
+    fs::metadata(scratch.file(name)).unwrap().permissions().mode() & 0o777
+}
+
+fn set_mode(scratch: &Scratch, name: &str, mode: u32) {
+    fs::set_permissions(scratch.file(name), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn staged_file_is_private_until_it_replaces_a_file() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("codes.txt", "old\n");
+    for target in [0o600, 0o640, 0o666] {
+        ["loyalty.txt", "codes.txt"].iter().for_each(|name| set_mode(&scratch, name, target));
+        let run = start(&scratch, "-o codes.txt --save-loyalty loyalty.txt", 2);
+        for name in temporary_files(&scratch) {
+            assert_eq!(mode(&scratch, &name), 0o600, "{name}");
+        }
+        // The permissions at the end of the run count.
+        set_mode(&scratch, "codes.txt", target & 0o604);
+        assert_eq!(run.finish(), (Some(0), String::new()));
+        assert_eq!([mode(&scratch, "loyalty.txt"), mode(&scratch, "codes.txt")], [target, target & 0o604]);
+    }
+}
+
+#[test]
+fn failed_commit_restores_all_files() {
+    let scratch = Scratch::small_campaign();
+    let skip = "--on-error skip --rejects rejects";
+    let first = format!("run --loyalty loyalty.txt --conversions - {skip}");
+    assert_eq!(scratch.run_with(&first, "first\n").code, Some(0));
+    let files = || [scratch.read("rejects/errors.jsonl"), scratch.read("rejects/conversions.txt")];
+    let before = files();
+    let names = scratch.names_in("rejects");
+    for new in ["", "-new"] {
+        let skip = format!("{skip}{new}");
+        let mut run = start(&scratch, &format!("{skip} -o codes.txt --save-loyalty loyalty.txt"), 2);
+        // A folder cannot be replaced by a file.
+        fs::create_dir(scratch.file("codes.txt")).unwrap();
+        run.send(format!("second\n{SMALL_CONVERSIONS}P, PurchaseConversion, new@example.com, [6], 9\n"));
+        let (code, stderr) = run.finish();
+        assert_eq!(code, Some(1));
+        let message = "codes.txt: cannot rename into place: Is a directory; nothing was replaced\n";
+        assert!(stderr.ends_with(message), "{stderr}");
+        fs::remove_dir(scratch.file("codes.txt")).unwrap();
+        assert_eq!((files(), scratch.names_in("rejects")), (before.clone(), names.clone()));
+        assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt", "rejects"]);
+        assert_eq!(scratch.read("loyalty.txt"), SMALL_LIST);
+    }
+}
+
+/// In a sticky folder, the file of another user can be written and linked, but neither replaced nor removed.
+#[test]
+fn commit_in_a_sticky_folder_leaves_nothing() {
+    let scratch = Scratch::small_campaign();
+    fs::create_dir(scratch.file("sticky")).unwrap();
+    set_mode(&scratch, "sticky", 0o1777);
+    scratch.write("sticky/codes.txt", "old\n");
+    set_mode(&scratch, "sticky/codes.txt", 0o666);
+    set_mode(&scratch, ".", 0o755);
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups adseg";
+    if !scratch.sh(&format!("{nobody} --version")).output().unwrap().status.success() {
+        eprintln!("skipped: this user may not run adseg as another user");
+        return;
+    }
+    let output: CommandOutput = scratch.sh(&format!("{nobody} {RUN} -o sticky/codes.txt")).output().unwrap().into();
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.ends_with("Operation not permitted; nothing was replaced\n"), "{}", output.stderr);
+    assert_eq!(scratch.names_in("sticky"), ["codes.txt"]);
+    assert_eq!(scratch.read("sticky/codes.txt"), "old\n");
+}
+
+#[test]
+fn compressed_list_on_stdin_is_not_replaced() {
+    let scratch = Scratch::small_campaign();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(SMALL_LIST.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let frames = common::frame("kim@example.com, , , F");
+    for (name, content) in [("list.gz", gzip), ("list.frames", frames)] {
+        scratch.write(name, &content);
+        for list in ["-", name, "/dev/fd/0"] {
+            let script =
+                format!("adseg run --loyalty {list} --conversions conversions.txt --save-loyalty {name} <{name}");
+            let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+            assert_eq!(output.code, Some(2), "{script}: {}", output.stderr);
+            assert!(output.stderr.contains("CSV, framed or compressed"), "{}", output.stderr);
+            assert_eq!(fs::read(scratch.file(name)).unwrap(), content);
+        }
+    }
+}
+
+#[test]
+fn list_replaced_before_it_is_read_is_not_saved() {
+    let scratch = Scratch::small_campaign();
+    let purchase = "echo 'P, PurchaseConversion, new@example.com, [6], 9'";
+    let update = format!("{purchase} | adseg run --loyalty list.txt --conversions - --save-loyalty list.txt");
+    for list in ["-", "/dev/fd/5"] {
+        scratch.write("list.txt", SMALL_LIST);
+        let outdated = format!("adseg run --loyalty {list} --conversions conversions.txt");
+        let script = format!("exec 5<list.txt; {update}; {outdated} --save-loyalty list.txt <&5");
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!(output.code, Some(1), "{}", output.stderr);
+        assert!(output.stderr.ends_with("the changes of another run; open the list again\n"), "{}", output.stderr);
+        assert_eq!(scratch.read("list.txt"), format!("{SMALL_LIST}new@example.com, , , \n"));
+        // A list that did not exist has no changes.
+        let script = format!("exec 5<list.txt; rm list.txt; {outdated} --save-loyalty list.txt <&5");
+        assert!(scratch.sh(&script).status().unwrap().success());
+        assert_eq!(scratch.read("list.txt"), format!("{SMALL_LIST}new@example.com, , , \n"));
+    }
+}
+
+#[test]
+fn rejects_of_many_header_rows_need_few_open_files() {
+    let scratch = Scratch::small_campaign();
+    let mut names = String::new();
+    for number in 0..100 {
+        let name = format!("c{number}.csv");
+        // The first header row comes back.
+        let column = if number == 99 { 0 } else { number };
+        scratch.write(&name, format!("promo,conversion,email,column{column}\nH,nonsense{number},a@x,1"));
+        names += &format!(" {name}");
+    }
+    let args = format!("run --loyalty loyalty.txt --conversions {names} --conversions-format csv");
+    let args = format!("{args} --on-error skip --rejects rejects --quiet");
+    let output: CommandOutput = scratch.sh(&format!("ulimit -n 40; adseg {args}")).output().unwrap().into();
+    assert_eq!((output.code, &*output.stderr), (Some(0), "adseg: 100 bad records kept in rejects\n"));
+    assert_eq!(scratch.names_in("rejects").len(), 100);
+    let first = "promo,conversion,email,column0\nH,nonsense0,a@x,1\nH,nonsense99,a@x,1\n";
+    assert_eq!(scratch.read("rejects/conversions.csv"), first);
+    assert!(scratch.read("rejects/conversions-99.csv").ends_with("H,nonsense98,a@x,1\n"));
+}
+
+#[test]
+fn missing_descriptor_is_reported_with_the_file() {
+    let scratch = Scratch::small_campaign();
+    let mut failures = 0;
+    for limit in 4..20 {
+        let args = format!("{RUN} -o codes.txt --save-loyalty loyalty.txt --on-error skip --rejects rejects");
+        let output: CommandOutput = scratch.sh(&format!("ulimit -n {limit}; adseg {args}")).output().unwrap().into();
+        if output.code == Some(0) {
+            break;
+        }
+        assert_eq!(output.code, Some(1), "{}", output.stderr);
+        assert!(output.stderr.ends_with(": Too many open files\n"), "{}", output.stderr);
+        let names = ["std", ".txt", "rejects", "cannot catch signals", scratch.path().to_str().unwrap()];
+        assert!(names.iter().any(|name| output.stderr.contains(name)), "{}", output.stderr);
+        assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
+        failures += 1;
+    }
+    assert!(failures > 3);
+}
+
+#[test]
+fn full_disk_under_rejects_is_reported_with_the_folder() {
+    let scratch = Scratch::small_campaign();
+    for records in [20, 5_000] {
+        scratch.write("conversions.txt", "nonsense\n".repeat(records));
+        let args = format!("{RUN} --on-error skip --rejects rejects --quiet");
+        let output: CommandOutput = scratch.sh(&format!("ulimit -f 1; adseg {args}")).output().unwrap().into();
+        let message = "adseg: rejects: cannot write rejects: File too large\n";
+        assert_eq!((output.code, &*output.stderr), (Some(1), message));
+        assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
+    }
+}

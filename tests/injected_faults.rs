@@ -1,0 +1,269 @@
+//! Every system call of every command fails once. No fault is ignored, and all files are old or all are new.
+//!
+//! `inject/inject.c` is loaded into the command and makes one call fail.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use common::{CommandOutput, SMALL_CONVERSIONS, SMALL_LIST, Scratch, frame};
+
+/// The kinds of calls, and the error of each.
+const CALLS: [(&str, &str); 8] = [
+    ("open", "Input/output error"),
+    ("read", "Input/output error"),
+    ("write", "No space left on device"),
+    ("sync", "Input/output error"),
+    ("rename", "Operation not permitted"),
+    ("link", "Operation not permitted"),
+    ("mkdir", "Input/output error"),
+    ("thread", "Resource temporarily unavailable"),
+];
+
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// The arguments of a command, its standard input, and the kinds of calls that it makes.
+type Case = (&'static str, &'static str, &'static str);
+
+const CASES: &[Case] = &[
+    (
+        "run --loyalty loyalty.txt --conversions bad.txt --on-error skip --rejects rejects -o codes.txt \
+         --save-loyalty loyalty.txt",
+        "",
+        "open read write sync rename link mkdir thread",
+    ),
+    (
+        "run --loyalty loyalty.txt --conversions bad.txt --on-error skip --rejects new -o new.txt --save-loyalty saved.txt",
+        "",
+        "open read write sync rename link mkdir thread",
+    ),
+    ("run --loyalty loyalty.txt --conversions conversions.txt", "", "open read write thread"),
+    ("run --loyalty loyalty.txt.gz --conversions conversions.txt", "", "open read write thread"),
+    (
+        "run --loyalty - --conversions conversions.txt --save-loyalty loyalty.txt -o codes.txt",
+        SMALL_LIST,
+        "open read write sync rename link thread",
+    ),
+    ("run --loyalty loyalty.txt --conversions - --output-format csv", SMALL_CONVERSIONS, "open read write thread"),
+    (
+        "run --loyalty - --conversions - -o codes.txt --summary",
+        SMALL_CONVERSIONS,
+        "open read write sync rename link thread",
+    ),
+    (
+        "check --loyalty loyalty.txt --conversions conversions.txt -o codes.txt",
+        "",
+        "open read write sync rename link thread",
+    ),
+    (
+        "explain kim@example.com --loyalty loyalty.txt --conversions conversions.txt -o codes.txt",
+        "",
+        "open read write sync rename link thread",
+    ),
+    (
+        "order-check --loyalty loyalty.txt --conversions conversions.txt other.txt -o codes.txt",
+        "",
+        "open read write sync rename link thread",
+    ),
+    (
+        "report --loyalty loyalty.txt --conversions conversions.txt -o codes.txt --html new.html",
+        "",
+        "open read write sync rename link thread",
+    ),
+    ("frame conversions.txt -o codes.txt", "", "open read write sync rename link thread"),
+    ("unframe conversions.frames", "", "open read write thread"),
+    (
+        "generate --loyalty loyalty.txt --conversions codes.txt --members 9 --events 9 --force",
+        "",
+        "open write sync rename link thread",
+    ),
+    ("completions bash", "", "write thread"),
+    ("man", "", "write thread"),
+    ("run --help", "", "write"),
+];
+
+/// The earlier rejects list a file that the new ones do not replace.
+const EARLIER_REJECT: &str = r#"{"file":"list.txt","line":1,"byte":0,"reason":"bad","kept_in":"loyalty.txt"}"#;
+
+/// The files before each command.
+fn campaign() -> Scratch {
+    let scratch = Scratch::small_campaign();
+    scratch.write("codes.txt", "old\n");
+    fs::set_permissions(scratch.file("codes.txt"), fs::Permissions::from_mode(0o600)).unwrap();
+    scratch.write("bad.txt", format!("{SMALL_CONVERSIONS}bad\nH, PurchaseConversion, lee@example.com, [1], 2\n"));
+    scratch.write("other.txt", "H, ClickConversion, noor@example.com, w\n");
+    scratch.write("conversions.frames", SMALL_CONVERSIONS.lines().flat_map(frame).collect::<Vec<u8>>());
+    let mut gzip = flate2::read::GzEncoder::new(SMALL_LIST.as_bytes(), flate2::Compression::fast());
+    std::io::copy(&mut gzip, &mut fs::File::create(scratch.file("loyalty.txt.gz")).unwrap()).unwrap();
+    fs::create_dir(scratch.file("rejects")).unwrap();
+    scratch.write("rejects/errors.jsonl", format!("{EARLIER_REJECT}\n"));
+    scratch.write("rejects/loyalty.txt", "bad\n");
+    scratch
+}
+
+/// The permissions and the content of everything in a folder.
+type Tree = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+
+fn tree(folder: &Path) -> Tree {
+    let mut tree = Tree::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = path.metadata().unwrap();
+        let content = if metadata.is_dir() {
+            tree.extend(self::tree(&path));
+            Vec::new()
+        } else {
+            fs::read(&path).unwrap()
+        };
+        tree.insert(path, (metadata.mode(), content));
+    }
+    tree
+}
+
+/// The same without the name of the scratch folder.
+fn files_in(scratch: &Scratch) -> Tree {
+    let relative = |path: PathBuf| path.strip_prefix(scratch.path()).unwrap().to_owned();
+    tree(scratch.path()).into_iter().map(|(path, file)| (relative(path), file)).collect()
+}
+
+/// Compiles the library, once for each test, because tests run at the same time.
+fn library(name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inject/inject.c");
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut cc = Command::new("cc");
+    cc.args(["-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
+    assert!(cc.status().unwrap().success());
+    library
+}
+
+/// Runs a command with these variables for the library. Returns its output, and whether a call failed.
+fn run(scratch: &Scratch, case: Case, library: &Path, variables: &[(&str, &str)]) -> (CommandOutput, bool) {
+    let (args, stdin, _) = case;
+    let log = tempfile::tempdir().unwrap();
+    let log = log.path().join("failed");
+    let mut command = scratch.adseg(args);
+    command.env("LD_PRELOAD", library).env("INJECT_FOLDER", scratch.path()).env("INJECT_LOG", &log);
+    let output = command.envs(variables.iter().copied()).write_stdin(stdin).timeout(TIME_LIMIT).output().unwrap();
+    (output.into(), log.exists())
+}
+
+/// Makes each call of one kind fail, in one run after another. Returns how many there are, or what is wrong.
+fn inject(case: Case, library: &Path, call: &str, error: &str) -> Result<usize, String> {
+    let (args, stdin, _) = case;
+    let mut scratch = campaign();
+    let before = files_in(&scratch);
+    let clean = scratch.run_with(args, stdin);
+    let after = files_in(&scratch);
+    scratch = campaign();
+    for at in 1.. {
+        let folder = scratch.path().to_owned();
+        let (output, has_failed) =
+            run(&scratch, case, library, &[("INJECT_CALL", call), ("INJECT_AT", &at.to_string())]);
+        let files = files_in(&scratch);
+        let is_complete = output.code == Some(0) && output.stdout == clean.stdout && files == after;
+        // The commit is possible without links.
+        let is_correct = if !has_failed || call == "link" {
+            is_complete
+        } else {
+            let is_failure = matches!(output.code, Some(1 | 2)) && clean.stdout.starts_with(&output.stdout);
+            let names = before.keys().chain(after.keys()).chain([&folder]);
+            // `check` succeeds in reporting an input that cannot be read.
+            let report = scratch.read("codes.txt");
+            let (message, unchanged) = if args.starts_with("check") && output.stderr.is_empty() {
+                (report.lines().next(), files.keys().eq(before.keys()))
+            } else {
+                (output.stderr.lines().next_back(), files == before)
+            };
+            is_failure && unchanged && message.is_some_and(|message| is_explanation(message, call, error, names))
+        };
+        if !is_correct {
+            let changed = files.iter().filter(|(path, file)| before.get(*path) != Some(*file)).map(|(path, _)| path);
+            return Err(format!("{args}: {call} {at}: {output:?}\nchanged: {:?}", changed.collect::<Vec<_>>()));
+        }
+        if !has_failed {
+            return Ok(at - 1);
+        }
+        if files != before {
+            scratch = campaign();
+        }
+    }
+    unreachable!("a command makes a finite number of calls")
+}
+
+/// Whether a message contains the error of the system, and the name of a file or what could not be started.
+fn is_explanation<'a>(message: &str, call: &str, error: &str, files: impl Iterator<Item = &'a PathBuf>) -> bool {
+    let names: Vec<_> = match call {
+        "thread" => vec!["cannot start a thread", "cannot catch signals"],
+        _ => files.filter_map(|path| path.to_str()).chain(["stdin", "stdout"]).collect(),
+    };
+    message.contains(error) && !message.contains("damaged") && names.iter().any(|name| message.contains(name))
+}
+
+#[test]
+fn fault_of_any_call_is_reported_and_changes_no_file() {
+    let library = &library("inject-each.so");
+    let jobs = CASES.iter().flat_map(|case| CALLS.iter().map(move |call| (*case, *call)));
+    let (jobs, wrong) = (&Mutex::new(jobs.collect::<Vec<_>>().into_iter()), &Mutex::new(Vec::new()));
+    let next = || jobs.lock().unwrap().next();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(move || {
+                while let Some((case, (call, error))) = next() {
+                    let is_expected = case.2.split(' ').any(|expected| expected == call);
+                    match inject(case, library, call, error) {
+                        Ok(count) if (count > 0) == is_expected => {}
+                        Ok(count) => wrong.lock().unwrap().push(format!("{}: {count} calls of {call}", case.0)),
+                        Err(error) => wrong.lock().unwrap().push(error),
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.lock().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Without links, or if renames fail during the undo, old files cannot be restored.
+#[test]
+fn file_that_cannot_be_restored_is_named() {
+    let library = library("inject-two.so");
+    let mut listed = 0;
+    for second in [("INJECT_ALL", "link"), ("INJECT_LATER", "1")] {
+        for at in 1.. {
+            let scratch = campaign();
+            let before = files_in(&scratch);
+            let variables = [("INJECT_CALL", "rename"), ("INJECT_AT", &at.to_string()), second];
+            let (CommandOutput { code, stderr, .. }, has_failed) = run(&scratch, CASES[0], &library, &variables);
+            if !has_failed {
+                break;
+            }
+            assert_eq!(code, Some(1));
+            let files = files_in(&scratch);
+            for (path, (_, content)) in before.iter().filter(|(path, file)| files.get(*path) != Some(*file)) {
+                let path = scratch.file(path.to_str().unwrap());
+                let name = path.to_str().unwrap();
+                let (_, list) = stderr.split_once("could not be restored: ").expect(&stderr);
+                let item = list.trim_end().split(", ").find(|item| item.starts_with(name)).expect(&stderr);
+                if second.0 == "INJECT_LATER" {
+                    let old = item.rsplit_once(" (the old file is ").unwrap().1.strip_suffix(')').unwrap();
+                    assert_eq!(fs::read(old).unwrap(), *content, "{stderr}");
+                }
+                listed += 1;
+            }
+            let temporary = files.keys().filter(|path| path.to_string_lossy().contains(".adseg-")).count();
+            assert_eq!(temporary, stderr.matches("the old file is").count(), "{stderr}");
+            // New files are removed.
+            assert!(!files.contains_key(Path::new("rejects/conversions.txt")), "{stderr}");
+        }
+    }
+    assert!(listed > 4, "{listed}");
+}
