@@ -103,6 +103,35 @@ fn thousands_of_spellings_of_one_email_are_distinguished() {
 }
 
 #[test]
+fn emails_without_at_sign_give_one_warning() {
+    let scratch = Scratch::small_campaign();
+    let click = |email: String| format!("P, ClickConversion, {email}, Web\n");
+    for (ids, warning) in
+        [(1_000, "none of the first 1,000 emails of the conversions has an @"), (999, "the email has no @ (1099")]
+    {
+        let ids = (0..ids).map(|number| click(format!("customer{number}")));
+        let others = (0..100).flat_map(|number| [click(format!("c{number}@x")), click(format!("id{number}"))]);
+        scratch.write("conversions.txt", ids.chain(others).collect::<String>());
+        let report = scratch.run(CHECK).stdout;
+        assert!(report.starts_with(&format!("warning: conversions.txt:1: {warning}")), "{report}");
+        assert_eq!(count_of(&report, "warnings"), if report.contains("none of") { 1 } else { 1_099 });
+        common::assert_same(scratch.run(&format!("{CHECK} --partitions 1")).stdout, report, "one partition");
+    }
+}
+
+#[test]
+fn many_copies_are_counted_in_the_same_sample() {
+    let scratch = Scratch::small_campaign();
+    let basket = |number: u32| format!("P, BasketConversion, customer{number}@example.com, []\n");
+    let records = (0..600_000).flat_map(|number| std::iter::repeat_n(basket(number), 1 + usize::from(number % 6 == 0)));
+    scratch.write("conversions.txt", records.collect::<String>());
+    let report = scratch.run(CHECK).stdout;
+    assert!(report.contains("the record is an exact copy of an earlier record (at least "), "{report}");
+    assert!((20_000..30_000).contains(&count_of(&report, "warnings")), "{report}");
+    common::assert_same(scratch.run(&format!("{CHECK} --partitions 1 --threads 1")).stdout, report, "one partition");
+}
+
+#[test]
 fn rare_channels_are_counted_even_if_not_printed() {
     let scratch = Scratch::small_campaign();
     let click = |number: u32| format!("P, ClickConversion, kim@example.com, channel{number}\n");

@@ -78,6 +78,39 @@ fn rejects_that_look_binary_can_be_replayed() {
 }
 
 #[test]
+fn new_rejects_folder_exists_only_with_rejects() {
+    let scratch = Scratch::small_campaign();
+    let before = scratch.names();
+    let run = format!("{RUN} --on-error skip --rejects new/night/rejects");
+    scratch.adseg(&run).assert().success();
+    assert_eq!(scratch.names(), before);
+    // The folder of another output is kept.
+    scratch.adseg(&format!("{run} -o new/codes.txt")).assert().success();
+    assert_eq!(scratch.names_in("new"), ["codes.txt"]);
+    fs::remove_dir_all(scratch.file("new")).unwrap();
+    scratch.write("conversions.txt", "bad\n");
+    scratch.adseg(&format!("{run} --max-rejects 0")).assert().code(1);
+    scratch.adseg(&format!("{run} --save-loyalty missing/loyalty.txt")).assert().code(1);
+    assert_eq!(scratch.names(), before);
+    scratch.adseg(&run).assert().success();
+    assert_eq!(scratch.names_in("new/night/rejects"), ["conversions.txt", "errors.jsonl"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn fifo_can_be_named_twice() {
+    let scratch = Scratch::small_campaign();
+    let link = |name: &str, target: &str| std::os::unix::fs::symlink(target, scratch.file(name)).unwrap();
+    link("link.txt", "conversions.txt");
+    let twice = scratch.adseg("run --loyalty loyalty.txt --conversions conversions.txt link.txt").assert().code(2);
+    twice.stderr(contains("conversions.txt and link.txt are the same file; name each file once"));
+    let stdin = fs::File::open(scratch.file("loyalty.txt")).unwrap();
+    let twice = scratch.piped("run --loyalty loyalty.txt - --conversions conversions.txt").stdin(stdin).output();
+    assert_eq!(twice.unwrap().status.code(), Some(2));
+    scratch.adseg("run --loyalty /dev/null /dev/null --conversions conversions.txt").assert().success();
+}
+
+#[test]
 fn rejects_need_a_folder_without_other_files() {
     let scratch = Scratch::small_campaign();
     fs::create_dir(scratch.file("data")).unwrap();
@@ -281,7 +314,8 @@ mod on_linux {
             [RUN, &format!("check {inputs}"), &format!("report {inputs}"), &format!("explain kim@example.com {inputs}")]
         {
             let output: CommandOutput = scratch.piped(args).stdout(full_disk()).output().unwrap().into();
-            assert_eq!(output.code, Some(1), "{args}");
+            let code = if args.starts_with("check") { 2 } else { 1 };
+            assert_eq!(output.code, Some(code), "{args}");
             assert_eq!(output.stderr, "adseg: stdout: cannot write: No space left on device\n", "{args}");
         }
         for args in ["-o /dev/full", "-o /dev/null --save-loyalty /dev/full"] {

@@ -23,8 +23,16 @@ const PARALLEL: [&str; 5] = ["run", "check", "report", "order-check", "explain"]
 const EXPECTATIONS: [&str; 5] = ["args.txt", "expected.txt", "stderr.txt", "exit-code.txt", "README.md"];
 
 /// The options that name or describe inputs.
-const INPUT_ARGS: [&str; 6] =
-    ["--loyalty", "--conversions", "--input-format", "--loyalty-format", "--conversions-format", "--max-record-bytes"];
+const INPUT_ARGS: [&str; 8] = [
+    "--loyalty",
+    "--conversions",
+    "--input-format",
+    "--loyalty-format",
+    "--conversions-format",
+    "--max-record-bytes",
+    "--time-column",
+    "--allow-disorder",
+];
 
 /// Contents by path.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -201,7 +209,7 @@ fn check_passes_exactly_the_fixtures_that_run_accepts() {
     let mut accepted = 0;
     for (case, inputs) in cases_with_both_sources() {
         let [run, check] = ["run", "check"].map(|command| case.run(&format!("{command} {inputs}")).code);
-        assert_eq!(run, check, "{}", case.name);
+        assert_eq!(run == 0, check == 0, "{}", case.name);
         accepted += usize::from(run == 0);
     }
     assert!(accepted > 10, "the fixtures are missing");
@@ -216,7 +224,7 @@ fn explain_agrees_with_run_on_every_fixture() {
             let mut command = scratch.adseg(&format!("{command} {inputs} --on-error skip"));
             command.write_stdin(stdin.clone()).output().unwrap()
         };
-        let run = output("run --save-loyalty members.saved");
+        let run = output("run --save-loyalty members.saved --save-format text");
         if !run.status.success() {
             let explain = output("explain a@example.com");
             assert_eq!((explain.status, text(explain.stderr)), (run.status, text(run.stderr)), "{}", case.name);

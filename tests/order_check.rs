@@ -158,7 +158,7 @@ fn single_file_or_stream_does_not_depend_on_order() {
     scratch.adseg("order-check --loyalty - --conversions -").assert().success().stdout(nothing);
     let jsonl = scratch.adseg(&format!("{ORDER_CHECK} clicks.txt --format jsonl")).assert().success();
     jsonl.stdout(starts_with("{\"kind\":\"summary\",\"clicks\":0,\"codes\":0}"));
-    scratch.adseg(&format!("{ORDER_CHECK} nothing.txt")).assert().code(1);
+    scratch.adseg(&format!("{ORDER_CHECK} nothing.txt")).assert().code(2);
 }
 
 #[test]
@@ -170,10 +170,12 @@ fn clicks_of_members_do_not_depend_on_order() {
 }
 
 #[test]
-fn file_named_twice_counts_as_two_files() {
+fn files_with_the_same_content_are_two_files() {
     let scratch = Scratch::small_campaign();
-    scratch.write("both.txt", "P, ClickConversion, a@x, w\nP, PurchaseConversion, a@x, [6], 1.50\n");
-    let assert = scratch.adseg(&format!("{ORDER_CHECK} both.txt both.txt")).assert().code(1);
+    for name in ["both.txt", "copy.txt"] {
+        scratch.write(name, "P, ClickConversion, a@x, w\nP, PurchaseConversion, a@x, [6], 1.50\n");
+    }
+    let assert = scratch.adseg(&format!("{ORDER_CHECK} both.txt copy.txt")).assert().code(1);
     assert.stdout(contains("2 clicks depend").and(contains("in the order given, 1 of them gets a code")));
 }
 
@@ -215,7 +217,7 @@ fn bad_record_stops_order_check_or_is_counted() {
     let scratch = order_dependent_campaign();
     scratch.write("baskets.txt", "bad\n".repeat(7));
     let command = format!("{ORDER_CHECK} clicks.txt baskets.txt purchases.txt");
-    scratch.adseg(&command).assert().code(1).stdout("").stderr(contains("baskets.txt:1: expected a conversion"));
+    scratch.adseg(&command).assert().code(2).stdout("").stderr(contains("baskets.txt:1: expected a conversion"));
     let skipped = scratch.adseg(&format!("{command} --on-error skip")).assert().code(1);
     skipped
         .stdout(contains("24 clicks depend"))

@@ -7,66 +7,102 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 use std::num::NonZeroU32;
-use std::ops::AddAssign;
 
+use foldhash::quality::RandomState;
+
+use super::copies::{Copies, LevelCounts};
+use super::names::{Names, Occurrences};
 use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
 use crate::engine::{Computation, EventBatch};
-use crate::record::Action;
+use crate::record::{Action, TotalCost};
 
 /// Counts records, and collects warnings.
-#[derive(Debug, Clone, Copy)]
-pub struct Check;
+#[derive(Debug, Default)]
+pub struct Check {
+    distinct_records: LevelCounts,
+}
 
 /// The kinds of warnings about valid but suspicious records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WarningKind {
     /// A record with more fields than its kind needs.
     ExtraFields,
+    /// A purchase in text whose total cost is probably split at a decimal comma.
+    DecimalComma,
+    /// A purchase whose total cost is zero or negative.
+    CostNotPositive,
     /// An email in quotes, in a format without quoting.
     QuotedEmail,
     /// An email without an `@`.
     NoAtSign,
+    /// No `@` in the first [`FIRST_EMAILS`] emails of the loyalty rows, or of the conversions.
+    NoAtSignInList,
+    NoAtSignInConversions,
     /// An email that differs from a member's only by case.
     OtherCase,
+    /// A record that is an exact copy of an earlier one.
+    Copy,
 }
 
-/// A number of occurrences, and the first of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Occurrences {
-    pub count: u64,
-    /// The number of the first line or frame, counted over all inputs.
-    pub first: u64,
-}
+/// If none of this number of emails has an `@`, there is one warning, instead of one for each.
+const FIRST_EMAILS: usize = 1_000;
 
-/// The maximum number of names of a kind that are counted separately, and their maximum length. They limit the memory.
-const MAX_NAMES: usize = 10_000;
-const MAX_NAME_BYTES: usize = 100;
-
-/// The maximum number of partitions. Each may count [`MAX_NAMES`] promos and channels, so memory does not grow with
+/// The maximum number of partitions. Each may count [`MAX_NAMES`](super::names) promos and channels, so memory does not grow with
 /// `--partitions`.
 const MAX_PARTITIONS: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
-
-/// Names with the number of their occurrences.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
-    /// In a partition at most one more than [`MAX_NAMES`], which means that there are too many.
-    pub by_name: BTreeMap<Vec<u8>, Occurrences>,
-    /// The occurrences of names that are not counted separately.
-    pub others: u64,
-}
 
 /// The findings of a check.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// The emails of the members in lower case, each with whether the list has this spelling.
-    members: HashMap<Vec<u8>, bool>,
+    members: HashMap<Vec<u8>, bool, RandomState>,
     /// The other spellings of these emails in the list.
-    spellings: HashSet<Vec<u8>>,
+    spellings: HashSet<Vec<u8>, RandomState>,
     /// The number of loyalty rows for an email that has an earlier row.
     pub duplicates: u64,
     pub promos: Names,
     pub channels: Names,
     pub warnings: BTreeMap<WarningKind, Occurrences>,
+    /// Whether copies were counted only in a sample of the records.
+    pub samples_copies: bool,
+    copies: Copies,
+    /// Of the loyalty rows.
+    list_emails: AtSigns,
+    /// Of the conversions.
+    conversion_emails: AtSigns,
+}
+
+/// The emails with and without an `@`.
+#[derive(Debug, Default)]
+struct AtSigns {
+    without: Occurrences,
+    /// The numbers of the first [`FIRST_EMAILS`] emails without an `@`.
+    first_without: Vec<u64>,
+    /// The number of the first email with an `@`.
+    first_with: Option<u64>,
+}
+
+impl AtSigns {
+    #[inline]
+    fn count(&mut self, email: &[u8], once: Occurrences) {
+        if email.contains(&b'@') {
+            self.first_with.get_or_insert(once.first);
+        } else {
+            self.without += once;
+            if self.first_without.len() < FIRST_EMAILS {
+                self.first_without.push(once.first);
+            }
+        }
+    }
+
+    /// The emails without an `@` in all partitions, and whether they are all of the first emails.
+    fn merge<'a>(partitions: impl Iterator<Item = &'a Self> + Clone) -> (Occurrences, bool) {
+        let mut without = Occurrences::default();
+        partitions.clone().for_each(|partition| without += partition.without);
+        let first_with = partitions.clone().filter_map(|partition| partition.first_with).min().unwrap_or(u64::MAX);
+        let before = |partition: &Self| partition.first_without.iter().filter(|number| **number < first_with).count();
+        (without, partitions.map(before).sum::<usize>() >= FIRST_EMAILS)
+    }
 }
 
 impl Computation for Check {
@@ -84,55 +120,22 @@ impl Computation for Check {
 
     fn apply(&self, state: &mut Findings, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
         let has_quoting = events.has_quoting();
+        state.copies.keep_from(self.distinct_records.lowest());
         for (_, _, event) in events.events() {
+            state.copies.add(&event, &self.distinct_records);
             state.count(&event, has_quoting);
         }
     }
 }
 
+/// Whether a total cost and the text after its comma are probably one number with a decimal comma, such as `12,50`.
+fn is_decimal_comma(total_cost: TotalCost<'_>, extra: &[u8]) -> bool {
+    let decimals = extra.split(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
+    !total_cost.as_bytes().contains(&b'.') && decimals.len() == 2 && decimals.iter().all(u8::is_ascii_digit)
+}
+
 fn lower_case(email: &[u8]) -> Cow<'_, [u8]> {
     if email.iter().any(u8::is_ascii_uppercase) { email.to_ascii_lowercase().into() } else { email.into() }
-}
-
-impl Default for Occurrences {
-    fn default() -> Self {
-        Self { count: 0, first: u64::MAX }
-    }
-}
-
-impl AddAssign for Occurrences {
-    fn add_assign(&mut self, other: Self) {
-        self.count += other.count;
-        self.first = self.first.min(other.first);
-    }
-}
-
-impl Names {
-    fn count(&mut self, name: &[u8], seen: Occurrences) {
-        if let Some(occurrences) = self.by_name.get_mut(name) {
-            *occurrences += seen;
-        } else if name.len() <= MAX_NAME_BYTES && self.by_name.len() <= MAX_NAMES {
-            self.by_name.insert(name.to_owned(), seen);
-        } else {
-            self.others += seen.count;
-        }
-    }
-
-    /// Merges the names of the partitions. If there are too many, the names that a partition counted depend on the
-    /// partitions, so none is listed.
-    fn merge(partitions: impl Iterator<Item = Self>) -> Self {
-        let mut all = Self::default();
-        for partition in partitions {
-            all.others += partition.others;
-            for (name, seen) in partition.by_name {
-                *all.by_name.entry(name).or_default() += seen;
-            }
-        }
-        if all.by_name.len() > MAX_NAMES {
-            all.others += mem::take(&mut all.by_name).values().map(|occurrences| occurrences.count).sum::<u64>();
-        }
-        all
-    }
 }
 
 impl Findings {
@@ -143,6 +146,19 @@ impl Findings {
             channels: Names::merge(partitions.iter_mut().map(|partition| mem::take(&mut partition.channels))),
             ..Self::default()
         };
+        let mut merge_at_signs = |of: fn(&Self) -> &AtSigns, kind| match AtSigns::merge(partitions.iter().map(of)) {
+            (without, true) => all.warn(kind, Occurrences { count: 1, ..without }),
+            (Occurrences { count: 0, .. }, false) => {}
+            (without, false) => all.warn(WarningKind::NoAtSign, without),
+        };
+        merge_at_signs(|partition| &partition.list_emails, WarningKind::NoAtSignInList);
+        merge_at_signs(|partition| &partition.conversion_emails, WarningKind::NoAtSignInConversions);
+        let copies: Vec<_> = partitions.iter_mut().map(|partition| mem::take(&mut partition.copies)).collect();
+        let (copies, is_sample) = Copies::merge(&copies);
+        all.samples_copies = is_sample;
+        if copies.count > 0 {
+            all.warn(WarningKind::Copy, copies);
+        }
         for partition in partitions {
             all.duplicates += partition.duplicates;
             for (kind, occurrences) in partition.warnings {
@@ -154,16 +170,24 @@ impl Findings {
 
     fn count(&mut self, event: &Event<'_>, has_quoting: bool) {
         let once = Occurrences { count: 1, first: event.number };
-        if event.has_extra_fields() {
-            self.warn(WarningKind::ExtraFields, once);
+        let conversion = event.conversion();
+        let total_cost = match conversion.map(|conversion| conversion.action) {
+            Some(Action::Purchase { total_cost, .. }) => Some(total_cost),
+            _ => None,
+        };
+        if let Some(extra) = event.extra_fields() {
+            let is_decimal_comma = total_cost.is_some_and(|cost| is_decimal_comma(cost, extra));
+            self.warn(if is_decimal_comma { WarningKind::DecimalComma } else { WarningKind::ExtraFields }, once);
+        }
+        if total_cost.is_some_and(|cost| !cost.is_positive()) {
+            self.warn(WarningKind::CostNotPositive, once);
         }
         if !has_quoting && event.email.starts_with(b"\"") {
             self.warn(WarningKind::QuotedEmail, once);
         }
-        if !event.email.contains(&b'@') {
-            self.warn(WarningKind::NoAtSign, once);
-        }
-        match event.conversion() {
+        let emails = if conversion.is_none() { &mut self.list_emails } else { &mut self.conversion_emails };
+        emails.count(event.email, once);
+        match conversion {
             None => self.count_member(event.email, once),
             Some(conversion) => {
                 self.promos.count(conversion.promo, once);

@@ -41,6 +41,10 @@ impl Computation for Decide {
         self.keeps_rows
     }
 
+    fn members(&self, states: &[DecideState]) -> Option<u64> {
+        Some(states.iter().map(|state| state.members() as u64).sum())
+    }
+
     /// A basket does not depend on the membership or change it.
     fn needs_kind(&self, kind: RecordKind) -> bool {
         kind != RecordKind::Conversion(ConversionKind::Basket)

@@ -5,15 +5,19 @@
 //! |---|---|
 //! | `decide` | `adseg run`: decisions, and the saved list |
 //! | `check` | `adseg check`: counts and warnings |
+//! | `copies`, `names` | exact copies of records, and counts of names, for `check` |
 //! | `explain` | `adseg explain`: the histories of some customers |
 //! | `order` | `adseg order-check`: clicks whose decision depends on the order of the files |
 
 mod check;
+mod copies;
 mod decide;
 mod explain;
+mod names;
 mod order;
 
-pub use check::{Check, Findings, Names, Occurrences, WarningKind};
+pub use check::{Check, Findings, WarningKind};
 pub use decide::{Decide, DecideState, saved_list};
 pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals};
+pub use names::{Names, Occurrences};
 pub use order::{DependentClicks, OrderCheck};

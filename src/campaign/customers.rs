@@ -1,5 +1,6 @@
 //! The customers of one partition, and the effect of a record on its customer.
 
+use std::hash::{Hash, Hasher};
 use std::hint::black_box;
 
 use super::email_index::{CustomerNumber, EmailHash, EmailHasher, EmailIndex};
@@ -157,9 +158,21 @@ impl<'a> Event<'a> {
         self.record().conversion(self.bytes)
     }
 
-    /// Whether the record has more fields than it needs.
-    pub fn has_extra_fields(&self) -> bool {
-        self.record().fields.extra != Span::ABSENT
+    /// The text after the fields that the record needs, if there is any.
+    #[inline]
+    pub fn extra_fields(&self) -> Option<&'a [u8]> {
+        self.bytes.get_optional(self.record().fields.extra)
+    }
+
+    /// Writes the kind and all fields of the record to a hasher.
+    #[inline]
+    pub fn hash_record(&self, hasher: &mut impl Hasher) {
+        let FieldSpans { first, second, third, extra, time } = self.record().fields;
+        self.kind.hash(hasher);
+        hasher.write(self.email);
+        for field in [first, second, third, extra, time] {
+            self.bytes.get_optional(field).iter().for_each(|field| hasher.write(field));
+        }
     }
 
     #[inline]

@@ -14,6 +14,11 @@ use crate::input::DEFAULT_MAX_RECORD_BYTES;
 pub const FAILED: u8 = 1;
 pub const WRONG_USAGE: u8 = 2;
 
+/// `check` and `order-check` have findings.
+pub const FINDINGS: u8 = 1;
+/// `check` and `order-check` could not check everything.
+pub const NOT_CHECKED: u8 = 2;
+
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done
@@ -24,6 +29,17 @@ Exit codes:
 
 A closed pipe (adseg run ... | head) ends a command quietly: with 0, or with 1 if it had files to
 write, which are discarded.";
+
+/// The exit codes of `check` and `order-check`.
+pub const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+  0    no findings
+  1    findings
+  2    not checked: usage error, an input that is missing, damaged or cannot be read, or a failed write
+  101  internal error (a bug); please report it
+  130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
+
+A closed pipe (adseg check ... | head) ends the command quietly with 2.";
 
 /// Arguments that clap accepts but that are invalid together. The exit code is 2.
 #[derive(Debug, Error)]

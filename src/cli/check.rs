@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{EXIT_CODES, FAILED, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
+use super::args::{
+    CHECK_EXIT_CODES, FINDINGS, MessageArgs, NOT_CHECKED, ReportFormat, ReportOutputArgs, SpeedArgs, count,
+};
 use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
 use super::replay::settings;
@@ -22,13 +24,15 @@ use crate::output::{CommitOrder, ErrorLine, Rejection};
 pub(super) const LONG_ABOUT: &str = "\
 Check the inputs before a run: report bad records and suspicious ones.
 
-check reads the inputs by the same rules as adseg run, but decides nothing. If check finds no bad record, run accepts \
-the inputs. It reports every bad record with file, line and reason. Then it warns of valid but suspicious records, and \
-prints the number of each kind and the location of the first: more fields than needed, emails without an @, emails in \
-quotes, emails that differ from a member's only by case, channels that occur once. The report ends with the number of \
-records of each kind, and the promos and channels.
+check reads the inputs by the same rules as adseg run, but decides nothing. If check has no findings, run accepts the \
+inputs. The findings are bad records, each with file, line and reason, and times that go back. Then check warns of \
+valid but suspicious records, and prints the number of each kind and the location of the first: more fields than \
+needed, a decimal comma, total costs that are zero or negative, emails without an @, emails in quotes, emails that \
+differ from a member's only by case, exact copies of earlier records, promos and channels that occur once. The report \
+ends with the number of records of each kind, and the promos and channels.
 
-The exit code is 0 if there is no bad record, and 1 if there is one, or if an input is damaged or cannot be read.";
+The exit code is 0 if there are no findings, 1 if there are findings, and 2 if an input is missing, damaged or cannot \
+be read. With --strict, warnings are findings.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,20 +45,24 @@ Examples:
 /// The maximum number of promos and channels in the text report.
 const LISTED_NAMES: usize = 20;
 
-/// The maximum number of separate warnings about channels that occur once.
-const LISTED_CHANNELS: usize = 20;
+/// The maximum number of separate warnings about promos that occur once, and about such channels.
+const LISTED_ONCE: usize = 20;
 
 /// The maximum width of a name in the table, in characters.
 const NAME_WIDTH: usize = 28;
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = CHECK_EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{CHECK_EXIT_CODES}"))]
 pub struct CheckArgs {
     #[command(flatten)]
     inputs: InputArgs,
 
     #[command(flatten)]
     report: ReportOutputArgs,
+
+    /// Treat warnings as findings: exit with 1 if there is a warning
+    #[arg(long, help_heading = "Report")]
+    strict: bool,
 
     /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
@@ -73,21 +81,25 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
     let mut settings = settings(&args.inputs, &args.speed, u64::MAX);
     settings.reader.continues_after_damage = true;
+    // Every step back is counted.
+    settings.allows_disorder = true;
     let mut report = Report {
         out: BufWriter::new(output.writer()),
         format: args.report.format,
         to_list: args.max_listed.unwrap_or(u64::MAX),
         damaged: 0,
+        is_strict: args.strict,
+        allows_disorder: args.inputs.tables.allow_disorder,
         progress: session.progress.clone(),
     };
     let inputs = inputs.into_inputs(&session.progress);
-    let outcome = match replay(&Check, &settings, inputs, None, &mut report) {
+    let outcome = match replay(&Check::default(), &settings, inputs, None, &mut report) {
         Ok(outcome) => outcome,
         Err(ReplayError::Observer(error)) => return Err(output.cannot_write(error)),
         Err(failure) => return Err(failure.into()),
     };
-    let is_clean = report.finish(outcome).map_err(|error| output.cannot_write(error))?;
-    session.commit(ExitCode::from(if is_clean { 0 } else { FAILED }))
+    let exit_code = report.finish(outcome).map_err(|error| output.cannot_write(error))?;
+    session.commit(ExitCode::from(exit_code))
 }
 
 /// Writes the report: bad records as they are found, the rest at the end.
@@ -98,6 +110,10 @@ struct Report {
     to_list: u64,
     /// The number of inputs that could not be read to the end.
     damaged: u64,
+    /// Whether warnings are findings.
+    is_strict: bool,
+    /// Whether times that go back are no findings.
+    allows_disorder: bool,
     progress: Progress,
 }
 
@@ -131,20 +147,30 @@ impl Observer for Report {
 }
 
 impl Report {
-    /// Writes the rest of the report. Returns whether there was no bad record and no damage.
-    fn finish(&mut self, outcome: Outcome<Findings>) -> io::Result<bool> {
-        let Outcome { states, counts, line_index, .. } = outcome;
+    /// Writes the rest of the report. Returns the exit code.
+    fn finish(&mut self, outcome: Outcome<Findings>) -> io::Result<u8> {
+        let Outcome { states, counts, line_index, steps_back, .. } = outcome;
+        let (steps_back, first_step_back) = steps_back.unwrap_or_default();
         let findings = Findings::merge(states);
         let warnings = warnings(&findings, &line_index);
-        let summary = CheckSummary::new(&counts, &findings, self.damaged, &warnings);
+        let summary = CheckSummary::new(&counts, &findings, self.damaged, steps_back, &warnings);
+        let disorder = (steps_back > 0 && !self.allows_disorder).then(|| Warning {
+            what: "the time goes back; sort the conversions by time, or add --allow-disorder".to_owned(),
+            count: steps_back,
+            first: line_index.location(first_step_back).to_string(),
+            at_least: false,
+        });
+        let has_findings = counts.rejects > 0 || disorder.is_some() || (self.is_strict && !warnings.is_empty());
         match self.format {
             ReportFormat::Text => {
+                disorder.iter().try_for_each(|disorder| writeln!(self.out, "{disorder}"))?;
                 for warning in &warnings {
                     writeln!(self.out, "warning: {warning}")?;
                 }
                 write!(self.out, "{summary}")?;
             }
             ReportFormat::Jsonl => {
+                disorder.into_iter().try_for_each(|disorder| self.line(&Line::StepsBack(disorder)))?;
                 for warning in warnings {
                     self.line(&Line::Warning(warning))?;
                 }
@@ -152,7 +178,11 @@ impl Report {
             }
         }
         self.out.flush()?;
-        Ok(counts.rejects == 0 && self.damaged == 0)
+        Ok(match (self.damaged, has_findings) {
+            (1.., _) => NOT_CHECKED,
+            (0, true) => FINDINGS,
+            (0, false) => 0,
+        })
     }
 
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
@@ -169,22 +199,28 @@ enum Line<'a> {
     Damage {
         reason: String,
     },
+    /// Times that go back.
+    StepsBack(Warning),
     Warning(Warning),
     Summary(&'a CheckSummary),
 }
 
-/// A warning: records that are valid but suspicious.
+/// A warning: records that are valid but suspicious. Or times that go back.
 #[derive(Serialize)]
 struct Warning {
     what: String,
     count: u64,
     /// The location of the first one.
     first: String,
+    /// Whether the count is of a sample, and `first` is the first in the sample.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    at_least: bool,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
+            count if self.at_least => write!(out, "{}: {} (at least {count} times)", self.first, self.what),
             1 => write!(out, "{}: {}", self.first, self.what),
             count => write!(out, "{}: {} ({count} times, first here)", self.first, self.what),
         }
@@ -194,31 +230,42 @@ impl fmt::Display for Warning {
 fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
     let warning = |what: String, occurrences: &Occurrences| {
         let first = line_index.location(occurrences.first).to_string();
-        Warning { what, count: occurrences.count, first }
+        Warning { what, count: occurrences.count, first, at_least: false }
     };
-    let warnings = findings.warnings.iter().map(|(suspicion, occurrences)| {
-        let what = match suspicion {
+    let warnings = findings.warnings.iter().map(|(kind, occurrences)| {
+        let what = match kind {
             WarningKind::ExtraFields => "the record has more fields than it needs",
+            WarningKind::DecimalComma => "the total cost is split at a comma (is it a decimal comma?)",
+            WarningKind::CostNotPositive => "the total cost is not more than zero",
             WarningKind::QuotedEmail => "the email is in quotes, which this format does not have (is it CSV?)",
             WarningKind::NoAtSign => "the email has no @",
+            WarningKind::NoAtSignInList => "none of the first 1,000 emails of the loyalty list has an @",
+            WarningKind::NoAtSignInConversions => "none of the first 1,000 emails of the conversions has an @",
             WarningKind::OtherCase => "the email differs from a member's only by case, so it is a different customer",
+            WarningKind::Copy => "the record is an exact copy of an earlier record",
         };
-        warning(what.to_owned(), occurrences)
+        let at_least = *kind == WarningKind::Copy && findings.samples_copies;
+        Warning { at_least, ..warning(what.to_owned(), occurrences) }
     });
     let mut warnings: Vec<Warning> = warnings.collect();
-    let once: Vec<_> = findings.channels.by_name.iter().filter(|(_, occurrences)| occurrences.count == 1).collect();
-    warnings.extend(once.iter().take(LISTED_CHANNELS).map(|(channel, occurrences)| {
-        warning(format!("the channel {} occurs only here", Quoted(channel)), occurrences)
-    }));
-    if let Some((_, occurrences)) = once.get(LISTED_CHANNELS) {
-        let more = Occurrences { count: (once.len() - LISTED_CHANNELS) as u64, first: occurrences.first };
-        warnings.push(warning("another channel occurs only once".to_owned(), &more));
+    let promos = Some(&findings.promos).filter(|promos| promos.has_frequent());
+    for (kind, names) in [("promo", promos), ("channel", Some(&findings.channels))] {
+        let once: Vec<_> = names.into_iter().flat_map(Names::once).collect();
+        warnings.extend(
+            once.iter().take(LISTED_ONCE).map(|(name, occurrences)| {
+                warning(format!("the {kind} {} occurs only here", Quoted(name)), occurrences)
+            }),
+        );
+        if let Some((_, occurrences)) = once.get(LISTED_ONCE) {
+            let more = Occurrences { count: (once.len() - LISTED_ONCE) as u64, first: occurrences.first };
+            warnings.push(warning(format!("another {kind} occurs only once"), &more));
+        }
     }
     warnings
 }
 
-/// The counts. Every record is counted in exactly one of `loyalty_rows`, the three types, `bad_records` and
-/// `blanks`.
+/// The counts. Every record is counted in exactly one of `loyalty_rows`, the three types, `bad_records`, `blanks` and
+/// `ignored`.
 #[derive(Serialize)]
 struct CheckSummary {
     records: u64,
@@ -228,8 +275,12 @@ struct CheckSummary {
     baskets: u64,
     purchases: u64,
     blanks: u64,
+    /// Conversions that `--type`, `--since` or `--until` ignores.
+    ignored: u64,
     bad_records: u64,
     damaged_inputs: u64,
+    /// The number of conversions whose time is before that of the conversion before.
+    steps_back: u64,
     /// The number of records and channels with a warning.
     warnings: u64,
     /// The number of distinct promos that are counted separately.
@@ -247,7 +298,7 @@ struct NameCount {
 }
 
 impl CheckSummary {
-    fn new(counts: &Counts, findings: &Findings, damaged_inputs: u64, warnings: &[Warning]) -> Self {
+    fn new(counts: &Counts, findings: &Findings, damaged_inputs: u64, steps_back: u64, warnings: &[Warning]) -> Self {
         Self {
             records: counts.records,
             loyalty_rows: counts.loyalty_rows,
@@ -256,8 +307,10 @@ impl CheckSummary {
             baskets: counts.baskets,
             purchases: counts.purchases,
             blanks: counts.blanks,
+            ignored: counts.ignored,
             bad_records: counts.rejects,
             damaged_inputs,
+            steps_back,
             warnings: warnings.iter().map(|warning| warning.count).sum(),
             distinct_promos: findings.promos.by_name.len() as u64,
             promos: by_count(&findings.promos),
@@ -291,8 +344,10 @@ impl fmt::Display for CheckSummary {
         row("  baskets", self.baskets)?;
         row("  purchases", self.purchases)?;
         row("  blank lines", self.blanks)?;
+        row("  ignored", self.ignored)?;
         row("  bad records", self.bad_records)?;
         row("damaged inputs", self.damaged_inputs)?;
+        row("times that go back", self.steps_back)?;
         row("warnings", self.warnings)?;
         let promos = ("promos", self.distinct_promos, &self.promos);
         let channels = ("channels", self.distinct_channels, &self.channels);

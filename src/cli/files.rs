@@ -2,6 +2,7 @@
 //!
 //! A missing file, an unwritable folder, or an output that would overwrite an input is reported immediately.
 
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -68,6 +69,7 @@ impl Inputs {
         };
         let inputs = Self::of(sources.into_iter().map(named))?;
         inputs.check_sources_differ()?;
+        inputs.check_no_file_is_named_twice()?;
         Ok(inputs)
     }
 
@@ -106,6 +108,27 @@ impl Inputs {
             }
         }
         Ok(())
+    }
+
+    /// Within one source, a file that is named twice would be replayed twice.
+    fn check_no_file_is_named_twice(&self) -> anyhow::Result<()> {
+        let mut files: HashMap<&FileId, &NamedInput> = HashMap::new();
+        // Only a regular file has a size. A FIFO can be read twice: each time it has other content.
+        for input in self.named.iter().filter(|input| input.size.is_some()) {
+            let Some(same) = input.id.as_ref().and_then(|id| files.insert(id, input)) else { continue };
+            let (first, second) = (same.name(), input.name());
+            return usage_error(if first == second {
+                format!("{first} is named twice; name each file once")
+            } else {
+                format!("{first} and {second} are the same file; name each file once")
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether standard input is both sources.
+    pub fn is_interleaved(&self) -> bool {
+        self.named.iter().any(|input| input.source == SourceKind::Interleaved)
     }
 
     /// Makes other columns of the list at `path` an error, because the saved list that replaces it would lose them.
@@ -210,7 +233,7 @@ pub fn is_compressed(path: &Path) -> io::Result<bool> {
 }
 
 /// The identity of a file that must not be used twice: a regular file or a FIFO, not a device or a terminal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileId(Id);
 
 #[cfg(unix)]

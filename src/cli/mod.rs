@@ -31,7 +31,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::escape;
 use crate::input::InputFormat;
-use args::{EXIT_CODES, WRONG_USAGE};
+use args::{EXIT_CODES, FAILED, NOT_CHECKED, WRONG_USAGE};
 use session::{print_failure, print_line};
 
 /// Decide who gets an additional promo code: replay an ad campaign's conversions against its loyalty list.
@@ -39,8 +39,8 @@ use session::{print_failure, print_line};
 /// A loyalty member who clicks the ad gets a code. A purchase by a non-member makes the customer a member, so their next
 /// click gets a code. adseg run writes one decision for each conversion, in input order.
 #[derive(Debug, Parser)]
-#[command(name = "adseg", bin_name = "adseg", version, after_help = EXIT_CODES)]
-#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
+#[command(name = "adseg", bin_name = "adseg", version, after_help = format!("{EXIT_CODES}\n\n{OF_CHECKS}"))]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}\n\n{OF_CHECKS}"), max_term_width = 100)]
 #[command(arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
@@ -52,6 +52,10 @@ Examples:
   adseg check --loyalty loyalty.txt --conversions conversions.txt
   adseg run --loyalty loyalty.txt --conversions conversions.txt
   adseg help run";
+
+const OF_CHECKS: &str = "\
+check and order-check exit with 0 if they have no findings, 1 if they have findings, and 2 if they could not check \
+everything.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -94,6 +98,16 @@ enum Command {
     Man(completions::ManArgs),
 }
 
+impl Command {
+    /// The exit code of an error that is not a usage error.
+    const fn failure_code(&self) -> u8 {
+        match self {
+            Self::Check(_) | Self::OrderCheck(_) => NOT_CHECKED,
+            _ => FAILED,
+        }
+    }
+}
+
 /// Parses the arguments, executes the command, and prints why it failed. Returns the exit code.
 ///
 /// # Panics
@@ -103,7 +117,7 @@ pub fn execute() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return print_usage(error),
     };
-    session::run(move |session| match &cli.command {
+    session::run(cli.command.failure_code(), move |session| match &cli.command {
         Command::Run(args) => run::run(args, session),
         Command::Check(args) => check::check(args, session),
         Command::OrderCheck(args) => order_check::order_check(args, session),
@@ -122,7 +136,7 @@ fn print_usage(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let help = error.render();
         let help = if console::colors_enabled() { help.ansi().to_string() } else { help.to_string() };
-        return completions::print(help.as_bytes()).unwrap_or_else(|error| print_failure(&error, false));
+        return completions::print(help.as_bytes()).unwrap_or_else(|error| print_failure(&error, false, FAILED));
     }
     if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()

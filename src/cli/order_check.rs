@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{EXIT_CODES, FAILED, ReplayArgs, ReportFormat, ReportOutputArgs};
+use super::args::{CHECK_EXIT_CODES, FINDINGS, ReplayArgs, ReportFormat, ReportOutputArgs};
 use super::files::{Inputs, Output};
 use super::input_args::InputArgs;
 use super::replay::{analyze, commit_report, plural, write_report};
@@ -33,8 +33,9 @@ shows the customer's first purchase in another file, in the order given: the pur
 cause it. The summary by files counts each click once, for that purchase. The right order is the order in which the \
 conversions happened.
 
-The exit code is 0 if no click depends on the order, 1 if one does. With a single file or one interleaved stream no \
-click can depend on it, and the contents of the inputs are not checked.";
+The exit code is 0 if no click depends on the order, 1 if one does, and 2 if the inputs could not be checked, for \
+example because of a bad record without --on-error skip. With a single file or one interleaved stream no click can \
+depend on the order, and the contents of the inputs are not checked.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +52,7 @@ const LISTED_CLICKS: usize = 10;
 const LISTED_PAIRS: usize = 20;
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = CHECK_EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{CHECK_EXIT_CODES}"))]
 pub struct OrderCheckArgs {
     #[command(flatten)]
     inputs: InputArgs,
@@ -83,7 +84,7 @@ pub fn order_check(args: &OrderCheckArgs, session: &Session) -> anyhow::Result<E
         ReportFormat::Text => report.write_text(every_click, out),
         ReportFormat::Jsonl => report.write_jsonl(out),
     })?;
-    commit_report(if clicks.is_empty() { 0 } else { FAILED }, session, &args.replay, skipped)
+    commit_report(if clicks.is_empty() { 0 } else { FINDINGS }, session, &args.replay, skipped)
 }
 
 struct OrderReport<'a> {

@@ -21,7 +21,7 @@ pub fn settings(inputs: &InputArgs, speed: &SpeedArgs, max_rejects: u64) -> Sett
     let reader = ReaderSettings { max_record_bytes: inputs.max_record_bytes.get(), ..ReaderSettings::default() };
     let threads = speed.threads.unwrap_or(Settings::default().threads);
     let allows_disorder = inputs.tables.allow_disorder;
-    Settings { reader, max_rejects, partitions: speed.partitions, threads, allows_disorder }
+    Settings { reader, max_rejects, partitions: speed.partitions, threads, allows_disorder, min_members: 0 }
 }
 
 /// Replays `inputs` through `computation` for a command that writes a report to `output` at the end.
@@ -86,17 +86,26 @@ pub struct RejectObserver {
     pub rejects: Option<Rejects>,
     /// The number of bad records that may still be printed.
     to_print: u64,
+    /// Whether an empty loyalty list is reported.
+    warns: bool,
 }
 
 impl RejectObserver {
     pub fn new(session: &Session, args: &MessageArgs, rejects: Option<Rejects>) -> Self {
-        Self { progress: session.progress.clone(), rejects, to_print: if args.quiet { 0 } else { PRINTED_REJECTS } }
+        let to_print = if args.quiet { 0 } else { PRINTED_REJECTS };
+        Self { progress: session.progress.clone(), rejects, to_print, warns: !args.quiet }
     }
 }
 
 impl Observer for RejectObserver {
     fn progressed(&mut self, counts: &Counts) {
         self.progress.update(counts.records);
+    }
+
+    fn list_loaded(&mut self, members: u64) {
+        if members == 0 && self.warns {
+            self.progress.print("adseg: warning: the loyalty list is empty (--min-members N makes this an error)");
+        }
     }
 
     fn rejected(&mut self, rejection: &Rejection<'_>) -> io::Result<()> {

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::args::{EXIT_CODES, OnError, ReplayArgs, usage_error};
+use super::args::{EXIT_CODES, OnError, ReplayArgs, count, usage_error};
 use super::files::{FileId, Inputs, Output, is_compressed, is_dash, standard_stream};
 use super::input_args::InputArgs;
 use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
@@ -65,6 +65,10 @@ pub struct RunArgs {
     #[command(flatten)]
     inputs: InputArgs,
 
+    /// Fail before the first decision if the loyalty list has fewer than N members
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Inputs")]
+    min_members: Option<u64>,
+
     /// Write the decisions to FILE, which is replaced at the end of the run; `-` is standard output
     ///
     /// Output is fsynced and renamed into place before the saved list is replaced. Only a killed run (`kill -9`, a
@@ -103,7 +107,8 @@ pub struct RunArgs {
     /// Bad records are kept verbatim and in input order, in one file for each source and format (`loyalty.txt`,
     /// `conversions.frames` and so on), so they can be fixed and read again. `errors.jsonl` lists the file, the line or
     /// frame, the byte and the reason of each. The folder must be new, be empty, or contain the rejects of an earlier
-    /// run, which are replaced. A failed run keeps no rejects.
+    /// run, which are replaced. A new folder is created with its parents; it is removed if there are no rejects. A
+    /// failed run keeps no rejects.
     #[arg(long, value_name = "DIR", help_heading = "Bad records")]
     rejects: Option<PathBuf>,
 
@@ -154,11 +159,15 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     if args.rejects.is_some() && bad_records.on_error == OnError::Stop {
         return usage_error("--rejects needs --on-error skip; without it the first bad record ends the run");
     }
-    let settings = settings(&args.inputs, speed, bad_records.allowed()?);
+    let mut settings = settings(&args.inputs, speed, bad_records.allowed()?);
+    settings.min_members = args.min_members.unwrap_or(0);
     if let Some(list) = &args.save_loyalty {
         lock_list(list, session)?;
     }
     let mut inputs = Inputs::new(&args.inputs)?;
+    if args.min_members.is_some() && inputs.is_interleaved() {
+        return usage_error("--min-members needs a loyalty list of its own; an interleaved stream has none");
+    }
     if let Some(list) = &args.save_loyalty {
         inputs.keep_columns_of(list);
     }
@@ -176,6 +185,10 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let outcome =
         replay(&computation, &settings, inputs, Some(output), &mut observer).map_err(|error| match error {
             ReplayError::Output(error) => decisions.cannot_write(error),
+            error @ ReplayError::TooFewMembers { .. } => {
+                let files: Vec<_> = args.inputs.loyalty.iter().map(|path| escape::path(path)).collect();
+                anyhow!("{}: {error}", files.join(", "))
+            }
             error => replay_error(error, bad_records.on_error, settings.max_rejects),
         })?;
     if let Some(rejects) = observer.rejects {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{FAILED, MessageArgs, ProgressWhen, UsageError, WRONG_USAGE};
+use super::args::{MessageArgs, NOT_CHECKED, ProgressWhen, UsageError, WRONG_USAGE};
 use crate::output::Staging;
 use crate::system::{Blocking, os_error};
 
@@ -63,30 +63,31 @@ enum Event {
     Interrupted,
 }
 
-/// Runs the work of a command, and prints its error. Panics when the work panics.
-pub fn run(work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static) -> ExitCode {
+/// Runs the work of a command, and prints its error. The exit code of an error is `failed`. Panics when the work panics.
+pub fn run(failed: u8, work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static) -> ExitCode {
     let session = Session::default();
     let result = wait_for(&session, work);
     session.progress.finish();
     result.unwrap_or_else(|error| {
         let files_discarded = !session.staging.is_empty();
         session.staging.discard();
-        print_failure(&error, files_discarded)
+        print_failure(&error, files_discarded, failed)
     })
 }
 
-/// Prints why a command failed, with all causes, and returns its exit code. `files_discarded` is whether staged files
-/// were discarded.
-pub fn print_failure(error: &anyhow::Error, files_discarded: bool) -> ExitCode {
-    // The reader closed the pipe, which is not an error. If files were discarded, the exit code must not be 0.
+/// Prints why a command failed, with all causes, and returns its exit code: `failed`, unless the usage is wrong.
+/// `files_discarded` is whether staged files were discarded.
+pub fn print_failure(error: &anyhow::Error, files_discarded: bool, failed: u8) -> ExitCode {
+    // The reader closed the pipe, which is not an error. The exit code must not be 0 if files were discarded, or if 0
+    // would mean that the inputs were checked.
     let mut io_errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     if io_errors.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe) {
-        return ExitCode::from(u8::from(files_discarded));
+        return ExitCode::from(if files_discarded || failed == NOT_CHECKED { failed } else { 0 });
     }
     let text =
         |cause: &(dyn Error + 'static)| cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), os_error);
     print_line(&format!("adseg: {}", error.chain().map(text).collect::<Vec<_>>().join(": ")));
-    ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
+    ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { failed })
 }
 
 fn wait_for(

@@ -49,6 +49,9 @@ pub struct Settings {
     pub max_rejects: u64,
     /// Whether times may go back.
     pub allows_disorder: bool,
+    /// The minimum number of members in the loyalty list. The replay fails before the first conversion if there are
+    /// fewer. It has no effect on an interleaved stream, which has no end of its list.
+    pub min_members: u64,
 }
 
 impl Default for Settings {
@@ -59,6 +62,7 @@ impl Default for Settings {
             reader: ReaderSettings::default(),
             max_rejects: 0,
             allows_disorder: false,
+            min_members: 0,
         }
     }
 }
@@ -124,6 +128,9 @@ pub trait Observer: Send {
     /// Reports progress.
     fn progressed(&mut self, counts: &Counts);
 
+    /// The loyalty list is loaded, with this number of members.
+    fn list_loaded(&mut self, _members: u64) {}
+
     /// A bad record was rejected.
     ///
     /// # Errors
@@ -168,6 +175,14 @@ pub enum ReplayError {
         earlier: Location,
         /// The time of that.
         earlier_time: Time,
+    },
+    /// The loyalty list is shorter than the settings allow.
+    #[error("the loyalty list has {members} members, fewer than --min-members {minimum} (is it complete?)")]
+    TooFewMembers {
+        /// The number of members in the list.
+        members: u64,
+        /// The minimum.
+        minimum: u64,
     },
     /// An input is damaged.
     #[error(transparent)]

@@ -15,6 +15,7 @@ use crate::campaign::Decision;
 use crate::input::{Block, Blocks, Content, Format, Input, InputError};
 use crate::location::LineIndex;
 use crate::output::{DecisionEncoder, Writer};
+use crate::record::SourceKind;
 use crate::system::panic_point;
 
 /// The result of a replay.
@@ -60,11 +61,15 @@ pub fn replay<C: Computation>(
         .num_threads(settings.threads.get().min(useful_slices(settings)))
         .build()
         .map_err(|error| ReplayError::Threads(io::Error::other(error)))?;
+    let has_list = inputs.iter().any(|input| input.source == SourceKind::Loyalty);
     let blocks = Blocks::read(inputs, settings.reader).map_err(ReplayError::Threads)?;
     let (encoder, out) = output.map(|output| (output.encoder, output.out)).unzip();
     let out = out.unwrap_or_else(|| Box::new(io::sink()));
     let mut writer = Writer::start(out).map_err(ReplayError::Threads)?;
-    let replayed = pool.install(|| Pipeline::new(computation, encoder, settings, &mut writer, observer).run(blocks));
+    let replayed = pool.install(|| {
+        let pipeline = Pipeline::new(computation, encoder, settings, &mut writer, observer);
+        Pipeline { is_loading_list: has_list, ..pipeline }.run(blocks)
+    });
     match (replayed, writer.finish()) {
         // A write error takes precedence over other errors.
         (Ok(_) | Err(_), Err(error)) => Err(ReplayError::Output(error)),
@@ -108,6 +113,8 @@ struct Pipeline<'a, C: Computation> {
     /// The applied batch, to be encoded next.
     applied: Option<Batch>,
     spare: Vec<BatchBuffers>,
+    /// Whether the loyalty list is being loaded.
+    is_loading_list: bool,
 }
 
 impl<'a, C: Computation> Pipeline<'a, C> {
@@ -131,6 +138,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             decoded: None,
             applied: None,
             spare: Vec::new(),
+            is_loading_list: false,
         }
     }
 
@@ -155,13 +163,36 @@ impl<'a, C: Computation> Pipeline<'a, C> {
     fn read(&mut self, blocks: &mut Blocks) -> Result<(), ReplayError> {
         while let Some(block) = self.next_block(blocks)? {
             match block {
-                Ok(block) => self.block(block, blocks)?,
+                Ok(block) => {
+                    if block.input.source != SourceKind::Loyalty {
+                        self.finish_list(blocks)?;
+                    }
+                    self.block(block, blocks)?;
+                }
                 Err(damage) if self.settings.reader.continues_after_damage => {
                     self.sequencer.observer.damaged(&damage).map_err(ReplayError::Observer)?;
                 }
                 Err(damage) => return Err(ReplayError::Input(damage)),
             }
         }
+        self.finish_list(blocks)
+    }
+
+    /// Reports and checks the number of members if the loyalty list was being loaded. It is loaded when the first
+    /// conversions arrive, or at the end of the inputs.
+    fn finish_list(&mut self, blocks: &Blocks) -> Result<(), ReplayError> {
+        if !std::mem::take(&mut self.is_loading_list) {
+            return Ok(());
+        }
+        while self.is_in_progress() {
+            self.step(None, blocks)?;
+        }
+        let Some(members) = self.computation.members(&self.states) else { return Ok(()) };
+        let minimum = self.settings.min_members;
+        if members < minimum {
+            return Err(ReplayError::TooFewMembers { members, minimum });
+        }
+        self.sequencer.observer.list_loaded(members);
         Ok(())
     }
 

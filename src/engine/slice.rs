@@ -38,6 +38,11 @@ pub trait Computation: Sync {
         true
     }
 
+    /// The number of members, if the computation knows it.
+    fn members(&self, _states: &[Self::State]) -> Option<u64> {
+        None
+    }
+
     /// The hash that determines the partition of an email. Emails that must be in the same partition have the same
     /// hash.
     #[inline]

@@ -1,4 +1,4 @@
-//! Renders decisions as text, frames, JSON Lines or CSV.
+//! Renders decisions as text, frames, JSON Lines, CSV or emails.
 //!
 //! The encoder appends to a buffer and has no state, so several threads can encode slices in parallel.
 
@@ -25,6 +25,8 @@ pub enum OutputFormat {
     Jsonl,
     /// CSV with a header row, with every field of the conversion
     Csv,
+    /// One email per line, for the decisions to send a code
+    Emails,
 }
 
 /// Renders decisions.
@@ -61,7 +63,8 @@ impl DecisionEncoder {
     /// When one of them is not a conversion.
     #[inline]
     pub fn encode<'a>(&self, conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
-        let conversions = conversions.filter(|(_, decision)| decision.send || !self.send_only);
+        let sends_only = self.send_only || self.format == OutputFormat::Emails;
+        let conversions = conversions.filter(move |(_, decision)| decision.send || !sends_only);
         match self.format {
             // `for_each` compiles to one loop, where `for` calls the filters of the iterator for every event.
             OutputFormat::Text => conversions.for_each(|(event, decision)| {
@@ -70,6 +73,10 @@ impl DecisionEncoder {
             }),
             OutputFormat::Framed => conversions.for_each(|(event, decision)| {
                 push_frame(out, |out| push_text(&event, decision, out));
+            }),
+            OutputFormat::Emails => conversions.for_each(|(event, _)| {
+                out.extend_from_slice(event.email);
+                out.push(b'\n');
             }),
             OutputFormat::Jsonl => write_json_lines(conversions, out),
             OutputFormat::Csv => write_csv_rows(conversions, self.with_times, out),

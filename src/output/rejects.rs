@@ -25,7 +25,7 @@ use crate::location::{Location, RecordNumber};
 use crate::record::{RecordError, SourceKind};
 use crate::system::os_error;
 
-/// Describes every rejected record, one JSON object per line. It is empty if there is none.
+/// Describes every rejected record, one JSON object per line. In a folder that existed, it is empty if there is none.
 const ERRORS: &str = "errors.jsonl";
 
 const STEMS: [&str; 3] = ["loyalty", "conversions", "interleaved"];
@@ -107,7 +107,7 @@ struct RejectFile {
 }
 
 impl Rejects {
-    /// Creates the folder unless it exists. The commit replaces the rejects of an earlier run in it.
+    /// Creates the folder and its parents unless they exist. The commit replaces the rejects of an earlier run in it.
     ///
     /// # Errors
     /// When the folder is not writable, or another run writes to it.
@@ -198,9 +198,14 @@ impl Rejects {
         self.staging.close(&self.folder.join(&file.name))
     }
 
-    /// Flushes all files.
+    /// Flushes all files. If there are no rejects, removes the folder that was created for them.
     pub fn finish(mut self) -> io::Result<()> {
-        self.close_file().and_then(|()| self.errors.flush()).map_err(|error| with_folder(&self.name, &error))
+        self.close_file().and_then(|()| self.errors.flush()).map_err(|error| with_folder(&self.name, &error))?;
+        if self.files.is_empty() {
+            drop(self.errors);
+            self.staging.remove_if_created(&self.folder);
+        }
+        Ok(())
     }
 }
 

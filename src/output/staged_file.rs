@@ -100,6 +100,26 @@ impl StagedFile {
     }
 }
 
+/// Creates a folder, and its parents first. Adds the canonical path of each new folder to `created`.
+pub(super) fn create_folders(path: &Path, created: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut result = fs::create_dir(path);
+    if let (Err(error), Some(parent)) = (&result, path.parent())
+        && error.kind() == io::ErrorKind::NotFound
+        && !parent.as_os_str().is_empty()
+    {
+        create_folders(parent, created)?;
+        result = fs::create_dir(path);
+    }
+    match result {
+        Ok(()) => {
+            created.push(path.canonicalize()?);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The folder of a canonical path.
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent().expect("a canonical path below a folder has a parent")

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::commit::{Commit, CommitError, CommitFailure};
 use super::list_lock::{ListLock, ListLockError, try_lock};
-use super::staged_file::{CommitOrder, StagedFile, copy_permissions, follow_links, parent, sync};
+use super::staged_file::{CommitOrder, StagedFile, copy_permissions, create_folders, follow_links, parent, sync};
 use crate::system::os_error;
 
 /// A file or folder could not be opened for writing.
@@ -130,8 +130,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Creates a folder unless it exists, locks it, and returns its canonical path. [`Self::discard`] removes a created
-    /// folder.
+    /// Creates a folder and its parents unless they exist, locks it, and returns its canonical path. [`Self::discard`]
+    /// removes the folders that were created.
     ///
     /// # Errors
     /// When it cannot be created, another run has locked it, or the run has ended.
@@ -140,15 +140,8 @@ impl Staging {
         if state.phase != Phase::Open {
             return Err(StageError::Closed);
         }
-        let is_new = match fs::create_dir(path) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => false,
-            Err(error) => return Err(error.into()),
-        };
+        create_folders(path, &mut state.created_folders)?;
         let path = path.canonicalize()?;
-        if is_new {
-            state.created_folders.push(path.clone());
-        }
         // On Windows, folders cannot be opened as files.
         if cfg!(unix) {
             let folder = File::open(&path)?;
@@ -159,6 +152,16 @@ impl Staging {
         }
         state.rejects_folder = Some(path.clone());
         Ok(path)
+    }
+
+    /// Removes the folder at this canonical path with its staged files, and its parents, if they were created and are
+    /// empty otherwise. A folder that existed before is kept, with its staged files.
+    pub fn remove_if_created(&self, folder: &Path) {
+        let mut state = self.lock();
+        if state.created_folders.iter().any(|created| created == folder) {
+            state.staged.retain(|staged| parent(&staged.target) != folder);
+            state.remove_created_folders();
+        }
     }
 
     /// Makes [`Self::commit`] remove the file at this canonical path, unless a staged file replaces it.
@@ -280,10 +283,14 @@ impl State {
 
     fn remove_uncommitted(&mut self) {
         self.staged.clear();
-        for folder in std::mem::take(&mut self.created_folders) {
-            // Fails if the folder is not empty; then it must be kept.
-            let _ = fs::remove_dir(folder);
-        }
+        self.remove_created_folders();
+    }
+
+    /// Removes the created folders that are empty, subfolders first. The others must be kept.
+    fn remove_created_folders(&mut self) {
+        let created = std::mem::take(&mut self.created_folders);
+        self.created_folders = created.into_iter().rev().filter(|folder| fs::remove_dir(folder).is_err()).collect();
+        self.created_folders.reverse();
     }
 }
 
@@ -319,7 +326,7 @@ mod tests {
         let (staging, path) = (Staging::default(), folder.path().join("out"));
         fs::write(&path, "old").unwrap();
         staging.create(&path, CommitOrder::Output).unwrap().write_all(b"new").unwrap();
-        staging.create_folder(&folder.path().join("rejects")).unwrap();
+        staging.create_folder(&folder.path().join("new/parent/rejects")).unwrap();
         assert!(staging.discard());
         assert!(matches!(staging.create(&path, CommitOrder::Output), Err(StageError::Closed)));
         assert!(matches!(staging.commit(), Err(CommitError { failure: CommitFailure::Discarded, .. })));

@@ -102,7 +102,11 @@ pub enum RecordError<'a> {
     EmptyItem { items: &'a [u8] },
     #[error("the item id {} contains a bracket or a control byte", Quoted(id))]
     BadItem { id: &'a [u8] },
-    #[error("the total cost {} is not a decimal number (expected something like 18.64)", Quoted(cost))]
+    #[error(
+        "the total cost {} is not a decimal number (expected something like 18.64){}",
+        Quoted(cost),
+        decimal_comma_hint(cost)
+    )]
     BadTotalCost { cost: &'a [u8] },
 }
 
@@ -122,6 +126,11 @@ fn conversion_hint(promo: &[u8], name: &[u8]) -> &'static str {
     } else {
         ""
     }
+}
+
+/// A hint for a total cost with a comma, such as `12,50`.
+fn decimal_comma_hint(cost: &[u8]) -> &'static str {
+    if cost.contains(&b',') { "; use a decimal point, and no other separators" } else { "" }
 }
 
 /// A hint for a record of one field that contains other separators.

@@ -4,7 +4,7 @@ use super::field::{Bytes, Span, first_control, trim};
 use super::{RecordError, Time};
 
 /// The kind of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordKind {
     LoyaltyRow,
     Conversion(ConversionKind),
@@ -13,7 +13,7 @@ pub enum RecordKind {
 }
 
 /// The three types of conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConversionKind {
     /// The customer clicked the ad.
     Click,
@@ -253,6 +253,11 @@ impl<'a> TotalCost<'a> {
         if digits > 0 { Ok(Self(field)) } else { Err(RecordError::BadTotalCost { cost: field }) }
     }
 
+    /// Whether it is more than zero.
+    pub fn is_positive(self) -> bool {
+        !self.0.starts_with(b"-") && self.0.iter().any(|byte| matches!(byte, b'1'..=b'9'))
+    }
+
     /// The number as it was written.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0
@@ -290,6 +295,13 @@ mod tests {
         for field in ["18.64", "-3", "+0.50", "007", "123456789012345678901234567890.123456789012345678901"] {
             assert_eq!(TotalCost::parse(field.as_bytes()).unwrap().as_bytes(), field.as_bytes());
         }
+    }
+
+    #[test]
+    fn zero_and_negative_total_costs_are_not_positive() {
+        let is_positive = |field: &str| TotalCost::parse(field.as_bytes()).unwrap().is_positive();
+        assert!(["1", "+0.01", "10"].into_iter().all(is_positive));
+        assert!(!["0", "0.00", "+0", "-0", "-1.50"].into_iter().any(is_positive));
     }
 
     #[test]

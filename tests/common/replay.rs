@@ -49,6 +49,7 @@ impl RunSettings {
             reader: ReaderSettings { block_bytes, slice_bytes, max_record_bytes, continues_after_damage: false },
             max_rejects,
             allows_disorder: false,
+            min_members: 0,
         }
     }
 }
