@@ -127,8 +127,9 @@ fn is_conversions_header(line: &[u8], delimiter: u8) -> bool {
 /// The delimiter of CSV with a header row if an option says that it is CSV: the one of a header row with the columns
 /// that are needed, or else the one with the most columns.
 pub(super) fn header_delimiter(line: &[u8], source: SourceKind, options: &ReadOptions) -> u8 {
-    let most = || candidates(options).rev_max_by_width(line);
-    candidates(options).find(|&delimiter| has_columns(line, delimiter, source, options)).unwrap_or_else(most)
+    candidates(options)
+        .find(|&delimiter| has_columns(line, delimiter, source, options))
+        .unwrap_or_else(|| widest_delimiter(line, options))
 }
 
 /// The delimiter of CSV without a header row: the one that splits the line into as many columns as there are names.
@@ -137,16 +138,12 @@ pub(super) fn headerless_delimiter(line: &[u8], width: usize, options: &ReadOpti
     candidates(options).find(fits).unwrap_or_else(|| options.delimiter.unwrap_or(DELIMITERS[0]))
 }
 
-trait MostColumns: Iterator<Item = u8> + Sized {
-    /// The delimiter that splits the line into the most columns; of several, the first.
-    fn rev_max_by_width(self, line: &[u8]) -> u8 {
-        let width = |delimiter: u8| split_names(line, delimiter).map_or(0, |names| names.len());
-        let widest = self.map(|delimiter| (width(delimiter), delimiter));
-        widest.fold((0, DELIMITERS[0]), |best, next| if next.0 > best.0 { next } else { best }).1
-    }
+/// The delimiter that splits the line into the most columns; of several, the first.
+fn widest_delimiter(line: &[u8], options: &ReadOptions) -> u8 {
+    let width = |delimiter: u8| split_names(line, delimiter).map_or(0, |names| names.len());
+    let first_widest = |best: u8, next: u8| if width(next) > width(best) { next } else { best };
+    candidates(options).reduce(first_widest).unwrap_or(DELIMITERS[0])
 }
-
-impl<I: Iterator<Item = u8>> MostColumns for I {}
 
 /// Fails if the first line of text shows that this is probably a table that was not detected.
 fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Result<(), String> {
@@ -160,7 +157,7 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     let remedy = format!(
         "; for CSV without a header row add {columns} in its order (- ignores a column); {format} reads it literally"
     );
-    let delimiter = candidates(options).rev_max_by_width(line);
+    let delimiter = widest_delimiter(line, options);
     let names = split_names(line, delimiter).unwrap_or_default();
     if !looks_like_header(&names) {
         let first = trim(line);
