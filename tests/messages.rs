@@ -186,7 +186,7 @@ fn swapped_csv_and_csv_without_header_are_recognized() {
     scratch.write("list.csv", "email,fb_user,insta_user,gender\n");
     scratch.write("log.csv", "promo,conversion,email,where\n");
     let swapped = scratch.adseg("run --loyalty log.csv --conversions list.csv --input-format csv").assert().code(1);
-    swapped.stderr(contains("log.csv:1: ").and(contains("(are --loyalty and --conversions swapped?)")));
+    swapped.stderr(contains("list.csv:1: ").and(contains("(are --loyalty and --conversions swapped?)")));
     let text = scratch.adseg(&format!("{RUN} --loyalty-format csv")).assert().code(1);
-    text.stderr(contains("; if the first line is a record, this is text and not CSV"));
+    text.stderr(contains("; if the first line is a record, name the columns with --loyalty-columns"));
 }

@@ -2,7 +2,7 @@
 //! text. Nothing is detected if an option names the format.
 
 use super::format::ReadOptions;
-use super::header::{Header, missing_columns, required, split_names};
+use super::header::{Header, count_names, missing_columns, required, split_names};
 use crate::escape::Quoted;
 use crate::record::column::normalized;
 use crate::record::field::trim;
@@ -97,10 +97,8 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
         };
     }
     reject_tables(line, source, options)?;
-    match options.table_option() {
-        Some(option) => Err(format!("{option} applies to CSV and JSON Lines, and this is text")),
-        None => Ok(Detected::Text),
-    }
+    options.check_not_table("text")?;
+    Ok(Detected::Text)
 }
 
 pub(super) const INTERLEAVED_CSV: &str =
@@ -140,8 +138,8 @@ pub(super) fn headerless_delimiter(line: &[u8], width: usize, options: &ReadOpti
 
 /// The delimiter that splits the line into the most columns; of several, the first.
 fn widest_delimiter(line: &[u8], options: &ReadOptions) -> u8 {
-    let width = |delimiter: u8| split_names(line, delimiter).map_or(0, |names| names.len());
-    let first_widest = |best: u8, next: u8| if width(next) > width(best) { next } else { best };
+    let width = |delimiter| count_names(line, delimiter);
+    let first_widest = |best, next| if width(next) > width(best) { next } else { best };
     candidates(options).reduce(first_widest).unwrap_or(DELIMITERS[0])
 }
 
@@ -192,7 +190,7 @@ fn looks_like_header(names: &[Vec<u8>]) -> bool {
     let is_value = |name: &Vec<u8>| name.contains(&b'@') || ConversionKind::from_name(name).is_some();
     let names_email = |name: &[u8]| {
         let name = String::from_utf8_lossy(name).into_owned();
-        name.contains("email") || name == "mail" || name == "mailaddress"
+        name.contains("email") || name.ends_with("mail") || name.ends_with("mailaddress")
     };
     let known =
         names.iter().filter(|name| Column::from_name(&String::from_utf8_lossy(name)).is_some() && !name.is_empty());
@@ -247,7 +245,8 @@ mod tests {
             ("[{}]", SourceKind::Loyalty, "jq -c '.[]'"),
             ("\"a@x\",\"b\"", SourceKind::Loyalty, "--loyalty-columns email,"),
             ("a@x;b;c;M", SourceKind::Loyalty, "separated by \";\""),
-            ("id,customer_email", SourceKind::Loyalty, "--column email=customer_email"),
+            ("id,customer_email", SourceKind::Loyalty, "--column loyalty.email=customer_email"),
+            ("id;Customer Mail;city", SourceKind::Loyalty, "--column loyalty.email='Customer Mail'"),
             ("promo,type,email", SourceKind::Conversions, "--column conversion=type"),
             ("email,conversion", SourceKind::Loyalty, "swapped"),
             ("email,conversion", SourceKind::Interleaved, "cannot be CSV"),

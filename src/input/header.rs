@@ -15,6 +15,9 @@ const MAX_COLUMNS: usize = 1 << 12;
 /// The maximum number of columns that an error message lists.
 const LISTED_COLUMNS: usize = 10;
 
+/// The maximum length of a name that an error message suggests for `--column`.
+const MAX_SHOWN_NAME: usize = 64;
+
 /// The header row, or the columns that an option gives for a file without one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Header {
@@ -158,13 +161,21 @@ pub(super) fn split_names(raw: &[u8], delimiter: u8) -> Result<Vec<Vec<u8>>, Str
     Ok(row.fields.iter().map(|&field| trim(bytes.get(field)).to_vec()).collect())
 }
 
+/// The number of columns of a header row; 0 if it has a bad quote.
+pub(super) fn count_names(raw: &[u8], delimiter: u8) -> usize {
+    let (mut scratch, mut row) = (Vec::new(), RowFields::default());
+    row.split(raw, 0, 0, delimiter, &mut scratch);
+    if row.well_quoted { row.width } else { 0 }
+}
+
 /// The first names of a header row, quoted.
 pub(super) fn found(names: &[Vec<u8>]) -> String {
     let listed: Vec<_> = names.iter().take(LISTED_COLUMNS).map(|name| Quoted(name).to_string()).collect();
     listed.join(", ")
 }
 
-/// The message for columns that are missing, with the option that maps the first one.
+/// The message for columns that are missing, with the options that map them. The option for the email names the source,
+/// because the other source has that field too.
 pub(super) fn missing_columns(
     missing: &[Column],
     names: &[Vec<u8>],
@@ -191,7 +202,12 @@ pub(super) fn missing_columns(
     } else {
         let maps = missing.iter().filter(|column| **column != Column::Time).map(|&column| {
             let name = likely_name(column, names).map_or_else(|| "NAME".to_owned(), shell_word);
-            format!("--column {}={name}", column.name())
+            let scope = match source {
+                SourceKind::Loyalty if column == Column::Email => "loyalty.",
+                SourceKind::Conversions if column == Column::Email => "conversions.",
+                _ => "",
+            };
+            format!("--column {scope}{}={name}", column.name())
         });
         let maps: Vec<_> = maps.collect();
         if maps.is_empty() { String::new() } else { format!("; map it with {}", maps.join(" ")) }
@@ -200,14 +216,16 @@ pub(super) fn missing_columns(
     format!("no {columns} {} (found: {}){hint}", list.join(" and "), found(names))
 }
 
-/// The name that probably means `column`.
+/// The name that probably means `column`, unless it is too long to be shown.
 fn likely_name(column: Column, names: &[Vec<u8>]) -> Option<&[u8]> {
     let parts: &[&str] = match column {
         Column::Email => &["mail"],
         Column::Conversion => &["conversion", "event", "type", "action"],
         _ => return None,
     };
-    let contains = |name: &[u8], part: &str| String::from_utf8_lossy(&normalized(name)).contains(part);
+    let contains = |name: &[u8], part: &str| {
+        name.len() <= MAX_SHOWN_NAME && String::from_utf8_lossy(&normalized(name)).contains(part)
+    };
     parts.iter().find_map(|part| names.iter().find(|name| contains(name, part))).map(Vec::as_slice)
 }
 

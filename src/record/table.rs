@@ -38,7 +38,7 @@ fn conversion<'a>(
     let kind = match rules.types.get(name) {
         NamedType::Conversion(kind) => kind,
         NamedType::Ignored => return Err(RecordError::Ignored),
-        NamedType::Unknown => return Err(RecordError::UnknownConversion { promo: bytes.get(promo), name }),
+        NamedType::Unknown => return Err(RecordError::UnknownType { name }),
     };
     let (what, _) = required_fields(kind);
     let time = if rules.has_times { Some(parse_time(bytes.get(needed(what, Column::Time)?))?) } else { None };

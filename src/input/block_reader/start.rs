@@ -26,7 +26,7 @@ impl BlockReader<'_> {
         let requested = self.options.format;
         let begins_with_zero = buffer.bytes().first() == Some(&0);
         if requested == InputFormat::Framed || (requested == InputFormat::Auto && begins_with_zero) {
-            self.check_table_options("framed")?;
+            self.options.check_not_table("framed").map_err(|reason| self.error(reason))?;
             return Ok(Some(Format::Framed));
         }
         if buffer.bytes().starts_with(BYTE_ORDER_MARK) {
@@ -36,7 +36,7 @@ impl BlockReader<'_> {
         let (source, options) = (self.input.source, Arc::clone(&self.options));
         let detected = match requested {
             InputFormat::Text | InputFormat::Framed => {
-                self.check_table_options("text")?;
+                self.options.check_not_table("text").map_err(|reason| self.error(reason))?;
                 Detected::Text
             }
             InputFormat::Jsonl => Detected::JsonLines,
@@ -64,14 +64,6 @@ impl BlockReader<'_> {
                 header.map(|header| Format::Csv(Arc::new(header)))
             }
         })
-    }
-
-    /// Options that only CSV and JSON Lines have must not be ignored.
-    fn check_table_options(&self, format: &str) -> Result<(), InputError> {
-        match self.options.table_option() {
-            Some(option) => Err(self.error(format!("{option} applies to CSV and JSON Lines, and this is {format}"))),
-            None => Ok(()),
-        }
     }
 
     fn error(&self, reason: String) -> InputError {
