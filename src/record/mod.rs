@@ -54,6 +54,13 @@ pub enum RecordError<'a> {
         conversion_hint(promo, name)
     )]
     UnknownConversion { promo: &'a [u8], name: &'a [u8] },
+    /// The same in CSV or JSON Lines.
+    #[error(
+        "unknown conversion type {} (expected click, basket or purchase; --type click=NAME adds a name, and \
+         --type ignore=NAME ignores one)",
+        Quoted(name)
+    )]
+    UnknownTypeName { name: &'a [u8] },
     /// A conversion in a loyalty list. Read as a loyalty row, it would make its promo a member.
     #[error("this is a {kind}, not a loyalty row (are --loyalty and --conversions swapped?)")]
     ConversionInList { kind: &'static str },
