@@ -117,6 +117,8 @@ const TABLE_SEEDS: &[&[u8]] = &[
     b"\xef\xbb\xbfemail|conversion\na@x|purchase\n",
     b"\"email\"\ta\tb\ra@x\tb\tc\rb@x\ta",
     b"id,customer_email\n1,a@x\n",
+    // The first line is too long, and only what is beyond the limit looks like a table.
+    b"0123456789012345678901234567890123456789012345678901234567890123456789;1\na@x\n",
 ];
 /// A loyalty row and three conversions, compressed, with zeros after them.
 const PADDED_GZIP: &[u8] =
