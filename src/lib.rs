@@ -67,6 +67,6 @@ pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay
 pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReadOptions, ReaderSettings};
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, ListFormat, OutputFormat, Rejection};
-pub use record::SourceKind;
+pub use record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};
 pub use report::{CountCampaign, Totals, json, tables};
 pub use sample::{Records, Settings as SampleSettings};

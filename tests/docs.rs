@@ -2,7 +2,8 @@
 //!
 //! In a `console` block, a line that begins with `$ ` is a command; it continues on the next line after a `\`. The
 //! lines below it are its output on both streams. A block whose opening fence names a file (`sh nightly.sh`) is written
-//! to that file. The blocks of a page run in order, in one scratch folder for each page that has `fixtures` in it.
+//! to that file. The blocks of a page run in order, in one scratch folder for each page that has `fixtures` in it. The
+//! commands of other programs in recipes.md are such files, which are run by the scripts in tests/recipes/ and not here.
 //! `UPDATE_DOCS=1` writes the current output into the pages.
 
 #![cfg(unix)]
@@ -154,6 +155,21 @@ fn run(scratch: &Scratch, command: &str) -> String {
 fn without_times(text: &str) -> String {
     let without_time = |line: &str| if line.contains(" records/s, ") { "(time)".to_owned() } else { line.to_owned() };
     text.lines().map(without_time).collect::<Vec<_>>().join("\n")
+}
+
+/// The scripts in tests/recipes/ run the blocks of recipes.md that need other programs.
+#[test]
+fn every_recipe_for_other_programs_has_a_script() {
+    let page = page("docs/recipes.md");
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes");
+    let scripts = fs::read_dir(recipes).unwrap().map(|script| fs::read_to_string(script.unwrap().path()).unwrap());
+    let scripts = scripts.collect::<String>();
+    let (_, section) = page.split_once("\n## Pipes from elsewhere\n").unwrap();
+    let blocks: Vec<_> = section.lines().filter_map(|line| line.strip_prefix("```sh ")).collect();
+    assert!(blocks.len() >= 10, "{blocks:?}");
+    for name in blocks {
+        assert!(scripts.contains(&format!("block {name}\n")), "no script runs {name}");
+    }
 }
 
 #[test]

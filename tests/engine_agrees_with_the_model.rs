@@ -64,7 +64,7 @@ fn input(source: ModelSource) -> impl Strategy<Value = ModelInput> {
         if bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.clear();
         }
-        ModelInput { source, format, bytes }
+        ModelInput::new(source, format, bytes)
     });
     if source == ModelSource::Interleaved { plain.boxed() } else { prop_oneof![2 => plain, 1 => table(source)].boxed() }
 }
@@ -132,7 +132,7 @@ fn table(source: ModelSource) -> impl Strategy<Value = ModelInput> {
             if !final_line_end {
                 text.truncate(text.trim_end_matches(['\r', '\n']).len());
             }
-            ModelInput { source, format: ModelFormat::Csv, bytes: text.into_bytes() }
+            ModelInput::new(source, ModelFormat::Csv, text)
         })
     })
 }
@@ -189,7 +189,7 @@ fn large_blocks_on_many_threads_agree_with_the_model() {
     }
     let loyalty = (0..1_000).map(|number| format!("customer{}@example.com, , , F\n", number * 5)).collect::<String>();
     let inputs = [(ModelSource::Loyalty, loyalty.into_bytes()), (ModelSource::Conversions, conversions)]
-        .map(|(source, bytes)| ModelInput { source, format: ModelFormat::Text, bytes });
+        .map(|(source, bytes)| ModelInput::new(source, ModelFormat::Text, bytes));
     let expected = run(&inputs, 1 << 20, 0);
     for (partitions, threads) in [(1, 1), (10, 2), (10, 8), (1000, 3)] {
         let settings = RunSettings { partitions, threads, ..RunSettings::default() };

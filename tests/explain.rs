@@ -37,10 +37,9 @@ fn record() -> impl Strategy<Value = String> {
 fn input(source: ModelSource) -> impl Strategy<Value = ModelInput> {
     (prop::collection::vec(record(), 0..25), any::<bool>()).prop_map(move |(records, framed)| {
         if framed {
-            let bytes = records.iter().flat_map(frame).collect();
-            ModelInput { source, format: ModelFormat::Framed, bytes }
+            ModelInput::new(source, ModelFormat::Framed, records.iter().flat_map(frame).collect::<Vec<_>>())
         } else {
-            ModelInput { source, format: ModelFormat::Text, bytes: records.join("\n").into_bytes() }
+            ModelInput::new(source, ModelFormat::Text, records.join("\n"))
         }
     })
 }

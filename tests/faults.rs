@@ -57,8 +57,9 @@ fn garbage_is_reported_and_kept_byte_for_byte() {
     let noise = |len: u32| (0..len).map(|at| (at.wrapping_mul(at).wrapping_mul(2_654_435_761) >> 13) as u8);
     for garbage in [b"\n\0\0\0\0\0\0\0".repeat(1_000), std::iter::once(b'P').chain(noise(300_000)).collect()] {
         let scratch = Scratch::small_campaign();
-        assert_eq!(scratch.run_with(RUN_STDIN, garbage.clone()).code, Some(1));
-        let args = format!("{RUN_STDIN} --on-error skip --rejects rejects --summary=json --quiet");
+        let args = format!("{RUN_STDIN} --input-format text");
+        assert_eq!(scratch.run_with(&args, garbage.clone()).code, Some(1));
+        let args = format!("{args} --on-error skip --rejects rejects --summary=json --quiet");
         let output = scratch.run_with(&args, garbage.clone());
         assert_eq!((output.code, &*output.stdout), (Some(0), ""), "{}", output.stderr);
         let mut expected = garbage.split_inclusive(|&byte| byte == b'\n').collect::<Vec<_>>();

@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;
 
-/// Words of records, frames and CSV, valid and invalid.
-const WORDS: [&[u8]; 33] = [
+/// Words of records, frames, CSV and JSON Lines, valid and invalid.
+const WORDS: [&[u8]; 41] = [
     b"a@x",
     b"b@x",
     b"a@x, a, a, F\n",
@@ -52,6 +52,14 @@ const WORDS: [&[u8]; 33] = [
     b"\x7f",
     b"True\n",
     b"|",
+    b"\n{\"email\":\"a@x\",\"conversion\":\"click\"}\n",
+    b"{\"user\":{\"email\":\"b@x\"},\"conversion\":\"Purchase\",\"items\":[6,\"14\"],\"total_cost\":1.50}\n",
+    b"\"email\":",
+    b"\"items\":[\"6\",",
+    b"\\ud800",
+    b"\\u0061",
+    b"null",
+    b"\n{",
 ];
 
 /// The longest record in these tests, in bytes.
@@ -98,6 +106,19 @@ const FILES_SEEDS: &[&[u8]] = &[
     b"a@x,,,F\n|\0\0\0\x06b@x,,,|P,ClickConversion,a@x,w\n|\0\0\0\x1dP,PurchaseConversion,c@x,[],1",
     b"\xef\xbb\xbfa@x,,,|\xef\xbb\xbfP,ClickConversion,a@x,w",
     b"a@x,,,F\n|P,ClickConversion,a@x,w\n",
+];
+/// CSV and JSON Lines, see [`tables_of_any_bytes_are_independent_of_sizes`].
+const TABLE_SEEDS: &[&[u8]] = &[
+    b"{\"email\":\"a@x\",\"conversion\":\"click\"}\n\n{\"user\":{\"email\":\"a@x\"},\"conversion\":\"buy\"}\n{\"email\":\"a@x\"}",
+    b"{\"user\":{\"\\ud800\":1,\"email\":\"a@x\"}}\n{\"email\":\"a\\u0040x\",\"conversion\":\"basket\",\"items\":[\"6\",14]}\n",
+    b"{\"email\":\"a@x\",\"time\":5,\"conversion\":\"CLICK\"}\n{\"email\":\"a@x\",\"time\":4,\"conversion\":\"click\"}\n",
+    b"{\"email\":\"a@x\",\"email\":null}\n{\"other\":\"\xff\\ud800\",\"email\":\"a@x\",\"conversion\":\"click\"}\n[1]\n{}",
+    b"\n \nE-Mail;Conversion;Items\r\na@x;click;\r\n\"b@x\";basket;{6,\"1\"\n4}\r\n",
+    b"\xef\xbb\xbfemail|conversion\na@x|purchase\n",
+    b"\"email\"\ta\tb\ra@x\tb\tc\rb@x\ta",
+    b"id,customer_email\n1,a@x\n",
+    // The first line is too long, and only what is beyond the limit looks like a table.
+    b"0123456789012345678901234567890123456789012345678901234567890123456789;1\na@x\n",
 ];
 /// A loyalty row and three conversions, compressed, with zeros after them.
 const PADDED_GZIP: &[u8] =
@@ -245,7 +266,7 @@ fn csv_of_any_bytes_agrees_with_the_model() {
             (ModelSource::Loyalty, &b"email,fb_user,insta_user,gender\n"[..]),
             (ModelSource::Conversions, b"email,items,conversion,promo,where,total_cost\n"),
         ] {
-            let input = ModelInput { source, format: ModelFormat::Csv, bytes: [header, rows].concat() };
+            let input = ModelInput::new(source, ModelFormat::Csv, [header, rows].concat());
             assert_agrees_with_the_model(&[input], settings, schedule);
         }
     });
@@ -255,7 +276,7 @@ fn csv_of_any_bytes_agrees_with_the_model() {
 fn interleaved_stream_of_any_bytes_agrees_with_the_model() {
     for_any_bytes_and_settings(STREAM_SEEDS, 300, |bytes, settings, schedule| {
         for format in [ModelFormat::Text, ModelFormat::Framed] {
-            let stream = ModelInput { source: ModelSource::Interleaved, format, bytes: bytes.to_vec() };
+            let stream = ModelInput::new(ModelSource::Interleaved, format, bytes);
             assert_agrees_with_the_model(&[stream], settings, schedule);
         }
     });
@@ -266,7 +287,7 @@ fn files_of_any_bytes_agree_with_the_model() {
     for_any_bytes_and_settings(FILES_SEEDS, 500, |bytes, settings, schedule| {
         let input = |source, bytes: &[u8]| {
             let format = if bytes.first() == Some(&0) { ModelFormat::Framed } else { ModelFormat::Text };
-            ModelInput { source, format, bytes: bytes.to_vec() }
+            ModelInput::new(source, format, bytes)
         };
         let files: Vec<_> = bytes.splitn(4, |&byte| byte == b'|').collect();
         let (loyalty, conversions) = files.split_at(files.len() / 2);
@@ -298,7 +319,7 @@ fn non_text_result_is_independent_of_sizes() {
                 (ModelSource::Conversions, ModelFormat::Csv),
             ] {
                 let bytes = [head, bytes].concat();
-                let inputs = [ModelInput { source, format, bytes }];
+                let inputs = [ModelInput::new(source, format, bytes)];
                 let plain = RunSettings { threads: 1, block_bytes: 1 << 16, slice_bytes: 1 << 16, ..*settings };
                 let actual = run_engine(&inputs, settings, schedule);
                 let expected = run_engine(&inputs, &plain, &ReadSchedule::whole());
@@ -311,11 +332,43 @@ fn non_text_result_is_independent_of_sizes() {
     });
 }
 
+/// The model agrees about JSON Lines in UTF-8; the engine accepts other bytes in values that it ignores.
+#[test]
+fn tables_of_any_bytes_are_independent_of_sizes() {
+    use ModelFormat::{Csv, Detected, JsonLines};
+    use ModelSource::{Conversions, Interleaved, Loyalty};
+    for_any_bytes_and_settings(TABLE_SEEDS, 60, |bytes, settings, schedule| {
+        for (source, format) in [Loyalty, Conversions, Interleaved].into_iter().flat_map(|source| {
+            [JsonLines, Detected, Csv]
+                .map(|format| (source, format))
+                .into_iter()
+                .filter(|input| *input != (Interleaved, Csv))
+        }) {
+            let mut input = ModelInput::new(source, format, bytes);
+            if bytes.len() % 3 == 1 && format == JsonLines {
+                input.options.names.push(("email", "user.email"));
+            }
+            input.options.time = Some("time").filter(|_| bytes.len() % 3 == 2 && source != Loyalty);
+            let inputs = [input];
+            if is_compressed_or_utf16(bytes) {
+                continue;
+            }
+            let plain = RunSettings { threads: 1, block_bytes: 1 << 16, slice_bytes: 1 << 16, ..*settings };
+            let actual = run_engine(&inputs, settings, schedule);
+            let expected = run_engine(&inputs, &plain, &ReadSchedule::whole());
+            assert!(actual == expected, "{settings:?}\n{inputs:?}\nactual: {actual:?}\nexpected: {expected:?}");
+            if format == JsonLines && str::from_utf8(bytes).is_ok() {
+                assert_agrees_with_the_model(&inputs, settings, schedule);
+            }
+        }
+    });
+}
+
 #[test]
 fn byte_order_mark_in_a_header_row_is_independent_of_sizes() {
     for bytes in ["\r\u{feff}email", "\u{feff}\u{feff}email", "\n\n\u{feff}email"] {
         let (source, format) = (ModelSource::Loyalty, ModelFormat::Csv);
-        let inputs = [ModelInput { source, format, bytes: bytes.into() }];
+        let inputs = [ModelInput::new(source, format, bytes)];
         let single_bytes = ReadSchedule(vec![Chunk { max_bytes: 1, is_ready: false }]);
         let [actual, expected] = [single_bytes, ReadSchedule::whole()]
             .map(|schedule| run_engine(&inputs, &RunSettings::default(), &schedule));
@@ -336,7 +389,7 @@ fn is_same_result(actual: &RunResult, expected: &RunResult) -> bool {
 fn truncated_gzip_data_is_a_damaged_archive() {
     for (len, is_damaged) in [(GZIP.len(), false), (GZIP.len() - 1, true)] {
         let (source, format) = (ModelSource::Interleaved, ModelFormat::Text);
-        let input = ModelInput { source, format, bytes: GZIP[..len].to_vec() };
+        let input = ModelInput::new(source, format, &GZIP[..len]);
         let result = run_engine(&[input], &RunSettings::default(), &ReadSchedule::whole());
         assert_eq!(is_damaged_archive(&result), is_damaged, "{result:?}");
     }

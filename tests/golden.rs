@@ -23,14 +23,21 @@ const PARALLEL: [&str; 5] = ["run", "check", "report", "order-check", "explain"]
 const EXPECTATIONS: [&str; 5] = ["args.txt", "expected.txt", "stderr.txt", "exit-code.txt", "README.md"];
 
 /// The options that name or describe inputs.
-const INPUT_ARGS: [&str; 8] = [
+const INPUT_ARGS: [&str; 15] = [
     "--loyalty",
     "--conversions",
     "--input-format",
     "--loyalty-format",
     "--conversions-format",
     "--max-record-bytes",
+    "--column",
+    "--delimiter",
+    "--loyalty-columns",
+    "--conversions-columns",
+    "--type",
     "--time-column",
+    "--since",
+    "--until",
     "--allow-disorder",
 ];
 
@@ -224,7 +231,7 @@ fn explain_agrees_with_run_on_every_fixture() {
             let mut command = scratch.adseg(&format!("{command} {inputs} --on-error skip"));
             command.write_stdin(stdin.clone()).output().unwrap()
         };
-        let run = output("run --save-loyalty members.saved --save-format text");
+        let run = output("run --save-format text --save-loyalty members.saved");
         if !run.status.success() {
             let explain = output("explain a@example.com");
             assert_eq!((explain.status, text(explain.stderr)), (run.status, text(run.stderr)), "{}", case.name);
@@ -244,7 +251,7 @@ fn explain_agrees_with_run_on_every_fixture() {
             let file = files.iter().position(|file| line["file"] == *file).unwrap();
             (file, line["line"].as_u64().or(line["frame"].as_u64()).unwrap())
         };
-        let mut decisions: Vec<&Value> = explain.iter().filter(|line| line["conversion"].is_string()).collect();
+        let mut decisions: Vec<&Value> = explain.iter().filter(|line| line["send"].is_boolean()).collect();
         decisions.sort_by_key(|line| input_order(line));
         let decisions: Vec<_> = decisions.iter().map(|line| (line["email"].clone(), line["send"].clone())).collect();
         let expected: Vec<_> = written

@@ -50,6 +50,7 @@ fn summary_accounts_for_every_record() {
         ("loyalty_rows", 1),
         ("rejects", 6),
         ("blanks", 2),
+        ("ignored", 0),
         ("clicks", 2),
         ("baskets", 0),
         ("purchases", 1),
@@ -60,8 +61,22 @@ fn summary_accounts_for_every_record() {
         assert_eq!(summary[name], count, "{name}");
     }
     let sum = |names: &[&str]| names.iter().map(|name| summary[name].as_u64().unwrap()).sum::<u64>();
-    assert_eq!(sum(&["records"]), sum(&["decisions", "loyalty_rows", "rejects", "blanks"]));
+    assert_eq!(sum(&["records"]), sum(&["decisions", "loyalty_rows", "rejects", "blanks", "ignored"]));
     assert_eq!(sum(&["decisions"]), sum(&["clicks", "baskets", "purchases"]));
+}
+
+#[test]
+fn summary_counts_ignored_conversions() {
+    let scratch = Scratch::small_campaign();
+    let rows =
+        "at,email,conversion\n1,kim@example.com,click\n2,,view\n\n3,kim@example.com,click\n4,kim@example.com,buy\n";
+    scratch.write("conversions.txt", rows);
+    let args = format!("{RUN} --type ignore=view --time-column at --since 2 --on-error skip --summary=json --quiet");
+    let output = scratch.run(&args);
+    assert_eq!(output.stdout, "Send additional promo code to: kim@example.com, True\n");
+    for count in ["\"records\":6", "\"decisions\":1", "\"rejects\":1", "\"blanks\":1", "\"ignored\":2"] {
+        assert!(output.stderr.contains(count), "{count}: {}", output.stderr);
+    }
 }
 
 #[test]
@@ -186,7 +201,7 @@ fn swapped_csv_and_csv_without_header_are_recognized() {
     scratch.write("list.csv", "email,fb_user,insta_user,gender\n");
     scratch.write("log.csv", "promo,conversion,email,where\n");
     let swapped = scratch.adseg("run --loyalty log.csv --conversions list.csv --input-format csv").assert().code(1);
-    swapped.stderr(contains("log.csv:1: ").and(contains("(are --loyalty and --conversions swapped?)")));
+    swapped.stderr(contains("list.csv:1: ").and(contains("(are --loyalty and --conversions swapped?)")));
     let text = scratch.adseg(&format!("{RUN} --loyalty-format csv")).assert().code(1);
-    text.stderr(contains("; if the first line is a record, this is text and not CSV"));
+    text.stderr(contains("; if the first line is a record, this is text (--loyalty-format text) or CSV without"));
 }

@@ -40,7 +40,7 @@ fn permutations(items: &[usize]) -> Vec<Vec<usize>> {
 
 /// The decisions of the serial model if the files are read in this order.
 fn decisions(files: &[Vec<String>], order: &[usize]) -> BTreeMap<Location, bool> {
-    let input = |source, text: String| ModelInput { source, format: ModelFormat::Text, bytes: text.into_bytes() };
+    let input = |source, text: String| ModelInput::new(source, ModelFormat::Text, text);
     let loyalty = input(ModelSource::Loyalty, "listed@x, , , F\n".to_owned());
     let conversions = order.iter().map(|&file| input(ModelSource::Conversions, files[file].join("\n")));
     let inputs: Vec<_> = std::iter::once(loyalty).chain(conversions).collect();

@@ -46,6 +46,29 @@ fn frame_on_a_pipe_is_decided_before_the_next_arrives() {
 }
 
 #[test]
+fn detection_does_not_delay_a_row_on_a_pipe() {
+    let object = |kind: &str| {
+        format!("{{\"email\":\"new@example.com\",\"conversion\":\"{kind}\",\"items\":[],\"total_cost\":1}}\n")
+    };
+    let row = |kind: &str| format!("new@example.com;{kind};[];1\n");
+    let header = "email;conversion;items;total_cost\n".to_owned();
+    for (options, first, records) in [
+        ("", header.clone() + &row("purchase"), [row("click"), row("basket")]),
+        ("--input-format csv --loyalty-format text", header + &row("purchase"), [row("click"), row("basket")]),
+        ("", object("purchase"), [object("click"), object("basket")]),
+        ("--conversions-columns email,conversion,items,total_cost", row("purchase"), [row("click"), row("basket")]),
+    ] {
+        let scratch = Scratch::small_campaign();
+        let mut run = LiveRun::start(&scratch, &format!("{RUN_STDIN} {options}"));
+        for (record, send) in [&first, &records[0], &records[1]].into_iter().zip(["False", "True", "False"]) {
+            run.send(record);
+            assert_eq!(run.read_line(), decision("new@example.com", send), "{record}");
+        }
+        assert_eq!(run.finish(), (Some(0), String::new()));
+    }
+}
+
+#[test]
 fn single_byte_writes_get_the_same_decisions() {
     let scratch = Scratch::small_campaign();
     let mut run = LiveRun::start(&scratch, RUN_STDIN);

@@ -40,7 +40,7 @@ Examples:
     adseg check --loyalty loyalty.txt --conversions conversions.txt
 
   Print the counts of an export as JSON, for a script:
-    adseg check --loyalty list.csv --loyalty-format csv --conversions log.txt.gz --format jsonl | tail -n 1";
+    adseg check --loyalty list.csv --conversions log.txt.gz --format jsonl | tail -n 1";
 
 /// The maximum number of promos and channels in the text report.
 const LISTED_NAMES: usize = 20;

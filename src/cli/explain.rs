@@ -228,7 +228,11 @@ impl Printer<'_> {
                 conversion.kind.name(),
                 shorten(Escaped(&conversion.promo).to_string(), SHOWN_CHARS),
                 shorten(detail(conversion), SHOWN_CHARS),
-                if conversion.decision.send { "True" } else { "False" },
+                match conversion.decision.send {
+                    _ if conversion.is_earlier => "",
+                    true => "True",
+                    false => "False",
+                },
             ),
         };
         [place, kind.to_owned(), promo, detail, decision.to_owned(), history.reason(entry).to_owned()]
@@ -271,7 +275,7 @@ impl Printer<'_> {
             total_cost: conversion.and_then(|conversion| conversion.total_cost.as_deref().map(text)),
             time: conversion.and_then(|conversion| conversion.time.as_deref().map(text)),
             member: entry.was_member,
-            send: conversion.map(|conversion| conversion.decision.send),
+            send: conversion.filter(|conversion| !conversion.is_earlier).map(|conversion| conversion.decision.send),
             enrolled: conversion.map(|conversion| conversion.decision.enrolled),
             why: history.reason(entry),
         }

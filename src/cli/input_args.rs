@@ -19,7 +19,7 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
     pub conversions: Vec<PathBuf>,
 
-    /// The format of the inputs; gzip and zstd are decompressed in any format
+    /// The format of the inputs, detected from the first line of each; gzip and zstd are decompressed in any format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
     pub input_format: InputFormat,
 
@@ -38,41 +38,47 @@ pub struct InputArgs {
     pub tables: TableArgs,
 }
 
-/// How CSV and JSON Lines are read.
+/// How CSV, TSV and JSON Lines are read.
 #[derive(Debug, Args)]
 pub struct TableArgs {
-    /// The name of the column or key of a field, such as email=customer_email; may be repeated
+    /// Read FIELD from the column or key NAME, such as email=customer_email; may be repeated
     ///
     /// The fields are email, fb_user, insta_user, gender, promo, conversion, where, items and total_cost. Names are
-    /// compared without case, spaces, `_` and `-`. In JSON Lines, points reach into nested objects:
-    /// email=user.email. If the sources differ, put the source before the field: loyalty.email=mail.
+    /// compared without case, spaces, `_` and `-`, so `Total Cost` needs no mapping. In JSON Lines, points reach into
+    /// nested objects: email=user.email. The option applies to both sources; loyalty.email=mail and
+    /// conversions.email=mail apply to one.
     #[arg(long, value_name = "FIELD=NAME", value_parser = parse_column, help_heading = "CSV and JSON Lines")]
     column: Vec<ColumnArg>,
 
-    /// The delimiter of CSV: a character or `tab` [default: detected from , ; tab and |]
+    /// The delimiter of CSV: an ASCII character or `tab` [default: detected from , ; tab and |]
     #[arg(long, value_name = "CHAR", value_parser = parse_delimiter, help_heading = "CSV and JSON Lines")]
     delimiter: Option<u8>,
 
-    /// The columns of a loyalty list in CSV without a header row, such as email,-,insta_user; `-` ignores a column
+    /// Read a loyalty list without a header row; FIELDS are its columns in order, such as email,-,insta_user
+    ///
+    /// `-` ignores a column. For a file with one email per line, FIELDS is email.
     #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
     #[arg(allow_hyphen_values = true)]
     loyalty_columns: Option<FieldList>,
 
-    /// The same for conversions, such as promo,conversion,email
+    /// Read conversions without a header row; FIELDS are their columns in order, such as time,email,conversion
+    ///
+    /// `-` ignores a column. The field `time` is the time of the conversion, as with --time-column.
     #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
     #[arg(allow_hyphen_values = true)]
     conversions_columns: Option<FieldList>,
 
-    /// Another name of a conversion type, such as click=ad_click; may be repeated
+    /// Accept NAME as a conversion type, such as click=ad_click or ignore=page_view; may be repeated
     ///
-    /// The types are click, basket and purchase. With ignore=page_view, conversions of that type are ignored and
-    /// counted; with ignore=*, those of all other types.
+    /// The types are click, basket and purchase. Conversions whose type is ignored get no decision and are counted as
+    /// ignored. ignore=* ignores all types without a meaning, also misspelled ones.
     #[arg(long = "type", value_name = "TYPE=NAME", value_parser = parse_type, help_heading = "CSV and JSON Lines")]
     types: Vec<TypeArg>,
 
-    /// The column or key with the time of a conversion; then the conversions must be in order of time
+    /// Read the time of each conversion from the column or key NAME, and require that times do not go back
     ///
-    /// A time is RFC 3339, `2024-05-01 10:00:00` in UTC, or seconds or milliseconds since 1970.
+    /// A time is RFC 3339, a date such as 2024-05-01, `2024-05-01 10:00:00` in UTC, or seconds or milliseconds since
+    /// 1970. A conversion that is earlier than the one before it ends the run, unless --allow-disorder is set.
     #[arg(long, value_name = "NAME", help_heading = "Time")]
     time_column: Option<String>,
 
@@ -84,7 +90,7 @@ pub struct TableArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time")]
     until: Option<Time>,
 
-    /// Keep the order of the files although times go back
+    /// Accept times that go back, and decide in the order of the files
     #[arg(long, help_heading = "Time")]
     pub allow_disorder: bool,
 }

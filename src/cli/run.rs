@@ -41,6 +41,10 @@ A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is
 
   promo, PurchaseConversion, email, [item;item], total cost
 
+CSV and TSV with a header row and JSON Lines are detected. The columns or keys are email, fb_user, insta_user, gender, \
+promo, conversion, where, items and total_cost; only email is required, and conversion for conversions. --column maps \
+other names, --type other names of conversion types.
+
 The file name `-` is standard input. If both sources are `-`, standard input is one interleaved stream of loyalty rows \
 and conversions in the order in which they happened.";
 
@@ -48,6 +52,16 @@ const EXAMPLES: &str = "\
 Examples:
   Decide a log of conversions, and write only the decisions to send a code:
     adseg run --loyalty loyalty.txt --conversions conversions.txt --send-only
+
+  Read exports whose columns have other names; CSV, TSV and JSON Lines are detected:
+    adseg run --loyalty crm.csv --column loyalty.email=customer_email \\
+      --conversions events.jsonl --column conversions.email=user.email --type click=ad_click --type ignore=page_view
+
+  Read a list with one email per line:
+    adseg run --loyalty emails.txt --loyalty-columns email --conversions events.csv
+
+  Decide one day of a log with times:
+    adseg run --loyalty loyalty.csv --conversions log.csv --time-column ts --since 2024-05-01 --until 2024-05-02
 
   Read several files in order, and write to a file:
     adseg run --loyalty loyalty.txt --conversions mon.txt tue.txt -o codes.txt

@@ -2,7 +2,7 @@
 //! text. Nothing is detected if an option names the format.
 
 use super::format::ReadOptions;
-use super::header::{Header, missing_columns, required, split_names};
+use super::header::{Header, first_names, missing_columns, required};
 use crate::escape::Quoted;
 use crate::record::column::normalized;
 use crate::record::field::trim;
@@ -97,10 +97,8 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
         };
     }
     reject_tables(line, source, options)?;
-    match options.table_option() {
-        Some(option) => Err(format!("{option} applies to CSV and JSON Lines, and this is text")),
-        None => Ok(Detected::Text),
-    }
+    options.check_not_table("text")?;
+    Ok(Detected::Text)
 }
 
 pub(super) const INTERLEAVED_CSV: &str =
@@ -114,7 +112,7 @@ fn candidates(options: &ReadOptions) -> impl Iterator<Item = u8> {
 /// Whether the line is a header row with the columns that every record of the source needs.
 fn has_columns(line: &[u8], delimiter: u8, source: SourceKind, options: &ReadOptions) -> bool {
     let wanted = ColumnNames::new(source, &options.column_names);
-    let Ok(names) = split_names(line, delimiter) else { return false };
+    let Some((names, _)) = first_names(line, delimiter) else { return false };
     let names: Vec<_> = names.iter().map(|name| normalized(name)).collect();
     let has = |column: Column| wanted.iter().any(|(of, name)| of == column && names.iter().any(|found| found == name));
     required(source, &wanted).filter(|&column| column != Column::Time).all(has)
@@ -127,26 +125,23 @@ fn is_conversions_header(line: &[u8], delimiter: u8) -> bool {
 /// The delimiter of CSV with a header row if an option says that it is CSV: the one of a header row with the columns
 /// that are needed, or else the one with the most columns.
 pub(super) fn header_delimiter(line: &[u8], source: SourceKind, options: &ReadOptions) -> u8 {
-    let most = || candidates(options).rev_max_by_width(line);
-    candidates(options).find(|&delimiter| has_columns(line, delimiter, source, options)).unwrap_or_else(most)
+    candidates(options)
+        .find(|&delimiter| has_columns(line, delimiter, source, options))
+        .unwrap_or_else(|| widest_delimiter(line, options))
 }
 
 /// The delimiter of CSV without a header row: the one that splits the line into as many columns as there are names.
 pub(super) fn headerless_delimiter(line: &[u8], width: usize, options: &ReadOptions) -> u8 {
-    let fits = |delimiter: &u8| split_names(line, *delimiter).is_ok_and(|fields| fields.len() == width);
+    let fits = |delimiter: &u8| first_names(line, *delimiter).is_some_and(|(_, found)| found == width);
     candidates(options).find(fits).unwrap_or_else(|| options.delimiter.unwrap_or(DELIMITERS[0]))
 }
 
-trait MostColumns: Iterator<Item = u8> + Sized {
-    /// The delimiter that splits the line into the most columns; of several, the first.
-    fn rev_max_by_width(self, line: &[u8]) -> u8 {
-        let width = |delimiter: u8| split_names(line, delimiter).map_or(0, |names| names.len());
-        let widest = self.map(|delimiter| (width(delimiter), delimiter));
-        widest.fold((0, DELIMITERS[0]), |best, next| if next.0 > best.0 { next } else { best }).1
-    }
+/// The delimiter that splits the line into the most columns; of several, the first.
+fn widest_delimiter(line: &[u8], options: &ReadOptions) -> u8 {
+    let width = |delimiter| first_names(line, delimiter).map_or(0, |(_, width)| width);
+    let first_widest = |best, next| if width(next) > width(best) { next } else { best };
+    candidates(options).reduce(first_widest).unwrap_or(DELIMITERS[0])
 }
-
-impl<I: Iterator<Item = u8>> MostColumns for I {}
 
 /// Fails if the first line of text shows that this is probably a table that was not detected.
 fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Result<(), String> {
@@ -155,13 +150,17 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
         SourceKind::Conversions => {
             ("--conversions-format text", "--conversions-columns promo,conversion,email,where,items,total_cost")
         }
-        SourceKind::Interleaved => ("--input-format text", "a header row in separate files"),
+        SourceKind::Interleaved => ("--input-format text", ""),
     };
-    let remedy = format!(
-        "; for CSV without a header row add {columns} in its order (- ignores a column); {format} reads it literally"
-    );
-    let delimiter = candidates(options).rev_max_by_width(line);
-    let names = split_names(line, delimiter).unwrap_or_default();
+    let table = match source {
+        SourceKind::Loyalty | SourceKind::Conversions => {
+            format!("for CSV without a header row add {columns} in its order (- ignores a column)")
+        }
+        SourceKind::Interleaved => "an interleaved stream cannot be CSV; it can be JSON Lines".to_owned(),
+    };
+    let remedy = format!("; {table}; {format} reads it literally");
+    let delimiter = widest_delimiter(line, options);
+    let names = first_names(line, delimiter).map_or_else(Vec::new, |(names, _)| names);
     if !looks_like_header(&names) {
         let first = trim(line);
         if first.starts_with(b"\"") {
@@ -187,7 +186,7 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     };
     let missing: Vec<_> = required(source, &wanted).filter(is_missing).collect();
     let reason = missing_columns(&missing, &names, &wanted, source);
-    Err(format!("this looks like a header row of CSV, but there is {reason}; {format} reads it as text"))
+    Err(format!("this looks like a header row of CSV, but it has {reason}; {format} reads it as text"))
 }
 
 /// Whether the fields of a line are names of columns and not values.
@@ -195,7 +194,7 @@ fn looks_like_header(names: &[Vec<u8>]) -> bool {
     let is_value = |name: &Vec<u8>| name.contains(&b'@') || ConversionKind::from_name(name).is_some();
     let names_email = |name: &[u8]| {
         let name = String::from_utf8_lossy(name).into_owned();
-        name.contains("email") || name == "mail" || name == "mailaddress"
+        name.contains("email") || name.ends_with("mail") || name.ends_with("mailaddress")
     };
     let known =
         names.iter().filter(|name| Column::from_name(&String::from_utf8_lossy(name)).is_some() && !name.is_empty());
@@ -250,8 +249,11 @@ mod tests {
             ("[{}]", SourceKind::Loyalty, "jq -c '.[]'"),
             ("\"a@x\",\"b\"", SourceKind::Loyalty, "--loyalty-columns email,"),
             ("a@x;b;c;M", SourceKind::Loyalty, "separated by \";\""),
-            ("id,customer_email", SourceKind::Loyalty, "--column email=customer_email"),
+            ("id,customer_email", SourceKind::Loyalty, "--column loyalty.email=customer_email"),
+            ("id;Customer Mail;city", SourceKind::Loyalty, "--column loyalty.email='Customer Mail'"),
             ("promo,type,email", SourceKind::Conversions, "--column conversion=type"),
+            ("id;user_mail", SourceKind::Loyalty, "--column loyalty.email=user_mail"),
+            ("a@x;b", SourceKind::Interleaved, "it can be JSON Lines; --input-format text"),
             ("email,conversion", SourceKind::Loyalty, "swapped"),
             ("email,conversion", SourceKind::Interleaved, "cannot be CSV"),
         ] {

@@ -8,20 +8,20 @@ use clap::ValueEnum;
 use super::header::Header;
 use super::json::JsonKeys;
 use crate::record::field::trim;
-use crate::record::{Column, TableRules};
+use crate::record::{Column, TableRules, TypeNames};
 
 /// The format of an input as an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum InputFormat {
-    /// Detect the format from the first line of each input
+    /// Detect the format; a file that looks like a table but cannot be detected as one is an error
     #[default]
     Auto,
-    /// One record per line, fields separated by commas, no quoting; nothing is detected or checked
+    /// One record per line, fields separated by commas, no quoting; every line is read literally
     Text,
     /// Each record after its length, a 4-byte big-endian number
     Framed,
-    /// CSV or TSV with a header row, columns in any order. A loyalty list needs the column email; conversions need
-    /// email and conversion, and their rows items and total_cost as far as their type has them
+    /// CSV or TSV with a header row, columns in any order. Required: email; for conversions email and conversion.
+    /// Baskets and purchases need items, purchases total_cost. Other columns are ignored
     Csv,
     /// JSON Lines: one object per line, with the same names as keys
     Jsonl,
@@ -50,17 +50,21 @@ impl ReadOptions {
         Self { format, ..Self::default() }
     }
 
-    /// An option that only CSV and JSON Lines have, if one is set.
-    pub fn table_option(&self) -> Option<&'static str> {
-        let rules = &self.rules;
-        [
-            (self.columns.is_some(), "a list of columns"),
-            (self.column_names.iter().any(|(column, _)| *column == Column::Time), "--time-column"),
-            (self.column_names.iter().any(|(column, _)| *column != Column::Time), "--column"),
-            (rules.types != crate::record::TypeNames::default(), "--type"),
-        ]
-        .into_iter()
-        .find_map(|(is_set, option)| is_set.then_some(option))
+    /// Fails if an option is set that only CSV and JSON Lines have, because it must not be ignored.
+    pub(super) fn check_not_table(&self, format: &str) -> Result<(), String> {
+        let is_time = |column: Column| column == Column::Time;
+        let option = if self.columns.is_some() {
+            "a list of columns applies"
+        } else if self.column_names.iter().any(|(column, _)| is_time(*column)) {
+            "--time-column applies"
+        } else if self.column_names.iter().any(|(column, _)| !is_time(*column)) {
+            "--column (for one source: --column loyalty.FIELD=NAME or conversions.FIELD=NAME) applies"
+        } else if self.rules.types != TypeNames::default() {
+            "--type applies"
+        } else {
+            return Ok(());
+        };
+        Err(format!("{option} to CSV and JSON Lines, and this is {format}"))
     }
 }
 

@@ -15,6 +15,9 @@ const MAX_COLUMNS: usize = 1 << 12;
 /// The maximum number of columns that an error message lists.
 const LISTED_COLUMNS: usize = 10;
 
+/// The maximum length of a name in the option that a message shows.
+const MAX_PRINTED_NAME: usize = 60;
+
 /// The header row, or the columns that an option gives for a file without one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Header {
@@ -145,17 +148,21 @@ pub(super) fn required(source: SourceKind, names: &ColumnNames) -> impl Iterator
 ///
 /// # Errors
 /// When the row has a bad quote or too many columns.
-pub(super) fn split_names(raw: &[u8], delimiter: u8) -> Result<Vec<Vec<u8>>, String> {
+fn split_names(raw: &[u8], delimiter: u8) -> Result<Vec<Vec<u8>>, String> {
+    match first_names(raw, delimiter) {
+        None => Err("a quoted name is not closed, or there is text before or after its quotes".to_owned()),
+        Some((_, width)) if width > MAX_COLUMNS => Err(format!("it has more than {MAX_COLUMNS} columns")),
+        Some((names, _)) => Ok(names),
+    }
+}
+
+/// The first names in a header row, stripped, and the number of columns. `None` if the row has a bad quote.
+pub(super) fn first_names(raw: &[u8], delimiter: u8) -> Option<(Vec<Vec<u8>>, usize)> {
     let (mut scratch, mut row) = (Vec::new(), RowFields::default());
     row.split(raw, 0, MAX_COLUMNS, delimiter, &mut scratch);
-    if !row.well_quoted {
-        return Err("a quoted name is not closed, or there is text before or after its quotes".to_owned());
-    }
-    if row.width > MAX_COLUMNS {
-        return Err(format!("it has more than {MAX_COLUMNS} columns"));
-    }
     let bytes = Bytes { block: raw, scratch: &scratch };
-    Ok(row.fields.iter().map(|&field| trim(bytes.get(field)).to_vec()).collect())
+    let names = || row.fields.iter().map(|&field| trim(bytes.get(field)).to_vec()).collect();
+    row.well_quoted.then(|| (names(), row.width))
 }
 
 /// The first names of a header row, quoted.
@@ -164,7 +171,8 @@ pub(super) fn found(names: &[Vec<u8>]) -> String {
     listed.join(", ")
 }
 
-/// The message for columns that are missing, with the option that maps the first one.
+/// The message for columns that are missing, with the options that map them. The option for the email names the source,
+/// because the other source has that field too.
 pub(super) fn missing_columns(
     missing: &[Column],
     names: &[Vec<u8>],
@@ -184,14 +192,24 @@ pub(super) fn missing_columns(
         SourceKind::Loyalty => has_all(&[Column::Promo, Column::Conversion]),
         SourceKind::Conversions | SourceKind::Interleaved => has_all(&[Column::Email, Column::Gender]),
     };
+    let prefix = match source {
+        SourceKind::Loyalty => "loyalty.",
+        SourceKind::Conversions => "conversions.",
+        SourceKind::Interleaved => "",
+    };
     let hint = if is_swapped {
         " (are --loyalty and --conversions swapped?)".to_owned()
     } else if names.iter().any(|name| name.contains(&b'@')) {
-        "; if the first line is a record, name the columns with --loyalty-columns or --conversions-columns".to_owned()
+        let source = prefix.trim_end_matches('.');
+        format!(
+            "; if the first line is a record, this is text (--{source}-format text) or CSV without a header row \
+             (--{source}-columns)"
+        )
     } else {
         let maps = missing.iter().filter(|column| **column != Column::Time).map(|&column| {
             let name = likely_name(column, names).map_or_else(|| "NAME".to_owned(), shell_word);
-            format!("--column {}={name}", column.name())
+            let scope = if column == Column::Email { prefix } else { "" };
+            format!("--column {scope}{}={name}", column.name())
         });
         let maps: Vec<_> = maps.collect();
         if maps.is_empty() { String::new() } else { format!("; map it with {}", maps.join(" ")) }
@@ -200,7 +218,7 @@ pub(super) fn missing_columns(
     format!("no {columns} {} (found: {}){hint}", list.join(" and "), found(names))
 }
 
-/// The name that probably means `column`.
+/// The name that probably means `column`, unless it is too long to be shown.
 fn likely_name(column: Column, names: &[Vec<u8>]) -> Option<&[u8]> {
     let parts: &[&str] = match column {
         Column::Email => &["mail"],
@@ -208,7 +226,8 @@ fn likely_name(column: Column, names: &[Vec<u8>]) -> Option<&[u8]> {
         _ => return None,
     };
     let contains = |name: &[u8], part: &str| String::from_utf8_lossy(&normalized(name)).contains(part);
-    parts.iter().find_map(|part| names.iter().find(|name| contains(name, part))).map(Vec::as_slice)
+    let short = names.iter().filter(|name| name.len() <= MAX_PRINTED_NAME);
+    parts.iter().find_map(|part| short.clone().find(|name| contains(name, part))).map(Vec::as_slice)
 }
 
 /// A name as one word of a shell.

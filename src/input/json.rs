@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::format::ReadOptions;
@@ -68,11 +68,17 @@ impl JsonKeys {
 /// Splits objects. Its buffers are reused for every object.
 #[derive(Debug, Default)]
 pub(super) struct ObjectFields {
-    /// The keys of earlier objects in order, with their meaning. Most objects have the same keys in the same order.
+    /// The keys of earlier objects of the slice in order, with their meaning. Most objects have the same keys in the
+    /// same order.
     keys: Vec<(String, Meaning)>,
 }
 
 impl ObjectFields {
+    /// Begins a slice. Its input may give keys another meaning than the input of the slice before.
+    pub fn begin_slice(&mut self) {
+        self.keys.clear();
+    }
+
     /// The fields of the object in `line`. Values are copied to `scratch`, unescaped and stripped.
     ///
     /// # Errors
@@ -83,14 +89,13 @@ impl ObjectFields {
         keys: &JsonKeys,
         scratch: &mut Vec<u8>,
     ) -> Result<TableFields, RecordError<'a>> {
-        let mut object =
-            Object { of: self, keys, scratch, fields: TableFields::default(), fault: None, prefix: &[], key_number: 0 };
+        let mut object = Object { of: self, keys, scratch, found: Found::default(), prefix: &[], key_number: 0 };
         let mut deserializer = serde_json::Deserializer::from_slice(line);
         let parsed = deserializer.deserialize_map(&mut object).and_then(|()| deserializer.end());
-        match (parsed, object.fault) {
+        match (parsed, object.found.fault) {
             (Err(error), _) => Err(RecordError::InvalidJson { at: error.column() }),
             (Ok(()), Some(fault)) => Err(fault),
-            (Ok(()), None) => Ok(object.fields),
+            (Ok(()), None) => Ok(object.found.fields),
         }
     }
 
@@ -114,14 +119,22 @@ impl ObjectFields {
 /// The maximum number of keys that are remembered.
 const MAX_KEYS: usize = 64;
 
+/// What was found in an object and in those nested in it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found<'a> {
+    fields: TableFields,
+    /// Whether there is a key for each column, even if its value is `null`.
+    has_key: [bool; Column::ALL.len()],
+    /// What is wrong with an object that is valid JSON.
+    fault: Option<RecordError<'a>>,
+}
+
 /// An object that is being read.
 struct Object<'o, 'a> {
     of: &'o mut ObjectFields,
     keys: &'o JsonKeys,
     scratch: &'o mut Vec<u8>,
-    fields: TableFields,
-    /// What is wrong with an object that is valid JSON.
-    fault: Option<RecordError<'a>>,
+    found: Found<'a>,
     /// The normalized path to this object, with a point at its end; empty for the outermost object.
     prefix: &'o [u8],
     key_number: usize,
@@ -151,14 +164,14 @@ impl<'a> Visitor<'a> for &mut Object<'_, 'a> {
                 Meaning::Parent => {
                     let value: &'a RawValue = map.next_value()?;
                     let prefix = [&path(), &b"."[..]].concat();
-                    self.nested(value.get(), &prefix);
+                    self.nested(value.get(), &prefix).map_err(A::Error::custom)?;
                 }
                 Meaning::Nothing => {
                     map.next_value::<IgnoredAny>()?;
                     if let Key::Borrowed(key) = key
                         && self.keys.only_known
                     {
-                        self.fault.get_or_insert(RecordError::UnknownKey { key: key.as_bytes() });
+                        self.found.fault.get_or_insert(RecordError::UnknownKey { key: key.as_bytes() });
                     }
                 }
             }
@@ -168,22 +181,23 @@ impl<'a> Visitor<'a> for &mut Object<'_, 'a> {
 }
 
 impl<'a> Object<'_, 'a> {
-    /// Reads the fields of a nested object. Any other value has none.
-    fn nested(&mut self, value: &'a str, prefix: &[u8]) {
+    /// Reads the fields of a nested object. Any other value has none. Fails if a key in it is not a valid string, which
+    /// is not known before.
+    fn nested(&mut self, value: &'a str, prefix: &[u8]) -> serde_json::Result<()> {
         if value.starts_with('{') {
-            let Self { of, keys, scratch, fields, fault, .. } = self;
-            let mut object = Object { of, keys, scratch, fields: *fields, fault: *fault, prefix, key_number: 0 };
-            let mut deserializer = serde_json::Deserializer::from_str(value);
-            deserializer.deserialize_map(&mut object).expect("a raw value is valid JSON");
-            (self.fields, self.fault) = (object.fields, object.fault);
+            let Self { of, keys, scratch, found, .. } = self;
+            let mut object = Object { of, keys, scratch, found: *found, prefix, key_number: 0 };
+            serde_json::Deserializer::from_str(value).deserialize_map(&mut object)?;
+            self.found = object.found;
         }
+        Ok(())
     }
 
     /// Sets the field of a column to a value. `null` means that the object does not have the field.
-    fn set(&mut self, column: Column, value: &str) {
+    fn set(&mut self, column: Column, value: &'a str) {
         let key = column.name();
-        if self.fields.get(column).is_some() {
-            self.fault.get_or_insert(RecordError::DuplicateKey { key });
+        if std::mem::replace(&mut self.found.has_key[column as usize], true) {
+            self.found.fault.get_or_insert(RecordError::DuplicateKey { key });
         }
         let start = self.scratch.len();
         match value.as_bytes()[0] {
@@ -196,17 +210,29 @@ impl<'a> Object<'_, 'a> {
                 },
             },
             b'-' | b'0'..=b'9' => self.scratch.extend_from_slice(value.as_bytes()),
-            b'[' if column == Column::Items => self.scratch.extend_from_slice(value.as_bytes()),
+            b'[' if column == Column::Items && is_array_of_ids(value) => {
+                self.scratch.extend_from_slice(value.as_bytes());
+            }
+            b'[' | b'{' if column == Column::Items => {
+                self.found.fault.get_or_insert(RecordError::BadItemList { items: value.as_bytes() });
+                return;
+            }
             _ => return self.wrong_type(key),
         }
         let span = Span::in_scratch(start, self.scratch.len());
         let bytes = Bytes { block: &[], scratch: self.scratch };
-        self.fields.set(column, bytes.trim(span));
+        self.found.fields.set(column, bytes.trim(span));
     }
 
     fn wrong_type(&mut self, key: &'static str) {
-        self.fault.get_or_insert(RecordError::WrongJsonType { key });
+        self.found.fault.get_or_insert(RecordError::WrongJsonType { key });
     }
+}
+
+/// Whether the elements of an array are strings or numbers. Strings are checked later.
+fn is_array_of_ids(array: &str) -> bool {
+    let is_id = |value: &RawValue| matches!(value.get().as_bytes()[0], b'"' | b'-' | b'0'..=b'9');
+    serde_json::from_str::<Vec<&RawValue>>(array).is_ok_and(|values| values.into_iter().all(is_id))
 }
 
 /// A key, which is borrowed unless it has escapes.
@@ -278,6 +304,12 @@ mod tests {
     }
 
     #[test]
+    fn an_invalid_key_in_a_nested_object_is_an_error() {
+        let mapped = [(Column::Email, "user.email".to_owned())];
+        assert!(email(r#"{"user":{"\ud800":1,"email":"a@x"}}"#, &mapped).is_err());
+    }
+
+    #[test]
     fn what_is_not_one_object_of_texts_is_rejected() {
         for (line, message) in [
             ("[1]", "the line is not a JSON object (byte 0 of the line is unexpected)"),
@@ -287,6 +319,8 @@ mod tests {
             (r#"{"email":true}"#, "\"email\" is not a string or a number"),
             (r#"{"email":["a"]}"#, "\"email\" is not a string or a number"),
             (r#"{"email":"\ud800"}"#, "\"email\" is not a string or a number"),
+            (r#"{"email":null,"email":"a"}"#, "the key \"email\" occurs twice"),
+            (r#"{"items":[6,null]}"#, "the items \"[6,null]\" are not a list of ids (expected something like [6;14])"),
         ] {
             assert_eq!(email(line, &[]), Err(message.to_owned()), "{line}");
         }

@@ -187,6 +187,7 @@ impl RecordSplitter {
         visitor: &mut impl RecordVisitor,
     ) -> ControlFlow<()> {
         let Self { object, scratch, .. } = self;
+        object.begin_slice();
         while start < bytes.len() {
             let line = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |len| start + len + 1);
             let raw = start..line;

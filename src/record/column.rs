@@ -4,6 +4,7 @@ use super::{ConversionKind, SourceKind, Span, TimeWindow};
 
 /// A column of CSV, or a key of JSON Lines, that a record needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the columns")]
 pub enum Column {
     Email,
     FbUser,
@@ -178,9 +179,11 @@ impl TypeNames {
 /// How the rows of a table are decoded, beside the names of its columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableRules {
+    /// The names of conversion types.
     pub types: TypeNames,
     /// Whether a column has the time of a conversion.
     pub has_times: bool,
+    /// The part of the log that is replayed.
     pub window: TimeWindow,
 }
 

@@ -54,6 +54,13 @@ pub enum RecordError<'a> {
         conversion_hint(promo, name)
     )]
     UnknownConversion { promo: &'a [u8], name: &'a [u8] },
+    /// A conversion type of CSV or JSON Lines that has no meaning.
+    #[error(
+        "unknown conversion type {0} (expected click, basket or purchase); give it a meaning with --type click={0} or \
+         --type ignore={0}",
+        Quoted(name)
+    )]
+    UnknownType { name: &'a [u8] },
     /// A conversion in a loyalty list. Read as a loyalty row, it would make its promo a member.
     #[error("this is a {kind}, not a loyalty row (are --loyalty and --conversions swapped?)")]
     ConversionInList { kind: &'static str },

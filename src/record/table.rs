@@ -38,7 +38,7 @@ fn conversion<'a>(
     let kind = match rules.types.get(name) {
         NamedType::Conversion(kind) => kind,
         NamedType::Ignored => return Err(RecordError::Ignored),
-        NamedType::Unknown => return Err(RecordError::UnknownConversion { promo: bytes.get(promo), name }),
+        NamedType::Unknown => return Err(RecordError::UnknownType { name }),
     };
     let (what, _) = required_fields(kind);
     let time = if rules.has_times { Some(parse_time(bytes.get(needed(what, Column::Time)?))?) } else { None };
@@ -135,14 +135,15 @@ pub fn convert_items(fields: &mut TableFields, block: &[u8], scratch: &mut Vec<u
         plain => plain_ids(plain, b';'),
     };
     match ids {
-        Some(ids) => {
+        // `[]` has no ids, and `[""]` has an empty one.
+        Some(ids) if ids.len() != 1 || !ids[0].is_empty() => {
             let start = scratch.len();
             scratch.push(b'[');
             scratch.extend_from_slice(&ids.join(&b';'));
             scratch.push(b']');
             fields.set(Column::Items, Span::in_scratch(start, scratch.len()));
         }
-        None => fields.has_valid_items = false,
+        _ => fields.has_valid_items = false,
     }
 }
 
@@ -175,6 +176,9 @@ fn postgres_ids(list: &[u8]) -> Option<Vec<Vec<u8>>> {
     if !list.contains(&b'"') {
         let ids = plain_ids(list, b',')?;
         return ids.iter().all(|id| !id.eq_ignore_ascii_case(b"NULL") && !id.contains(&b'{')).then_some(ids);
+    }
+    if list.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return None;
     }
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).escape(Some(b'\\')).double_quote(false).from_reader(list);
@@ -215,7 +219,9 @@ mod tests {
                 "{items}"
             );
         }
-        assert_eq!(converted("6,14"), None);
+        for items in ["6,14", "[\"\"]", "{\"\"}", "{6,\"7\"\n8}"] {
+            assert_eq!(converted(items), None, "{items}");
+        }
         assert_eq!(converted("[6;14,3]"), None);
     }
 }

@@ -3,14 +3,17 @@
 //! It shares no code with the crate.
 
 pub mod decode;
+mod json;
 mod split;
+pub mod table;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
-use decode::{ModelRecord, decode_fields, decode_row, saved_field};
+use decode::{ModelRecord, decode_fields, saved_field};
 use split::{RawRecord, split, trim};
+use table::{Fields, TableOptions, TableRecord};
 
 /// Which records an input may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,9 @@ pub enum ModelFormat {
     Text,
     Framed,
     Csv,
+    JsonLines,
+    /// As the engine detects it. The model does not support this.
+    Detected,
 }
 
 /// One complete input.
@@ -33,11 +39,19 @@ pub struct ModelInput {
     pub source: ModelSource,
     pub format: ModelFormat,
     pub bytes: Vec<u8>,
+    pub options: TableOptions,
+}
+
+impl ModelInput {
+    pub fn new(source: ModelSource, format: ModelFormat, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { source, format, bytes: bytes.into(), options: TableOptions::default() }
+    }
 }
 
 impl fmt::Debug for ModelInput {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:?} {:?} {:?}", self.source, self.format, String::from_utf8_lossy(&self.bytes))
+        let Self { source, format, bytes, options } = self;
+        write!(out, "{source:?} {format:?} {:?} {options:?}", String::from_utf8_lossy(bytes))
     }
 }
 
@@ -55,6 +69,7 @@ pub struct RecordCounts {
     pub blanks: u64,
     pub decisions: u64,
     pub loyalty_rows: u64,
+    pub ignored: u64,
 }
 
 /// Everything that a user can observe of a run. A run that ended early saves no list and reports no counts.
@@ -65,6 +80,8 @@ pub struct RunResult {
     pub rejects: Vec<(RecordLocation, Vec<u8>)>,
     /// The bad record that ended the run.
     pub stopped: Option<RecordLocation>,
+    /// The input and the record of a conversion whose time goes back, which ended the run.
+    pub step_back: Option<(usize, u64)>,
     /// The frame in which an input ended.
     pub truncated: Option<RecordLocation>,
     /// Any other failure. The model never fails.
@@ -75,15 +92,15 @@ pub struct RunResult {
 
 impl RunResult {
     pub fn ended_early(&self) -> bool {
-        self.stopped.is_some() || self.truncated.is_some() || self.failed.is_some()
+        self.stopped.is_some() || self.step_back.is_some() || self.truncated.is_some() || self.failed.is_some()
     }
 }
 
 impl fmt::Debug for RunResult {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { output, rejects, stopped, truncated, failed, saved, counts } = self;
+        let Self { output, rejects, stopped, step_back, truncated, failed, saved, counts } = self;
         writeln!(out, "{}", String::from_utf8_lossy(output))?;
-        writeln!(out, "stopped: {stopped:?}, truncated: {truncated:?}, failed: {failed:?}")?;
+        writeln!(out, "stopped: {stopped:?}, step back: {step_back:?}, truncated: {truncated:?}, failed: {failed:?}")?;
         writeln!(out, "saved:\n{}\nrejects:", String::from_utf8_lossy(saved))?;
         for (location, raw) in rejects {
             writeln!(out, "{location:?} {:?}", String::from_utf8_lossy(raw))?;
@@ -114,14 +131,21 @@ struct ModelRun {
     /// Members in the order in which the loyalty list or a purchase made them members.
     listed: Vec<Vec<u8>>,
     enrolled: Vec<Vec<u8>>,
+    /// The time of the latest conversion.
+    latest: Option<i64>,
 }
 
 impl ModelRun {
     fn replay(&mut self, index: usize, input: &ModelInput) -> ControlFlow<()> {
         let mut records = split(input).into_iter();
-        let columns = match input.format {
-            ModelFormat::Csv => records.find(|row| !self.is_blank(input.format, row)).map(|header| header.fields),
-            ModelFormat::Text | ModelFormat::Framed => None,
+        let options = &input.options;
+        let columns = match (input.format, &options.columns) {
+            (ModelFormat::Csv, Some(columns)) => Some(columns.clone()),
+            (ModelFormat::Csv, None) => {
+                let header = records.find(|row| !self.is_blank(input.format, row));
+                header.map(|header| options.header(input.source, &header.fields))
+            }
+            _ => None,
         };
         for record in records {
             let location = RecordLocation { input: index, record: record.number, byte: record.byte as u64 };
@@ -133,12 +157,28 @@ impl ModelRun {
             if self.is_blank(input.format, &record) {
                 self.result.counts.blanks += 1;
             } else {
-                let decoded = match &columns {
-                    Some(columns) => decode_row(input.source, columns, &record),
-                    None => decode_fields(input.source, &record.fields),
+                let decoded = match input.format {
+                    ModelFormat::Text | ModelFormat::Framed => {
+                        decode_fields(input.source, &record.fields).map(TableRecord::Record)
+                    }
+                    ModelFormat::Csv => {
+                        let fields = columns.as_ref().and_then(|columns| row_fields(columns, &record));
+                        fields.and_then(|fields| options.decode(input.source, &fields))
+                    }
+                    ModelFormat::JsonLines | ModelFormat::Detected => {
+                        let fields = options.object(input.source, record.payload);
+                        fields.and_then(|fields| options.decode(input.source, &fields))
+                    }
                 };
                 match decoded.filter(|_| fits) {
-                    Some(decoded) => self.apply(decoded),
+                    Some(TableRecord::Record(ModelRecord::Conversion { time: Some(time), .. }))
+                        if self.latest.replace(time) > Some(time) && !options.allows_disorder =>
+                    {
+                        self.result.step_back = Some((index, record.number));
+                        return ControlFlow::Break(());
+                    }
+                    Some(TableRecord::Record(decoded)) => self.apply(decoded),
+                    Some(TableRecord::Ignored) => self.result.counts.ignored += 1,
                     None if self.result.rejects.len() as u64 == self.max_rejects => {
                         self.result.stopped = Some(location);
                         return ControlFlow::Break(());
@@ -168,19 +208,29 @@ impl ModelRun {
                     self.listed.push(email);
                 }
             }
-            ModelRecord::Conversion { kind, email } => {
-                self.result.counts.decisions += 1;
+            ModelRecord::Conversion { kind, email, is_decided, .. } => {
                 let is_member = self.profiles.contains_key(&email);
                 let send = is_member && kind == b"ClickConversion";
                 if !is_member && kind == b"PurchaseConversion" {
                     self.profiles.insert(email.clone(), vec![vec![]; 3]);
                     self.enrolled.push(email.clone());
                 }
+                if !is_decided {
+                    self.result.counts.ignored += 1;
+                    return;
+                }
+                self.result.counts.decisions += 1;
                 let decision = if send { &b", True\n"[..] } else { b", False\n" };
                 self.result.output.extend([b"Send additional promo code to: ", &email[..], decision].concat());
             }
         }
     }
+}
+
+/// The fields of a row by their names; `None` if it is not well quoted or has another width than the header row.
+fn row_fields(columns: &[Option<&'static str>], row: &RawRecord<'_>) -> Option<Fields> {
+    let fields = columns.iter().zip(&row.fields).filter_map(|(name, field)| Some(((*name)?, field.clone()))).collect();
+    (row.is_well_quoted && row.fields.len() == columns.len()).then_some(fields)
 }
 
 fn saved_list(members: impl Iterator<Item = Vec<u8>>, mut profiles: HashMap<Vec<u8>, Vec<Vec<u8>>>) -> Vec<u8> {

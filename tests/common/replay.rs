@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use adseg::{
-    ByteSource, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError,
-    InputFormat, ListFormat, Location, Observer, Origin, ReadMode, ReadOptions, ReaderSettings, RecordNumber,
-    Rejection, ReplayError, Settings, SourceKind, Totals, replay, saved_list,
+    ByteSource, Column, ConversionKind, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain,
+    Histories, Input, InputError, InputFormat, ListFormat, Location, Observer, Origin, ReadMode, ReadOptions,
+    ReaderSettings, RecordNumber, Rejection, ReplayError, Settings, SourceKind, TableRules, Time, TimeWindow, Totals,
+    TypeNames, replay, saved_list,
 };
 use serde_json::Value;
 
 use super::frame;
+use super::model::table::TableOptions;
 use super::model::{ModelFormat, ModelInput, ModelSource, RecordCounts, RecordLocation, RunResult};
 
 /// How the engine splits its work, and the limits. Only the limits may change the result.
@@ -139,6 +141,34 @@ fn source_kind(source: ModelSource) -> SourceKind {
     }
 }
 
+fn read_options(input: &ModelInput) -> ReadOptions {
+    let format = match input.format {
+        ModelFormat::Text => return ReadOptions::of_format(InputFormat::Text),
+        ModelFormat::Framed => return ReadOptions::of_format(InputFormat::Framed),
+        ModelFormat::Csv => InputFormat::Csv,
+        ModelFormat::JsonLines => InputFormat::Jsonl,
+        ModelFormat::Detected => InputFormat::Auto,
+    };
+    let TableOptions { delimiter, columns, names, types, ignores_others, time, since, until, .. } = &input.options;
+    let column = |name: &str| Column::from_name(name).unwrap();
+    let names = names.iter().copied().chain(time.map(|name| ("time", name)));
+    let kind = |kind: &str| ConversionKind::from_short_name(kind.as_bytes()).unwrap();
+    let types = types.iter().map(|(name, of)| (name.as_bytes().to_vec(), of.map(kind)));
+    let rules = TableRules {
+        types: TypeNames { names: types.collect(), ignores_others: *ignores_others },
+        has_times: time.is_some(),
+        window: TimeWindow { since: since.map(Time), until: until.map(Time) },
+    };
+    ReadOptions {
+        format,
+        delimiter: (input.format == ModelFormat::Csv).then_some(*delimiter),
+        column_names: names.map(|(field, name)| (column(field), name.to_owned())).collect(),
+        columns: columns.as_ref().map(|columns| columns.iter().map(|name| name.map(column)).collect()),
+        rules: Arc::new(rules),
+        only_known: false,
+    }
+}
+
 /// Every input is named by its index.
 fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
     let input = |(index, input): (usize, &ModelInput)| {
@@ -146,11 +176,7 @@ fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
         Input {
             path: PathBuf::from(index.to_string()).into(),
             source: source_kind(input.source),
-            options: Arc::new(ReadOptions::of_format(match input.format {
-                ModelFormat::Text => InputFormat::Text,
-                ModelFormat::Framed => InputFormat::Framed,
-                ModelFormat::Csv => InputFormat::Csv,
-            })),
+            options: Arc::new(read_options(input)),
             origin: Origin::Source(Box::new(ScheduledSource { bytes, schedule: schedule.clone(), reads: 0 })),
             bytes_read: Arc::default(),
         }
@@ -164,7 +190,9 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
     let sources = engine_inputs(inputs, schedule);
     let decisions = DecisionOutput { encoder: DecisionEncoder::default(), out: Box::new(output.clone()) };
     let computation = Decide { keeps_rows: true };
-    let outcome = replay(&computation, &settings.for_engine(), sources, Some(decisions), &mut observer);
+    let allows_disorder = inputs.iter().any(|input| input.options.allows_disorder);
+    let settings = Settings { allows_disorder, ..settings.for_engine() };
+    let outcome = replay(&computation, &settings, sources, Some(decisions), &mut observer);
     let output = output.0.lock().unwrap().clone();
     let mut result = RunResult { output, rejects: observer.0, ..RunResult::default() };
     match outcome {
@@ -175,15 +203,21 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
                 blanks: counts.blanks,
                 decisions: counts.conversions(),
                 loyalty_rows: counts.loyalty_rows,
+                ignored: counts.ignored,
             };
             let format = ListFormat::Text { max_record_bytes: usize::MAX };
             format.write(saved_list(&outcome.states), Path::new("saved"), &mut result.saved).unwrap();
-            assert_eq!(counts.records, counts.conversions() + counts.loyalty_rows + counts.rejects + counts.blanks);
+            let good = counts.conversions() + counts.loyalty_rows + counts.ignored;
+            assert_eq!(counts.records, good + counts.rejects + counts.blanks);
             if inputs.iter().all(every_byte_is_in_a_record) {
                 assert_eq!(counts.bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
             }
         }
         Err(ReplayError::BadRecord { location: at, .. }) => result.stopped = Some(location(&at)),
+        Err(ReplayError::StepBack { location: Location { input, record, .. }, .. }) => {
+            let (RecordNumber::Line(record) | RecordNumber::Frame(record)) = record;
+            result.step_back = Some((input.to_str().unwrap().parse().unwrap(), record));
+        }
         Err(ReplayError::Input(InputError::TruncatedFrame { at, .. })) => result.truncated = Some(location(&at)),
         Err(failure) => result.failed = Some(failure.to_string()),
     }
@@ -193,7 +227,9 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
 /// Neither a header row nor a byte-order mark is part of a record, and compressed bytes are counted decompressed.
 fn every_byte_is_in_a_record(input: &ModelInput) -> bool {
     let bytes = &input.bytes;
-    input.format != ModelFormat::Csv && !bytes.starts_with(b"\xef\xbb\xbf") && !is_compressed(bytes)
+    !matches!(input.format, ModelFormat::Csv | ModelFormat::Detected)
+        && !bytes.starts_with(b"\xef\xbb\xbf")
+        && !is_compressed(bytes)
 }
 
 /// Whether an input that begins like this is read as compressed data: gzip, or zstd with or without a skippable frame.
@@ -223,7 +259,7 @@ pub enum DecodedRecord {
 
 /// Decodes one record, as the only frame of an input.
 pub fn decode(source: ModelSource, record: &[u8]) -> DecodedRecord {
-    let input = ModelInput { source, format: ModelFormat::Framed, bytes: frame(record) };
+    let input = ModelInput::new(source, ModelFormat::Framed, frame(record));
     let sources = engine_inputs(&[input], &ReadSchedule::whole());
     let (partitions, threads, block_bytes, slice_bytes) = (1, 1, 1 << 12, 1 << 12);
     let settings =
@@ -294,7 +330,7 @@ pub fn explain(
 
 /// The JSON of `adseg report` on an interleaved text stream without bad records.
 pub fn report(stream: String, settings: &RunSettings) -> Value {
-    let input = ModelInput { source: ModelSource::Interleaved, format: ModelFormat::Text, bytes: stream.into_bytes() };
+    let input = ModelInput::new(ModelSource::Interleaved, ModelFormat::Text, stream);
     let sources = engine_inputs(&[input], &ReadSchedule::whole());
     let mut observer = RecordingObserver::default();
     let outcome = replay(&CountCampaign, &settings.for_engine(), sources, None, &mut observer).unwrap();

@@ -26,7 +26,7 @@ impl BlockReader<'_> {
         let requested = self.options.format;
         let begins_with_zero = buffer.bytes().first() == Some(&0);
         if requested == InputFormat::Framed || (requested == InputFormat::Auto && begins_with_zero) {
-            self.check_table_options("framed")?;
+            self.options.check_not_table("framed").map_err(|reason| self.error(reason))?;
             return Ok(Some(Format::Framed));
         }
         if buffer.bytes().starts_with(BYTE_ORDER_MARK) {
@@ -36,7 +36,7 @@ impl BlockReader<'_> {
         let (source, options) = (self.input.source, Arc::clone(&self.options));
         let detected = match requested {
             InputFormat::Text | InputFormat::Framed => {
-                self.check_table_options("text")?;
+                self.options.check_not_table("text").map_err(|reason| self.error(reason))?;
                 Detected::Text
             }
             InputFormat::Jsonl => Detected::JsonLines,
@@ -66,33 +66,28 @@ impl BlockReader<'_> {
         })
     }
 
-    /// Options that only CSV and JSON Lines have must not be ignored.
-    fn check_table_options(&self, format: &str) -> Result<(), InputError> {
-        match self.options.table_option() {
-            Some(option) => Err(self.error(format!("{option} applies to CSV and JSON Lines, and this is {format}"))),
-            None => Ok(()),
-        }
-    }
-
     fn error(&self, reason: String) -> InputError {
         InputError::Format { input: Arc::clone(&self.input.path), reason }
     }
 
-    /// The first line that is not blank, without blank lines before it. A line that is longer than a record may be, or
-    /// whose first byte decides, may lack its end. Empty if there is none.
+    /// The first line that is not blank, without blank lines before it; empty if there is none. A line whose first byte
+    /// decides may lack its end. A line that is longer than a record may be is truncated to the same length for any
+    /// chunks of arrival.
     fn first_line<'b>(&mut self, buffer: &'b mut LineBuffer) -> Result<&'b [u8], InputError> {
         let range = loop {
             let bytes = buffer.bytes();
             let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != 0x0b);
             let start = start.unwrap_or(bytes.len());
-            let end = memchr::memchr2(b'\n', b'\r', &bytes[start..]).map(|len| start + len);
-            let is_json = matches!(bytes.get(start), Some(b'{' | b'['));
-            let is_long = bytes.len() - start > self.settings.max_record_bytes;
-            if end.is_some() || is_json || is_long || !self.is_reading() {
-                break start..end.unwrap_or(bytes.len());
-            }
             if start > MAX_BLANK_BYTES {
-                return Err(self.error(format!("it begins with more than {MAX_BLANK_BYTES} bytes of blank lines")));
+                return Err(
+                    self.error(format!("it begins with more than {MAX_BLANK_BYTES} bytes of blank lines; remove them"))
+                );
+            }
+            let end = memchr::memchr2(b'\n', b'\r', &bytes[start..]).map(|len| start + len);
+            let is_json = self.options.format == InputFormat::Auto && matches!(bytes.get(start), Some(b'{' | b'['));
+            let limit = start.saturating_add(self.settings.max_record_bytes).saturating_add(1);
+            if end.is_some() || is_json || bytes.len() >= limit || !self.is_reading() {
+                break start..end.unwrap_or(bytes.len()).min(limit);
             }
             if buffer.is_full() {
                 buffer.grow(usize::MAX);

@@ -1,12 +1,21 @@
 //! Decodes the fields of a raw record of the model.
 
 use super::ModelSource;
-use super::split::{RawRecord, trim};
+use super::split::trim;
 
 /// A valid record.
 pub enum ModelRecord {
-    LoyaltyRow { email: Vec<u8>, profile: Vec<Vec<u8>> },
-    Conversion { kind: Vec<u8>, email: Vec<u8> },
+    LoyaltyRow {
+        email: Vec<u8>,
+        profile: Vec<Vec<u8>>,
+    },
+    /// A purchase before the part of the log that is replayed is not decided.
+    Conversion {
+        kind: Vec<u8>,
+        email: Vec<u8>,
+        time: Option<i64>,
+        is_decided: bool,
+    },
 }
 
 /// Decodes one line or frame; `None` if it is a bad record.
@@ -29,36 +38,12 @@ pub fn decode_fields(source: ModelSource, fields: &[Vec<u8>]) -> Option<ModelRec
             b"BasketConversion" => is_item_list(fourth),
             _ => is_item_list(fourth) && is_decimal(fields.get(4)?),
         };
-        (is_valid && is_email(&email)).then_some(ModelRecord::Conversion { kind, email })
+        (is_valid && is_email(&email)).then_some(ModelRecord::Conversion { kind, email, time: None, is_decided: true })
     } else {
         let (email, profile) = fields.split_first()?;
         (profile.len() >= 3 && is_email(email) && !names_conversion)
             .then(|| ModelRecord::LoyaltyRow { email: email.clone(), profile: profile.to_vec() })
     }
-}
-
-pub fn decode_row(source: ModelSource, columns: &[Vec<u8>], row: &RawRecord<'_>) -> Option<ModelRecord> {
-    if !row.is_well_quoted || row.fields.len() != columns.len() {
-        return None;
-    }
-    let field = |name: &str| {
-        let index = columns.iter().position(|column| column == name.as_bytes())?;
-        Some(row.fields[index].clone())
-    };
-    let fields_of = |names: &[&str]| names.iter().map_while(|name| field(name)).collect::<Vec<_>>();
-    let email = field("email").unwrap();
-    let is_email_without_comma = is_email(&email) && !email.contains(&b',');
-    if source == ModelSource::Loyalty {
-        let names_conversion = is_conversion_name(&saved_field(&field("fb_user").unwrap()));
-        let profile = fields_of(&["fb_user", "insta_user", "gender"]);
-        return (is_email_without_comma && !names_conversion).then_some(ModelRecord::LoyaltyRow { email, profile });
-    }
-    let fields = match field("conversion").as_deref() {
-        Some(b"ClickConversion") => fields_of(&["promo", "conversion", "email", "where"]),
-        Some(b"BasketConversion") => fields_of(&["promo", "conversion", "email", "items"]),
-        _ => fields_of(&["promo", "conversion", "email", "items", "total_cost"]),
-    };
-    decode_fields(source, &fields).filter(|_| is_email_without_comma)
 }
 
 /// A field as the saved list has it: a space replaces what would end a field or a row.
@@ -67,11 +52,11 @@ pub fn saved_field(field: &[u8]) -> Vec<u8> {
     trim(&plain)
 }
 
-fn is_conversion_name(name: &[u8]) -> bool {
+pub fn is_conversion_name(name: &[u8]) -> bool {
     [&b"ClickConversion"[..], b"BasketConversion", b"PurchaseConversion"].contains(&name)
 }
 
-fn is_email(field: &[u8]) -> bool {
+pub fn is_email(field: &[u8]) -> bool {
     !field.is_empty() && !has_control_byte(field)
 }
 
@@ -84,7 +69,7 @@ fn is_item_list(field: &[u8]) -> bool {
     inner.is_some_and(|inner| inner.is_empty() || inner.split(|&byte| byte == b';').all(is_id))
 }
 
-fn is_decimal(field: &[u8]) -> bool {
+pub fn is_decimal(field: &[u8]) -> bool {
     let text = String::from_utf8_lossy(field);
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(&text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));

@@ -31,9 +31,10 @@ impl<'a> RawRecord<'a> {
 
 pub fn split(input: &ModelInput) -> Vec<RawRecord<'_>> {
     match input.format {
-        ModelFormat::Text => split_lines(&input.bytes),
+        ModelFormat::Text | ModelFormat::JsonLines => split_lines(&input.bytes),
+        ModelFormat::Detected => unreachable!("the model detects nothing"),
         ModelFormat::Framed => split_frames(&input.bytes),
-        ModelFormat::Csv => split_rows(&input.bytes),
+        ModelFormat::Csv => split_rows(&input.bytes, input.options.delimiter),
     }
 }
 
@@ -62,10 +63,12 @@ fn split_frames(bytes: &[u8]) -> Vec<RawRecord<'_>> {
     records
 }
 
-fn split_rows(bytes: &[u8]) -> Vec<RawRecord<'_>> {
-    let (mut records, mut at, mut number) = (Vec::new(), 0, 1);
+fn split_rows(bytes: &[u8], delimiter: u8) -> Vec<RawRecord<'_>> {
+    let mark = b"\xef\xbb\xbf";
+    let (mut records, mut number) = (Vec::new(), 1);
+    let mut at = if bytes.starts_with(mark) { mark.len() } else { 0 };
     while at < bytes.len() {
-        let (fields, len, is_well_quoted) = first_row(&bytes[at..]);
+        let (fields, len, is_well_quoted) = first_row(&bytes[at..], delimiter);
         let raw = &bytes[at..at + len];
         let payload = without_line_feed(raw);
         records.push(RawRecord { number, byte: at, raw, payload, len: payload.len(), fields, is_well_quoted });
@@ -77,7 +80,7 @@ fn split_rows(bytes: &[u8]) -> Vec<RawRecord<'_>> {
 }
 
 /// The fields of the first row, its length, and whether it is well quoted.
-fn first_row(bytes: &[u8]) -> (Vec<Vec<u8>>, usize, bool) {
+fn first_row(bytes: &[u8], delimiter: u8) -> (Vec<Vec<u8>>, usize, bool) {
     enum State {
         FieldStart,
         Unquoted,
@@ -90,7 +93,7 @@ fn first_row(bytes: &[u8]) -> (Vec<Vec<u8>>, usize, bool) {
             (b'"', State::FieldStart) => state = State::Quoted,
             (b'"', State::Quoted) => state = State::AfterQuote,
             (_, State::Quoted) => field.push(byte),
-            (b',', _) => {
+            (byte, _) if byte == delimiter => {
                 fields.push(trim(&field));
                 field.clear();
                 state = State::FieldStart;
