@@ -86,7 +86,8 @@ impl Case {
     fn input_args(&self) -> String {
         let (mut inputs, mut is_input) = (String::new(), false);
         for arg in self.args.split_whitespace().skip(1).skip_while(|arg| !arg.starts_with("--")) {
-            if arg.starts_with('-') && arg.len() > 1 {
+            // A list of columns may begin with `-`.
+            if arg.starts_with('-') && arg.len() > 1 && !arg.starts_with("-,") {
                 is_input = INPUT_ARGS.contains(&arg);
             }
             if is_input {
