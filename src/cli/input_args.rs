@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::args::{MaxRecordBytes, usage_error};
+use crate::escape;
 use crate::input::{InputFormat, ReadOptions};
 use crate::record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};
 
@@ -188,7 +189,9 @@ fn parse_column(text: &str) -> Result<ColumnArg, String> {
     let (source, field) = match field.split_once('.') {
         Some(("loyalty", field)) => (Some(SourceKind::Loyalty), field),
         Some(("conversions", field)) => (Some(SourceKind::Conversions), field),
-        Some((other, _)) => return Err(format!("there is no source '{other}', only loyalty and conversions")),
+        Some((other, _)) => {
+            return Err(format!("there is no source '{}', only loyalty and conversions", escape::text(other)));
+        }
         None => (None, field),
     };
     if name.trim().is_empty() {
@@ -201,7 +204,7 @@ fn parse_field(field: &str) -> Result<Column, String> {
     let fields = || Column::ALL.into_iter().filter(|column| *column != Column::Time);
     fields().find(|column| Column::from_name(field) == Some(*column)).ok_or_else(|| {
         let names: Vec<_> = fields().map(Column::name).collect();
-        format!("there is no field '{field}', only {}", names.join(", "))
+        format!("there is no field '{}', only {}", escape::text(field), names.join(", "))
     })
 }
 
@@ -214,7 +217,7 @@ fn parse_columns(text: &str) -> Result<FieldList, String> {
             field => Some(parse_field(field)?),
         };
         if column.is_some() && columns.contains(&column) {
-            return Err(format!("the field '{field}' occurs twice"));
+            return Err(format!("the field '{}' occurs twice", escape::text(field)));
         }
         columns.push(column);
     }
@@ -234,7 +237,12 @@ fn parse_type(text: &str) -> Result<TypeArg, String> {
     let kind = match kind {
         "ignore" => None,
         kind => match ConversionKind::from_short_name(kind.as_bytes()) {
-            None => return Err(format!("there is no type '{kind}', only click, basket, purchase and ignore")),
+            None => {
+                return Err(format!(
+                    "there is no type '{}', only click, basket, purchase and ignore",
+                    escape::text(kind)
+                ));
+            }
             kind => kind,
         },
     };
