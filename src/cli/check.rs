@@ -8,9 +8,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::{EXIT_CODES, FAILED, MessageArgs, ReportFormat, ReportOutputArgs, SpeedArgs, count};
+use super::campaign_print::campaign_file;
 use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
-use super::replay::settings;
+use super::replay::{settings, write_report};
 use super::session::{Progress, Session};
 use crate::analysis::{Check, Findings, Names, Occurrences, WarningKind};
 use crate::engine::{Counts, Observer, Outcome, ReplayError, replay};
@@ -51,10 +52,16 @@ const NAME_WIDTH: usize = 28;
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct CheckArgs {
     #[command(flatten)]
-    inputs: InputArgs,
+    pub inputs: InputArgs,
 
     #[command(flatten)]
     report: ReportOutputArgs,
+
+    /// Print a campaign file: how the inputs are read, according to the options and the start of each input
+    ///
+    /// The inputs are not checked. A run with this file (--campaign) and without those options gives the same results.
+    #[arg(long, conflicts_with_all = ["format", "max_listed"], help_heading = "Report")]
+    print_campaign: bool,
 
     /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
@@ -72,6 +79,11 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
     let mut settings = settings(&args.inputs, &args.speed, u64::MAX);
+    if args.print_campaign {
+        let file = campaign_file(inputs.into_inputs(&session.progress), settings.reader)?;
+        write_report(&output, |out| out.write_all(file.as_bytes()))?;
+        return session.commit(ExitCode::SUCCESS);
+    }
     settings.reader.continues_after_damage = true;
     let mut report = Report {
         out: BufWriter::new(output.writer()),

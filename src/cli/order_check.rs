@@ -54,7 +54,7 @@ const LISTED_PAIRS: usize = 20;
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct OrderCheckArgs {
     #[command(flatten)]
-    inputs: InputArgs,
+    pub inputs: InputArgs,
 
     #[command(flatten)]
     report: ReportOutputArgs,

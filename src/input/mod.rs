@@ -37,6 +37,6 @@ pub use format::{
     push_frame, text_as_length,
 };
 pub use header::SavedColumn;
-pub use reader::Blocks;
+pub use reader::{Blocks, format_of};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};
