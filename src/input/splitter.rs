@@ -14,9 +14,7 @@ use super::format::{Format, payload_at};
 use super::header::Header;
 use super::json::{JsonKeys, ObjectFields};
 use crate::record::field::TextFields;
-use crate::record::{
-    Bytes, DecodedRecord, Decoder, RecordError, TableFields, TableRules, complete_fields, decode_table,
-};
+use crate::record::{self, Bytes, DecodedRecord, Decoder, RecordError, TableFields, TableRules, decode_table};
 
 /// The position of a record in its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,7 +213,7 @@ fn visit_table(
     visitor: &mut impl RecordVisitor,
 ) -> ControlFlow<()> {
     if let Ok(fields) = &mut table {
-        complete_fields(fields, rules, block, scratch);
+        record::complete_fields(fields, rules, block, scratch);
     }
     let bytes = Bytes { block, scratch };
     visitor.visit(record, bytes, table.and_then(|fields| decode_table(decoder.source, bytes, &fields, rules)))
