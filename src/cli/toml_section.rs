@@ -51,9 +51,7 @@ impl TomlFile {
         let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
         match errors.iter().min_by_key(|error| start(error)) {
             None => Ok(Section::new(self, String::new(), table.into_inner())),
-            Some(first) => {
-                Err(self.error(start(first), &format!("invalid TOML: {}", escape::text(first.message()))))
-            }
+            Some(first) => Err(self.error(start(first), &format!("invalid TOML: {}", escape::text(first.message())))),
         }
     }
 
