@@ -101,22 +101,18 @@ fn commit_in_a_sticky_folder_leaves_nothing() {
 }
 
 #[test]
-fn compressed_list_on_stdin_is_not_replaced() {
+fn compressed_list_under_a_plain_name_is_not_replaced() {
     let scratch = Scratch::small_campaign();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(SMALL_LIST.as_bytes()).unwrap();
     let gzip = gzip.finish().unwrap();
-    let frames = common::frame("kim@example.com, , , F");
-    for (name, content) in [("list.gz", gzip), ("list.frames", frames)] {
-        scratch.write(name, &content);
-        for list in ["-", name, "/dev/fd/0"] {
-            let script =
-                format!("adseg run --loyalty {list} --conversions conversions.txt --save-loyalty {name} <{name}");
-            let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
-            assert_eq!(output.code, Some(2), "{script}: {}", output.stderr);
-            assert!(output.stderr.contains("CSV, framed or compressed"), "{}", output.stderr);
-            assert_eq!(fs::read(scratch.file(name)).unwrap(), content);
-        }
+    scratch.write("list", &gzip);
+    for list in ["-", "list", "/dev/fd/0"] {
+        let script = format!("adseg run --loyalty {list} --conversions conversions.txt --save-loyalty list <list");
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!(output.code, Some(2), "{script}: {}", output.stderr);
+        assert!(output.stderr.contains("list is compressed, and the saved list would not be"), "{}", output.stderr);
+        assert_eq!(fs::read(scratch.file("list")).unwrap(), gzip);
     }
 }
 

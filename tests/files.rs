@@ -181,18 +181,61 @@ fn replacing_a_list_keeps_its_bad_rows() {
 }
 
 #[test]
-fn saved_list_replaces_only_plain_text() {
-    let scratch = Scratch::small_campaign();
-    let csv = "email,fb_user,insta_user,gender\nkim@example.com,,,F\n";
-    scratch.write("loyalty.csv", csv);
-    scratch.write("loyalty.gz", b"\x1f\x8b anything");
-    scratch.write("loyalty.frames", frame("kim@example.com, , , F"));
-    for list in ["loyalty.csv --loyalty-format csv", "loyalty.gz", "loyalty.frames --loyalty-format framed"] {
-        let file = list.split(' ').next().unwrap();
-        let args = format!("run --loyalty {list} --conversions conversions.txt --save-loyalty ./{file}");
-        scratch.adseg(&args).assert().code(2).stderr(contains("is CSV, framed or compressed")).stdout("");
+fn saved_list_has_the_format_of_the_list_that_it_replaces() {
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let buyer = "Hoodie, PurchaseConversion, lee@example.com, [6], 9\n";
+    for (name, list, saved) in [
+        (
+            "list.csv",
+            b"Gender;E-Mail\nF;kim@example.com\n".to_vec(),
+            "Gender;E-Mail\nF;kim@example.com\n;lee@example.com\n",
+        ),
+        ("list.tsv", b"email\nkim@example.com\n".to_vec(), "email\nkim@example.com\nlee@example.com\n"),
+        (
+            "list.jsonl",
+            b"{\"email\":\"kim@example.com\",\"gender\":\"F\"}\n".to_vec(),
+            "{\"email\":\"kim@example.com\",\"fb_user\":\"\",\"insta_user\":\"\",\"gender\":\"F\"}\n\
+             {\"email\":\"lee@example.com\",\"fb_user\":\"\",\"insta_user\":\"\",\"gender\":\"\"}\n",
+        ),
+        ("list.frames", frame("kim@example.com, , , F"), "\0\0\0\x13kim@example.com,,,F\0\0\0\x12lee@example.com,,,"),
+        ("list.gz", gzip(SMALL_LIST), "kim@example.com, kim, kim, F\nlee@example.com, , , \n"),
+    ] {
+        let scratch = Scratch::small_campaign();
+        scratch.write(name, list);
+        scratch.write("conversions.txt", buyer);
+        let args = format!("run -q --loyalty {name} --conversions conversions.txt --save-loyalty ./{name}");
+        for _ in 0..2 {
+            scratch.adseg(&args).assert().success().stderr("");
+            let bytes = fs::read(scratch.file(name)).unwrap();
+            let mut text = String::new();
+            if name.ends_with(".gz") {
+                std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*bytes), &mut text).unwrap();
+            } else {
+                text = String::from_utf8(bytes).unwrap();
+            }
+            assert_eq!(text, saved, "{name}");
+        }
     }
-    assert_eq!(scratch.read("loyalty.csv"), csv);
+}
+
+#[test]
+fn list_with_other_columns_is_not_replaced() {
+    for (list, message) in [
+        ("email,city\nkim@example.com,Bern\n", "list:1: invalid header row: the column \"city\" would be lost"),
+        ("{\"email\":\"kim@example.com\",\"city\":\"Bern\"}\n", "list:1: the key \"city\" would be lost"),
+    ] {
+        let scratch = Scratch::small_campaign();
+        scratch.write("list", list);
+        let run = "run --loyalty list --conversions conversions.txt --save-loyalty";
+        scratch.adseg(&format!("{run} list")).assert().code(1).stderr(contains(message));
+        assert_eq!(scratch.read("list"), list);
+        scratch.adseg(&format!("{run} other")).assert().success();
+        assert!(scratch.read("other").contains("kim@example.com"));
+    }
 }
 
 #[test]
@@ -220,7 +263,8 @@ fn saving_a_list_twice_changes_nothing() {
         ("marked.txt", "\u{feff}\u{feff}kim@example.com, , , F\n".as_bytes()),
     ] {
         for list in [list, "saved.txt"] {
-            let args = format!("run --loyalty {list} --conversions conversions.txt --save-loyalty saved.txt");
+            let inputs = format!("--loyalty {list} --conversions conversions.txt");
+            let args = format!("run {inputs} --save-format text --save-loyalty saved.txt");
             scratch.adseg(&args).assert().success();
             assert_eq!(fs::read(scratch.file("saved.txt")).unwrap(), saved);
         }

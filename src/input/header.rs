@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::csv::{RowFields, count_lines};
-use super::format::ReadOptions;
+use super::format::{BYTE_ORDER_MARK, ReadOptions};
 use crate::escape::Quoted;
 use crate::record::column::normalized;
 use crate::record::field::trim;
@@ -55,6 +55,10 @@ impl Header {
     ) -> Result<Self, String> {
         let names = split_names(raw, delimiter)?;
         let wanted = ColumnNames::new(source, &options.column_names);
+        let is_wanted = |name: &[u8]| wanted.iter().any(|(_, wanted)| wanted == normalized(name));
+        if let Some(name) = names.iter().find(|name| name.strip_prefix(BYTE_ORDER_MARK).is_some_and(is_wanted)) {
+            return Err(format!("a byte-order mark is in the name of the column {}; remove it", Quoted(name)));
+        }
         let mut columns = Vec::new();
         for (column, name) in wanted.iter() {
             let mut places = (0..names.len()).filter(|&place| normalized(&names[place]) == name);
