@@ -62,7 +62,7 @@ const GUARDS: [[&str; 5]; 15] = [
         "--column email=mail",
         LIST,
         "conversion,mail\nclick,kim@example.com\n",
-        "--column conversions.FIELD=NAME",
+        "conversions.FIELD=NAME",
         "--column conversions.email=mail",
     ],
     [
