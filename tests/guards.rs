@@ -72,8 +72,8 @@ const GUARDS: [[&str; 5]; 15] = [
         "--column loyalty.FIELD=NAME",
         "--column loyalty.email=mail",
     ],
-    ["", LIST, "conversion,email\nad_click,kim@example.com\n", "--type click=NAME", "--type click=ad_click"],
-    ["", LIST, "conversion,email\nview,\nclick,kim@example.com\n", "--type ignore=NAME", "--type ignore=view"],
+    ["", LIST, "conversion,email\nad_click,kim@example.com\n", "--type click=\"ad_click\"", "--type click=ad_click"],
+    ["", LIST, "conversion,email\nview,\nclick,kim@example.com\n", "--type ignore=\"view\"", "--type ignore=view"],
 ];
 
 #[test]
