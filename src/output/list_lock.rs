@@ -41,10 +41,11 @@ struct FileStamp {
     modified: Option<SystemTime>,
 }
 
+/// The identity of a file.
 #[cfg(unix)]
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 #[cfg(not(unix))]
-type Inode = ();
+pub(super) type Inode = ();
 
 /// The maximum number of tries when the file is replaced between opening and locking it.
 const MAX_TRIES: usize = 100;
@@ -116,13 +117,13 @@ impl FileStamp {
 }
 
 #[cfg(unix)]
-fn inode(metadata: &Metadata) -> Inode {
+pub(super) fn inode(metadata: &Metadata) -> Inode {
     use std::os::unix::fs::MetadataExt;
     (metadata.dev(), metadata.ino())
 }
 
 #[cfg(not(unix))]
-fn inode(_metadata: &Metadata) -> Inode {}
+pub(super) fn inode(_metadata: &Metadata) -> Inode {}
 
 #[cfg(test)]
 mod tests {

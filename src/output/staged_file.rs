@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
+use super::list_lock::{Inode, inode};
 use crate::escape;
 use crate::system::os_error;
 
@@ -84,19 +85,21 @@ impl StagedFile {
         }
     }
 
-    /// Renames the file into place. Fails with [`io::ErrorKind::AlreadyExists`] if it `must_be_new` but exists.
-    pub(super) fn rename(self, must_be_new: bool) -> io::Result<()> {
+    /// Renames the file into place, and returns its identity. Fails with [`io::ErrorKind::AlreadyExists`] if it `must_be_new` but exists.
+    pub(super) fn rename(self, must_be_new: bool) -> io::Result<Inode> {
+        let inode = inode(&fs::symlink_metadata(&self.temporary)?);
         if must_be_new {
             match fs::hard_link(&self.temporary, &self.target) {
                 // Dropping the temporary file removes its other name.
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(inode),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
                 // The file system has no links.
                 Err(_) => {}
             }
         }
         let temporary = self.temporary.keep().map_err(|failed| failed.error)?;
-        fs::rename(&temporary, &self.target).inspect_err(|_| drop(fs::remove_file(&temporary)))
+        fs::rename(&temporary, &self.target).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+        Ok(inode)
     }
 }
 

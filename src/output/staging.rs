@@ -247,11 +247,7 @@ impl State {
     fn commit(&mut self, commit: &mut Commit) -> Result<(), CommitFailure> {
         let list = self.staged.iter_mut().find(|staged| staged.order == CommitOrder::List);
         if let (Some(lock), Some(list)) = (&self.list_lock, list) {
-            match lock.is_unchanged() {
-                Ok(true) => {}
-                Ok(false) => return Err(CommitFailure::ListChanged(list.target.clone())),
-                Err(error) => return Err(CommitFailure::io(&list.target, "read")(error)),
-            }
+            check_list(lock, &list.target)?;
             // No run may read the new list before this run ends, because the commit may be undone.
             let file = list.open().map_err(CommitFailure::io(&list.target, "write"))?;
             try_lock(&file);
@@ -271,9 +267,10 @@ impl State {
                 commit.sync_folders()?;
                 order = staged.order;
             }
-            let must_be_new =
-                order == CommitOrder::List && self.list_lock.as_ref().is_some_and(ListLock::is_of_new_file);
-            commit.replace(staged, must_be_new)?;
+            let lock = self.list_lock.as_ref().filter(|_| order == CommitOrder::List);
+            // The other files may have taken long to sync.
+            lock.map_or(Ok(()), |lock| check_list(lock, &staged.target))?;
+            commit.replace(staged, lock.is_some_and(ListLock::is_of_new_file))?;
         }
         commit.sync_folders()
     }
@@ -284,6 +281,15 @@ impl State {
             // Fails if the folder is not empty; then it must be kept.
             let _ = fs::remove_dir(folder);
         }
+    }
+}
+
+/// Fails if the list at `path` changed since it was locked.
+fn check_list(lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
+    match lock.is_unchanged() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CommitFailure::ListChanged(path.to_owned())),
+        Err(error) => Err(CommitFailure::io(path, "read")(error)),
     }
 }
 
