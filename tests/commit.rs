@@ -125,8 +125,15 @@ fn list_replaced_before_it_is_read_is_not_saved() {
     let scratch = Scratch::small_campaign();
     let purchase = "echo 'P, PurchaseConversion, new@example.com, [6], 9'";
     let update = format!("{purchase} | adseg run --loyalty list.txt --conversions - --save-loyalty list.txt");
-    for list in ["-", "/dev/fd/5"] {
+    for (list, link) in [("-", false), ("/dev/fd/5", false), ("-", true), ("/dev/fd/5", true), ("/dev/stdin", true)] {
+        for name in ["list.txt", "link"] {
+            drop(fs::remove_file(scratch.file(name)));
+        }
         scratch.write("list.txt", SMALL_LIST);
+        if link {
+            // The old file keeps this name.
+            fs::hard_link(scratch.file("list.txt"), scratch.file("link")).unwrap();
+        }
         let outdated = format!("adseg run --loyalty {list} --conversions conversions.txt");
         let script = format!("exec 5<list.txt; {update}; {outdated} --save-loyalty list.txt <&5");
         let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
@@ -137,6 +144,32 @@ fn list_replaced_before_it_is_read_is_not_saved() {
         let script = format!("exec 5<list.txt; rm list.txt; {outdated} --save-loyalty list.txt <&5");
         assert!(scratch.sh(&script).status().unwrap().success());
         assert_eq!(scratch.read("list.txt"), format!("{SMALL_LIST}new@example.com, , , \n"));
+    }
+}
+
+#[test]
+fn list_whose_first_rows_were_read_is_not_replaced() {
+    let scratch = Scratch::small_campaign();
+    let run = "adseg run --loyalty - --conversions conversions.txt";
+    let script = format!("(read row; {run} --save-loyalty loyalty.txt) <loyalty.txt");
+    let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    assert!(output.stderr.contains("before it; use --loyalty loyalty.txt"), "{}", output.stderr);
+    assert_eq!(scratch.read("loyalty.txt"), SMALL_LIST);
+    let script = format!("(read row; {run} --save-loyalty new.txt) <loyalty.txt");
+    assert!(scratch.sh(&script).status().unwrap().success());
+}
+
+#[test]
+fn open_list_with_two_names_is_saved_unless_it_was_replaced() {
+    let scratch = Scratch::small_campaign();
+    let run = "adseg run --loyalty - --conversions conversions.txt --save-loyalty loyalty.txt";
+    for before in ["ln loyalty.txt other.txt", "cp loyalty.txt 'l (deleted)'; exec <'l (deleted)'", "mv loyalty.txt l"]
+    {
+        let script = format!("exec <loyalty.txt; {before}; {run}");
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{before}");
+        assert_eq!(scratch.read("loyalty.txt"), SMALL_LIST);
     }
 }
 

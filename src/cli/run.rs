@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::args::{EXIT_CODES, InputArgs, OnError, ReplayArgs, usage_error};
-use super::files::{FileId, Inputs, Output, is_dash, standard_stream};
+use super::files::{FileId, Inputs, NamedInput, Output, is_dash, standard_stream};
 use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
 use super::session::Session;
 use crate::analysis::{Decide, DecideState, saved_list};
@@ -201,6 +201,12 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
             "{list}: the loyalty list was deleted or replaced after it was opened; to save to {name} would undo the \
              changes of another run; open the list again"
         );
+    }
+    if input.map_or(Ok(false), NamedInput::is_partly_read).context("stdin: cannot read")? {
+        return usage_error(format!(
+            "standard input does not begin at the first row of {name}, and the saved list would not contain the rows \
+             before it; use --loyalty {name}"
+        ));
     }
     let is_plain_text = input.map_or(Ok(true), |input| input.is_plain_text(path));
     if !is_plain_text.with_context(|| format!("{name}: cannot read"))? {
