@@ -350,6 +350,25 @@ fn explain_is_linear_in_the_number_of_near_matches() {
     }
 }
 
+#[test]
+fn explain_report_has_linear_length_for_long_near_matches() {
+    // The letters of the name are upper or lower case, and the near matches are long.
+    let spelling =
+        |number: usize| (0..10).map(|bit| if number >> bit & 1 == 0 { 'a' } else { 'A' }).collect::<String>();
+    let scratch = Scratch::small_campaign();
+    scratch.write("emails", (0..1_000).map(|number| spelling(number) + "@x\n").collect::<String>());
+    let long = |number| format!("{}{}@x, , , F\n", spelling(number), "\u{a0}".repeat(20_000));
+    scratch.write("loyalty.txt", (0..10).map(long).collect::<String>());
+    for format in ["text", "jsonl"] {
+        let command = format!("explain --emails emails --loyalty loyalty.txt --conversions conversions.txt -o report");
+        let command = format!("{command} --format {format}");
+        assert!(scratch.run(&command).code == Some(0));
+        let len = fs::metadata(scratch.file("report")).unwrap().len();
+        // Ten emails have ten near matches, whose spaces are escaped by at most eight bytes.
+        assert!(len < 10 * 10 * 20_000 * 8 + 1_000 * 500, "{format}: {len}");
+    }
+}
+
 /// Sends these conversions several times to a run whose output nobody reads until the run is blocked or has processed
 /// everything.
 fn usage_with_stalled_reader(args: &str, conversions: &[u8], times: usize) -> Usage {

@@ -15,5 +15,5 @@ mod order;
 
 pub use check::{Check, Findings, Names, Occurrences, WarningKind};
 pub use decide::{Decide, DecideState, saved_list};
-pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals};
+pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals, normalized_email};
 pub use order::{DependentClicks, OrderCheck};
