@@ -30,8 +30,9 @@ const INTERRUPTED: u8 = 130;
 pub struct Session {
     pub staging: Arc<Staging>,
     pub progress: Progress,
-    /// The exit code of the command, once its files are committed.
-    committed: Arc<OnceLock<ExitCode>>,
+    /// The exit code of the command, once only messages are left to print.
+    exit_code: Arc<OnceLock<ExitCode>>,
+    is_interrupted: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -52,13 +53,25 @@ impl Session {
     pub fn commit(&self, exit_code: ExitCode) -> anyhow::Result<ExitCode> {
         self.progress.finish();
         self.staging.commit()?;
-        Ok(*self.committed.get_or_init(|| exit_code))
+        Ok(*self.exit_code.get_or_init(|| exit_code))
+    }
+
+    /// Discards the files of a command that failed, and prints its error unless an interrupt caused it.
+    fn fail(&self, error: &anyhow::Error) -> ExitCode {
+        self.exit_code.get_or_init(|| ExitCode::from(FAILED));
+        self.progress.finish();
+        let files_discarded = !self.staging.is_empty();
+        // The error of a commit is always printed.
+        if self.staging.discard() && self.is_interrupted.load(Ordering::SeqCst) {
+            return ExitCode::from(INTERRUPTED);
+        }
+        print_failure(error, files_discarded)
     }
 }
 
 /// The events that the main thread waits for.
 enum Event {
-    Done(Result<anyhow::Result<ExitCode>, Box<dyn Any + Send>>),
+    Done(Result<ExitCode, Box<dyn Any + Send>>),
     #[cfg_attr(not(unix), expect(dead_code, reason = "without signal handlers, a signal ends the process"))]
     Interrupted,
 }
@@ -66,13 +79,7 @@ enum Event {
 /// Runs the work of a command, and prints its error. Panics when the work panics.
 pub fn run(work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static) -> ExitCode {
     let session = Session::default();
-    let result = wait_for(&session, work);
-    session.progress.finish();
-    result.unwrap_or_else(|error| {
-        let files_discarded = !session.staging.is_empty();
-        session.staging.discard();
-        print_failure(&error, files_discarded)
-    })
+    wait_for(&session, work).unwrap_or_else(|error| session.fail(&error))
 }
 
 /// Prints why a command failed, with all causes, and returns its exit code. `files_discarded` is whether staged files
@@ -99,7 +106,9 @@ fn wait_for(
     thread::Builder::new()
         .name("work".to_owned())
         .spawn(move || {
-            let done = panic::catch_unwind(AssertUnwindSafe(|| work(&of_work)));
+            // The error is printed here too, because standard error may be blocked.
+            let work = || work(&of_work).unwrap_or_else(|error| of_work.fail(&error));
+            let done = panic::catch_unwind(AssertUnwindSafe(work));
             // The main thread no longer receives after a signal.
             drop(events.send(Event::Done(done)));
         })
@@ -107,23 +116,40 @@ fn wait_for(
     let mut wait = Duration::MAX;
     loop {
         match next_event.recv_timeout(wait) {
-            Ok(Event::Done(Ok(result))) => return result,
+            Ok(Event::Done(Ok(exit_code))) => return Ok(exit_code),
             Ok(Event::Done(Err(panic))) => {
                 session.staging.discard();
                 panic::resume_unwind(panic);
             }
             // The work may be blocked on input or output; it ends with the process.
-            Ok(Event::Interrupted) if session.staging.discard() => return Ok(ExitCode::from(INTERRUPTED)),
-            // The files are committed or being committed. Messages may be blocked after that.
-            Ok(Event::Interrupted) => wait = AFTER_COMMIT,
+            Ok(Event::Interrupted) => {
+                session.is_interrupted.store(true, Ordering::SeqCst);
+                if session.staging.discard() {
+                    remove_bar(&session.progress);
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+                // The files are committed or being committed. Messages may be blocked after that.
+                wait = AFTER_COMMIT;
+            }
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(&exit_code) = session.committed.get() {
+                if let Some(&exit_code) = session.exit_code.get() {
                     return Ok(exit_code);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => unreachable!("the work reports its end"),
         }
     }
+}
+
+/// Removes the progress bar, unless standard error is blocked.
+fn remove_bar(progress: &Progress) {
+    let (progress, (done, is_done)) = (progress.clone(), channel());
+    let finish = move || {
+        progress.finish();
+        done.send(()).ok();
+    };
+    drop(thread::Builder::new().spawn(finish));
+    is_done.recv_timeout(AFTER_COMMIT).ok();
 }
 
 #[cfg(unix)]
@@ -165,7 +191,7 @@ fn ignored_signals() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// The time that the messages of an interrupted command have after its files were committed.
+/// The time that the messages of an interrupted command have after its files were committed or discarded.
 const AFTER_COMMIT: Duration = Duration::from_millis(50);
 
 /// A shorter command shows no bar.
