@@ -79,6 +79,18 @@ fn failed_commit_restores_all_files() {
     }
 }
 
+/// Runs `adseg` as a user without privileges.
+const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups adseg";
+
+fn can_run_as_nobody(scratch: &Scratch) -> bool {
+    set_mode(scratch, ".", 0o777);
+    let can_run = scratch.sh(&format!("{NOBODY} --version")).output().unwrap().status.success();
+    if !can_run {
+        eprintln!("skipped: this user may not run adseg as another user");
+    }
+    can_run
+}
+
 /// In a sticky folder, the file of another user can be written and linked, but neither replaced nor removed.
 #[test]
 fn commit_in_a_sticky_folder_leaves_nothing() {
@@ -87,13 +99,10 @@ fn commit_in_a_sticky_folder_leaves_nothing() {
     set_mode(&scratch, "sticky", 0o1777);
     scratch.write("sticky/codes.txt", "old\n");
     set_mode(&scratch, "sticky/codes.txt", 0o666);
-    set_mode(&scratch, ".", 0o755);
-    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups adseg";
-    if !scratch.sh(&format!("{nobody} --version")).output().unwrap().status.success() {
-        eprintln!("skipped: this user may not run adseg as another user");
+    if !can_run_as_nobody(&scratch) {
         return;
     }
-    let output: CommandOutput = scratch.sh(&format!("{nobody} {RUN} -o sticky/codes.txt")).output().unwrap().into();
+    let output: CommandOutput = scratch.sh(&format!("{NOBODY} {RUN} -o sticky/codes.txt")).output().unwrap().into();
     assert_eq!(output.code, Some(1));
     assert!(output.stderr.ends_with("Operation not permitted; nothing was replaced\n"), "{}", output.stderr);
     assert_eq!(scratch.names_in("sticky"), ["codes.txt"]);
@@ -192,6 +201,46 @@ fn rejects_of_many_header_rows_need_few_open_files() {
     let first = "promo,conversion,email,column0\nH,nonsense0,a@x,1\nH,nonsense99,a@x,1\n";
     assert_eq!(scratch.read("rejects/conversions.csv"), first);
     assert!(scratch.read("rejects/conversions-99.csv").ends_with("H,nonsense98,a@x,1\n"));
+}
+
+#[test]
+fn rejects_leave_the_staged_output_of_another_run() {
+    let scratch = Scratch::small_campaign();
+    fs::create_dir(scratch.file("rejects")).unwrap();
+    scratch.write("rejects/.adseg-rejects-killed.tmp", "left by a killed run");
+    let mut run = LiveRun::start(&scratch, &format!("{RUN_STDIN} -o rejects/codes.txt"));
+    while scratch.names_in("rejects").len() < 2 {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let args = format!("{RUN_STDIN} --on-error skip --rejects rejects");
+    assert_eq!(scratch.run_with(&args, "bad\n").code, Some(0));
+    run.send(SMALL_CONVERSIONS);
+    assert_eq!(run.finish(), (Some(0), String::new()));
+    assert_eq!(scratch.names_in("rejects"), ["codes.txt", "conversions.txt", "errors.jsonl"]);
+}
+
+#[test]
+fn rejects_are_written_under_any_umask() {
+    let scratch = Scratch::small_campaign();
+    fs::create_dir(scratch.file("rejects")).unwrap();
+    set_mode(&scratch, "rejects", 0o777);
+    if !can_run_as_nobody(&scratch) {
+        return;
+    }
+    scratch.write("loyalty.txt", "bad\n");
+    scratch.write("conversions.txt", "bad\n");
+    for (umask, expected) in [("0222", 0o444), ("0777", 0)] {
+        let script = format!("umask {umask}; {NOBODY} {RUN} --on-error skip --rejects rejects --quiet");
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!((output.code, &*output.stderr), (Some(0), "adseg: 2 bad records kept in rejects\n"));
+        assert_eq!(scratch.names_in("rejects"), ["conversions.txt", "errors.jsonl", "loyalty.txt"]);
+        for name in ["conversions.txt", "loyalty.txt"] {
+            assert_eq!(scratch.read(&format!("rejects/{name}")), "bad\n");
+            assert_eq!(mode(&scratch, &format!("rejects/{name}")), expected);
+            fs::remove_file(scratch.file(&format!("rejects/{name}"))).unwrap();
+        }
+        fs::remove_file(scratch.file("rejects/errors.jsonl")).unwrap();
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tempfile::TempPath;
 use thiserror::Error;
 
 use super::list_lock::{Inode, inode};
-use super::staged_file::{StagedFile, parent, sync_folder, temporary_names};
+use super::staged_file::{CommitOrder, StagedFile, parent, sync_folder, temporary_names};
 use crate::escape;
 use crate::system::os_error;
 
@@ -134,9 +134,9 @@ enum Before {
 }
 
 impl Commit {
-    /// Removes a file if it exists.
+    /// Removes a file of rejects if it exists.
     pub(super) fn remove(&mut self, path: PathBuf) -> Result<(), CommitFailure> {
-        let before = Before::of(&path).map_err(CommitFailure::io(&path, "remove"))?;
+        let before = Before::of(&path, CommitOrder::Rejects).map_err(CommitFailure::io(&path, "remove"))?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(CommitFailure::io(&path, "remove")(error)),
@@ -150,7 +150,7 @@ impl Commit {
     /// Renames a staged file into place. Fails with [`CommitFailure::ListCreated`] if it `must_be_new` but exists.
     pub(super) fn replace(&mut self, staged: StagedFile, must_be_new: bool) -> Result<(), CommitFailure> {
         let path = staged.target.clone();
-        let before = if must_be_new { Ok(Before::Nothing) } else { Before::of(&path) };
+        let before = if must_be_new { Ok(Before::Nothing) } else { Before::of(&path, staged.order) };
         let renamed = before.and_then(|before| staged.rename(must_be_new).map(|inode| (before, inode)));
         let (before, inode) = renamed.map_err(|cause| match cause.kind() {
             io::ErrorKind::AlreadyExists if must_be_new => CommitFailure::ListCreated(path.clone()),
@@ -195,11 +195,11 @@ impl Commit {
 
 impl Before {
     /// Links the file at `path`.
-    fn of(path: &Path) -> io::Result<Self> {
+    fn of(path: &Path, order: CommitOrder) -> io::Result<Self> {
         let link = |link: &Path| {
             if is_protected(path) { Err(io::ErrorKind::PermissionDenied.into()) } else { fs::hard_link(path, link) }
         };
-        match temporary_names().make_in(parent(path), link) {
+        match temporary_names(order).make_in(parent(path), link) {
             Ok(link) => Ok(Self::Linked(link.into_temp_path())),
             // A link is not possible on every file system, nor to every file.
             Err(_) => match fs::symlink_metadata(path) {
@@ -248,7 +248,6 @@ fn is_protected(_path: &Path) -> bool {
 mod tests {
     use std::io::Write;
 
-    use super::super::staged_file::CommitOrder;
     use super::*;
 
     #[test]
