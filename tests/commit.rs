@@ -244,6 +244,36 @@ fn rejects_are_written_under_any_umask() {
 }
 
 #[test]
+fn temporary_file_that_cannot_be_removed_is_named() {
+    let scratch = Scratch::small_campaign();
+    if !can_run_as_nobody(&scratch) {
+        return;
+    }
+    for (signal, expected) in [(None, 1), (Some("-INT"), 130)] {
+        set_mode(&scratch, ".", 0o777);
+        let run = LiveRun::spawn(scratch.sh(&format!("exec {NOBODY} {RUN_STDIN} -o codes.txt")));
+        while temporary_files(&scratch).is_empty() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        set_mode(&scratch, ".", 0o555);
+        let (code, stderr) = match signal {
+            Some(signal) => {
+                run.signal(signal);
+                run.wait()
+            }
+            None => run.finish(),
+        };
+        assert_eq!(code, Some(expected), "{stderr}");
+        let files = temporary_files(&scratch);
+        assert_eq!(files.len(), 1);
+        let message = stderr.lines().next_back().unwrap();
+        assert!(message.contains("could not be removed") && message.ends_with(&files[0]), "{stderr}");
+        set_mode(&scratch, ".", 0o777);
+        fs::remove_file(scratch.file(&files[0])).unwrap();
+    }
+}
+
+#[test]
 fn missing_descriptor_is_reported_with_the_file() {
     let scratch = Scratch::small_campaign();
     let mut failures = 0;

@@ -360,7 +360,7 @@ fn explain_report_has_linear_length_for_long_near_matches() {
     let long = |number| format!("{}{}@x, , , F\n", spelling(number), "\u{a0}".repeat(20_000));
     scratch.write("loyalty.txt", (0..10).map(long).collect::<String>());
     for format in ["text", "jsonl"] {
-        let command = format!("explain --emails emails --loyalty loyalty.txt --conversions conversions.txt -o report");
+        let command = "explain --emails emails --loyalty loyalty.txt --conversions conversions.txt -o report";
         let command = format!("{command} --format {format}");
         assert!(scratch.run(&command).code == Some(0));
         let len = fs::metadata(scratch.file("report")).unwrap().len();

@@ -66,7 +66,7 @@ pub struct RunArgs {
 
     /// Write the decisions to FILE, which is replaced at the end of the run; `-` is standard output
     ///
-    /// Output is fsynced and renamed into place before the saved list is replaced. Only a killed run (`kill -9`, a
+    /// Output is fsynced and renamed into place before the saved list is replaced. A killed run (`kill -9`, a
     /// crash of the machine) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Output")]
     output: PathBuf,

@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{FAILED, MessageArgs, ProgressWhen, UsageError, WRONG_USAGE};
+use crate::escape;
 use crate::output::Staging;
 use crate::system::{Blocking, os_error};
 
@@ -65,7 +66,20 @@ impl Session {
         if self.staging.discard() && self.is_interrupted.load(Ordering::SeqCst) {
             return ExitCode::from(INTERRUPTED);
         }
-        print_failure(error, files_discarded)
+        let exit_code = print_failure(error, files_discarded);
+        self.print_temporary_files();
+        exit_code
+    }
+
+    /// Prints the temporary files that could not be removed, for example because their folder became read-only.
+    fn print_temporary_files(&self) {
+        let names: Vec<_> = self.staging.temporary_files().iter().map(|path| escape::path(path)).collect();
+        if !names.is_empty() {
+            print_line(&format!(
+                "adseg: these temporary files could not be removed; delete them: {}",
+                names.join(", ")
+            ));
+        }
     }
 }
 
@@ -125,7 +139,7 @@ fn wait_for(
             Ok(Event::Interrupted) => {
                 session.is_interrupted.store(true, Ordering::SeqCst);
                 if session.staging.discard() {
-                    remove_bar(&session.progress);
+                    end_messages(session);
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
                 // The files are committed or being committed. Messages may be blocked after that.
@@ -141,11 +155,12 @@ fn wait_for(
     }
 }
 
-/// Removes the progress bar, unless standard error is blocked.
-fn remove_bar(progress: &Progress) {
-    let (progress, (done, is_done)) = (progress.clone(), channel());
+/// Ends the messages of an interrupted command, unless standard error is blocked.
+fn end_messages(session: &Session) {
+    let (session, (done, is_done)) = (session.clone(), channel());
     let finish = move || {
-        progress.finish();
+        session.progress.finish();
+        session.print_temporary_files();
         done.send(()).ok();
     };
     drop(thread::Builder::new().spawn(finish));

@@ -65,6 +65,11 @@ impl StagedFile {
         Ok(Self { order, temporary, file: Some(Arc::new(file)), target, existing })
     }
 
+    /// The name of the temporary file.
+    pub(super) fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     /// The handle for writing. Opens the file again if it was closed.
     pub(super) fn open(&mut self) -> io::Result<Arc<File>> {
         if let Some(file) = &self.file {

@@ -52,6 +52,8 @@ pub struct Staging(Mutex<State>);
 struct State {
     phase: Phase,
     staged: Vec<StagedFile>,
+    /// All temporary files that were created.
+    temporary: Vec<PathBuf>,
     remove_on_commit: Vec<PathBuf>,
     created_folders: Vec<PathBuf>,
     list_lock: Option<ListLock>,
@@ -100,6 +102,7 @@ impl Staging {
         }
         let mut staged = StagedFile::create(target, existing, order)?;
         let file = staged.open()?;
+        state.temporary.push(staged.temporary().to_owned());
         state.staged.push(staged);
         Ok(file)
     }
@@ -164,6 +167,11 @@ impl Staging {
     /// Makes [`Self::commit`] remove the file at this canonical path, unless a staged file replaces it.
     pub fn remove_on_commit(&self, path: PathBuf) {
         self.lock().remove_on_commit.push(path);
+    }
+
+    /// The temporary files that exist. After a failure, these are the ones that could not be removed.
+    pub fn temporary_files(&self) -> Vec<PathBuf> {
+        self.lock().temporary.iter().filter(|path| path.symlink_metadata().is_ok()).cloned().collect()
     }
 
     /// Whether there are no staged files.
