@@ -266,6 +266,19 @@ fn memory_of_explain_grows_only_with_the_requested_customers() {
 }
 
 #[test]
+fn memory_of_explain_does_not_contain_the_text_of_its_report() {
+    let peak = |records: usize| {
+        let scratch = Scratch::small_campaign();
+        scratch.write("conversions.txt", "P, ClickConversion, kim@example.com, w\n".repeat(records));
+        let command = "explain kim@example.com --loyalty loyalty.txt --conversions conversions.txt -o report";
+        usage_of_command(&scratch, command).peak_kib
+    };
+    // A record needs 200 bytes.
+    let growth = (peak(400_000) - peak(100_000)) * 1024 / 300_000;
+    assert!(growth < 270, "{growth} bytes for a record");
+}
+
+#[test]
 fn memory_of_order_check_grows_only_with_customers_and_their_files() {
     let command = "order-check --loyalty loyalty.txt --conversions {files}";
     assert_memory_grows_only_with_customers(command, 0, 2 * EMAIL + 240);

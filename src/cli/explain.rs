@@ -207,10 +207,15 @@ impl Printer<'_> {
     }
 
     fn write_history(&self, history: &History, out: &mut impl Write) -> io::Result<()> {
-        let rows: Vec<[String; 6]> = history.entries.iter().map(|entry| self.row(entry, history)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let (places, promos, details) = (width(0), width(2), width(3));
-        for [place, kind, promo, detail, decision, reason] in &rows {
+        // The rows are computed twice, because their texts need more memory than the records.
+        let rows = || history.entries.iter().map(|entry| self.row(entry, history));
+        let [mut places, mut promos, mut details] = [0; 3];
+        for [place, _, promo, detail, ..] in rows() {
+            for (width, text) in [(&mut places, place), (&mut promos, promo), (&mut details, detail)] {
+                *width = text.chars().count().max(*width);
+            }
+        }
+        for [place, kind, promo, detail, decision, reason] in rows() {
             writeln!(
                 out,
                 "  {place:places$}  {kind:<18}  {promo:promos$}  {detail:details$}  {decision:<5}  {reason}"

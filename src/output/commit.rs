@@ -6,14 +6,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 use thiserror::Error;
 
-use super::list_lock::{Inode, inode};
+use super::list_lock::{Inode, ListLock, inode, lock_folder};
 use super::staged_file::{CommitOrder, StagedFile, parent, sync_folder, temporary_names};
 use crate::escape;
 use crate::system::os_error;
@@ -107,10 +107,21 @@ impl fmt::Display for Consequence<'_> {
     }
 }
 
+/// Fails if the list at `path` changed since it was locked.
+pub(super) fn check_list(lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
+    match lock.is_unchanged() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CommitFailure::ListChanged(path.to_owned())),
+        Err(error) => Err(CommitFailure::io(path, "read")(error)),
+    }
+}
+
 /// The steps of a commit. Dropping it keeps them and removes the links to the old files.
 #[derive(Debug, Default)]
 pub(super) struct Commit {
     steps: Vec<Step>,
+    /// Locked folders.
+    locks: Vec<File>,
     /// The folders that were changed since they were last synced.
     unsynced: BTreeSet<PathBuf>,
 }
@@ -134,6 +145,15 @@ enum Before {
 }
 
 impl Commit {
+    /// Makes other runs that create the same list wait until this commit is complete or undone.
+    pub(super) fn lock_folder_of_new_list(&mut self, lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
+        if lock.is_of_new_file() {
+            let folder = parent(path);
+            self.locks.extend(lock_folder(folder).map_err(CommitFailure::io(folder, "lock"))?);
+        }
+        Ok(())
+    }
+
     /// Removes a file of rejects if it exists.
     pub(super) fn remove(&mut self, path: PathBuf) -> Result<(), CommitFailure> {
         let before = Before::of(&path, CommitOrder::Rejects).map_err(CommitFailure::io(&path, "remove"))?;

@@ -8,7 +8,8 @@
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
@@ -49,6 +50,9 @@ pub(super) type Inode = ();
 
 /// The maximum number of tries when the file is replaced between opening and locking it.
 const MAX_TRIES: usize = 100;
+
+/// The maximum time that a commit waits for the commit of another run.
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
 impl ListLock {
     /// Locks the file at `path`, or records that it does not exist. Returns `None` for a file that is not regular, which
@@ -101,6 +105,29 @@ impl ListLock {
         };
         Ok(current.as_ref() == self.locked.as_ref().map(|(stamp, _)| stamp))
     }
+}
+
+/// Locks the folder of a new list during the commit. The list itself cannot be locked, so of two runs that create it, the
+/// second waits, and detects the list before it replaces any file.
+///
+/// Returns `None` if this is not possible in time. The commit then detects the list later, and is undone.
+pub(super) fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
+    let folder = match File::open(folder) {
+        // On Windows, folders cannot be opened as files.
+        _ if cfg!(not(unix)) => return Ok(None),
+        Ok(folder) => folder,
+        // A folder can be writable without being readable.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let start = Instant::now();
+    while !try_lock(&folder) {
+        if start.elapsed() > MAX_WAIT {
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Some(folder))
 }
 
 /// Locks a file or folder until it is closed. Returns false if another process has locked it, and true if the file

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use super::commit::{Commit, CommitError, CommitFailure};
+use super::commit::{Commit, CommitError, CommitFailure, check_list};
 use super::list_lock::{ListLock, ListLockError, try_lock};
 use super::staged_file::{CommitOrder, StagedFile, copy_permissions, follow_links, parent, sync};
 use crate::system::os_error;
@@ -255,6 +255,7 @@ impl State {
     fn commit(&mut self, commit: &mut Commit) -> Result<(), CommitFailure> {
         let list = self.staged.iter_mut().find(|staged| staged.order == CommitOrder::List);
         if let (Some(lock), Some(list)) = (&self.list_lock, list) {
+            commit.lock_folder_of_new_list(lock, &list.target)?;
             check_list(lock, &list.target)?;
             // No run may read the new list before this run ends, because the commit may be undone.
             let file = list.open().map_err(CommitFailure::io(&list.target, "write"))?;
@@ -289,15 +290,6 @@ impl State {
             // Fails if the folder is not empty; then it must be kept.
             let _ = fs::remove_dir(folder);
         }
-    }
-}
-
-/// Fails if the list at `path` changed since it was locked.
-fn check_list(lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
-    match lock.is_unchanged() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(CommitFailure::ListChanged(path.to_owned())),
-        Err(error) => Err(CommitFailure::io(path, "read")(error)),
     }
 }
 
