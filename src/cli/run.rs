@@ -85,7 +85,7 @@ pub struct RunArgs {
 
     /// Write the decisions to FILE, which is replaced at the end of the run; `-` is standard output
     ///
-    /// Output is fsynced and renamed into place before the saved list is replaced. Only a killed run (`kill -9`, a
+    /// Output is fsynced and renamed into place before the saved list is replaced. A killed run (`kill -9`, a
     /// crash of the machine) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Output")]
     output: PathBuf,
@@ -274,6 +274,12 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
             "{list}: the loyalty list was deleted or replaced after it was opened; to save to {name} would undo the \
              changes of another run; open the list again"
         );
+    }
+    if input.map_or(Ok(false), NamedInput::is_partly_read).context("stdin: cannot read")? {
+        return usage_error(format!(
+            "standard input does not begin at the first row of {name}, and the saved list would not contain the rows \
+             before it; use --loyalty {name}"
+        ));
     }
     let is_compressed = input.map(|_| is_compressed(path)).transpose();
     if is_compressed.with_context(|| format!("{name}: cannot read"))? == Some(true) && !ListFormat::compresses(path) {
