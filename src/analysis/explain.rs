@@ -129,7 +129,7 @@ impl ConversionEntry {
         let (channel, items, total_cost) = match conversion.action {
             Action::Click { channel } => (Some(channel.into()), None, None),
             Action::Basket { items } => (None, ids(items), None),
-            Action::Purchase { items, total_cost } => (None, ids(items), Some(total_cost.as_bytes().into())),
+            Action::Purchase { items, total_cost } => (None, ids(items), total_cost.map(|cost| cost.as_bytes().into())),
         };
         let time = conversion.time.map(Into::into);
         let (kind, promo) = (conversion.kind(), conversion.promo.into());

@@ -149,7 +149,7 @@ impl SaveFormat {
     /// This format, as in the list that was read if that has it.
     fn list_format(self, as_read: ListFormat, max_record_bytes: usize) -> ListFormat {
         match (self, as_read) {
-            (Self::Csv, csv @ ListFormat::Csv { .. }) => csv,
+            (Self::Csv, csv @ ListFormat::Csv { has_header: true, .. }) => csv,
             (Self::Jsonl, json_lines @ ListFormat::JsonLines { .. }) => json_lines,
             (Self::Text, _) => ListFormat::Text { max_record_bytes },
             (Self::Framed, _) => ListFormat::Framed,

@@ -213,7 +213,7 @@ impl CampaignCounts {
                 }
             }
             Action::Purchase { items, total_cost } => {
-                let amount = Amount::of(total_cost);
+                let amount = total_cost.and_then(Amount::of);
                 activity.with_purchase += u64::from(!replace(&mut stats.has_purchase, true));
                 activity.then_purchase += u64::from(stats.stage.advance_to(FunnelStage::ThenPurchase));
                 activity.count_purchase(amount, step.decision.enrolled);
