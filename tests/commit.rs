@@ -223,7 +223,7 @@ fn rejects_are_written_under_any_umask() {
     if !can_run_as_nobody(&scratch) {
         return;
     }
-    scratch.write("loyalty.txt", "bad\n");
+    scratch.write("loyalty.txt", format!("{SMALL_LIST}bad\n"));
     scratch.write("conversions.txt", "bad\n");
     for (umask, expected) in [("0222", 0o444), ("0777", 0)] {
         let script = format!("umask {umask}; {NOBODY} {RUN} --on-error skip --rejects rejects --quiet");

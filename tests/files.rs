@@ -264,7 +264,9 @@ fn saving_a_list_twice_changes_nothing() {
     ] {
         for list in [list, "saved.txt"] {
             let inputs = format!("--loyalty {list} --conversions conversions.txt");
-            let args = format!("run {inputs} --save-format text --save-loyalty saved.txt");
+            // A list that is replaced keeps its format.
+            let format = if list == "saved.txt" { "" } else { "--save-format text" };
+            let args = format!("run {inputs} {format} --save-loyalty saved.txt");
             scratch.adseg(&args).assert().success();
             assert_eq!(fs::read(scratch.file("saved.txt")).unwrap(), saved);
         }

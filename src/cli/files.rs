@@ -144,11 +144,12 @@ impl Inputs {
     }
 
     /// Makes other columns of the list at `path` an error, because the saved list that replaces it would lose them.
-    pub fn keep_columns_of(&mut self, path: &Path) {
-        let id = FileId::of_output(path);
-        for input in self.named.iter_mut().filter(|input| id.is_some() && input.id == id) {
-            Arc::make_mut(&mut input.options).only_known = true;
-        }
+    /// Returns its index.
+    pub fn keep_columns_of(&mut self, path: &Path) -> Option<usize> {
+        let id = FileId::of_output(path)?;
+        let (index, input) = self.named.iter_mut().enumerate().find(|(_, input)| input.id.as_ref() == Some(&id))?;
+        Arc::make_mut(&mut input.options).only_known = true;
+        Some(index)
     }
 
     /// A loyalty list that another run may have replaced by the file `target` after it was opened.

@@ -195,7 +195,13 @@ impl InputArgs {
         {
             return usage_error(format!("--column gives the name {} to two fields", Quoted(&name)));
         }
-        let mut rules = TableRules::default();
+        let is_conversion_name =
+            |arg: &&ColumnArg| arg.column == Column::Conversion && arg.source != Some(SourceKind::Loyalty);
+        let conversion_name = column.iter().find(is_conversion_name).map(|arg| arg.name.clone());
+        if columns.as_ref().is_some_and(|columns| !columns.contains(&Some(Column::Email))) {
+            return usage_error("a list of columns needs the field email");
+        }
+        let mut rules = TableRules { types: self.rules()?.types, ..TableRules::default() };
         if source != SourceKind::Loyalty {
             if columns.is_some() && time_column.is_some() {
                 return usage_error(
@@ -211,6 +217,7 @@ impl InputArgs {
             column_names,
             columns,
             rules: Arc::new(rules),
+            conversion_name,
             only_known: false,
         })
     }
@@ -221,6 +228,12 @@ impl InputArgs {
         let has_times = self.tables.has_times();
         if !has_times && (since.is_some() || until.is_some()) {
             return usage_error("--since and --until need --time-column");
+        }
+        if since.zip(*until).is_some_and(|(since, until)| since >= until) {
+            return usage_error("--since must be before --until");
+        }
+        if types.len() > MAX_TYPE_NAMES {
+            return usage_error(format!("--type gives more than {MAX_TYPE_NAMES} names; use ignore=*"));
         }
         let contradicts = |(index, of): (usize, &TypeArg)| {
             types[..index].iter().any(|earlier| earlier.name == of.name && earlier.kind != of.kind)
@@ -233,6 +246,9 @@ impl InputArgs {
         Ok(TableRules { types, promo: promo.clone(), has_times, window: TimeWindow { since: *since, until: *until } })
     }
 }
+
+/// The maximum number of names of conversion types. Each record is compared with all of them.
+const MAX_TYPE_NAMES: usize = 1_000;
 
 fn parse_column(text: &str) -> Result<ColumnArg, String> {
     let (field, name) = text.split_once('=').ok_or("expected FIELD=NAME, such as email=customer_email")?;

@@ -21,7 +21,15 @@ pub fn settings(inputs: &InputArgs, speed: &SpeedArgs, max_rejects: u64) -> Sett
     let reader = ReaderSettings { max_record_bytes: inputs.max_record_bytes.get(), ..ReaderSettings::default() };
     let threads = speed.threads.unwrap_or(Settings::default().threads);
     let allows_disorder = inputs.tables.allow_disorder;
-    Settings { reader, max_rejects, partitions: speed.partitions, threads, allows_disorder, min_members: 0 }
+    Settings {
+        reader,
+        max_rejects,
+        partitions: speed.partitions,
+        threads,
+        allows_disorder,
+        min_members: 0,
+        replaced_list: None,
+    }
 }
 
 /// Replays `inputs` through `computation` for a command that writes a report to `output` at the end.

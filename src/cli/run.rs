@@ -183,7 +183,10 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
         return usage_error("--min-members needs a loyalty list of its own; an interleaved stream has none");
     }
     if let Some(list) = &args.save_loyalty {
-        inputs.keep_columns_of(list);
+        settings.replaced_list = inputs.keep_columns_of(list);
+    }
+    if settings.replaced_list.is_some() && args.save_format.is_some() {
+        return usage_error("a list that is replaced keeps its format; save to another file to change it");
     }
     let (decisions, list, rejects) = open_outputs(args, &inputs, session)?;
     session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());

@@ -49,6 +49,8 @@ pub struct Settings {
     pub max_rejects: u64,
     /// Whether times may go back.
     pub allows_disorder: bool,
+    /// The index of the list that the saved list replaces, and whose format it has.
+    pub replaced_list: Option<usize>,
     /// The minimum number of members in the loyalty list. The replay fails before the first conversion if there are
     /// fewer. It has no effect on an interleaved stream, which has no end of its list.
     pub min_members: u64,
@@ -62,6 +64,7 @@ impl Default for Settings {
             reader: ReaderSettings::default(),
             max_rejects: 0,
             allows_disorder: false,
+            replaced_list: None,
             min_members: 0,
         }
     }

@@ -27,7 +27,7 @@ pub struct Outcome<State> {
     pub counts: Counts,
     /// The locations of records by their numbers.
     pub line_index: LineIndex,
-    /// The format of the first loyalty list, if it is not empty.
+    /// The format of the list that the saved list replaces, or else of the first one that is not empty.
     pub list_format: Option<Format>,
     /// How many conversions have a time before the one before them, and the number of the first; `None` if none has.
     pub steps_back: Option<(u64, u64)>,

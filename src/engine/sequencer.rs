@@ -44,7 +44,7 @@ pub(super) struct Sequencer<'a> {
     lines_in_input: u64,
     /// The number of lines or frames of all inputs so far.
     lines: u64,
-    /// The format of the first loyalty list.
+    /// The format of the list that the saved list replaces, or else of the first one.
     pub list_format: Option<Format>,
     /// The time and the number of the latest conversion.
     latest: Option<(Time, u64)>,
@@ -83,8 +83,9 @@ impl<'a> Sequencer<'a> {
             return;
         }
         self.input = Some(block.input.index);
-        if block.input.source != SourceKind::Conversions {
-            self.list_format.get_or_insert_with(|| block.format.clone());
+        let is_first = block.input.source != SourceKind::Conversions && self.list_format.is_none();
+        if is_first || self.settings.replaced_list == Some(block.input.index) {
+            self.list_format = Some(block.format.clone());
         }
         self.lines_in_input = 0;
         self.line_index.push(Arc::clone(&block.input.path), block.format.is_framed(), self.lines);

@@ -37,6 +37,8 @@ pub(super) struct BlockReader<'a> {
     frames: u64,
     /// The state of the row scanner after the scanned bytes.
     rows: RowScanner,
+    /// Whether the first line ends with a carriage return without a line feed.
+    has_carriage_returns: bool,
     /// Whether a block was emitted.
     has_blocks: bool,
     /// Set while an oversized record is emitted in pieces.
@@ -88,6 +90,7 @@ impl<'a> BlockReader<'a> {
             offset: 0,
             frames: 0,
             rows: RowScanner::FieldStart,
+            has_carriage_returns: false,
             has_blocks: false,
             oversized: None,
             end: End::NotYet,

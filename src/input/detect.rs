@@ -99,7 +99,7 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
     if let Some(delimiter) = candidates(options).find(|&delimiter| has_columns(line, delimiter, source, options)) {
         return match source {
             SourceKind::Interleaved => Err(INTERLEAVED_CSV.to_owned()),
-            SourceKind::Loyalty if is_conversions_header(line, delimiter) => Err(
+            SourceKind::Loyalty if is_conversions_header(line, delimiter, options) => Err(
                 "the header row has a column \"conversion\" (are --loyalty and --conversions swapped?); if this is the \
                  loyalty list, add --loyalty-format csv"
                     .to_owned(),
@@ -108,7 +108,7 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
         };
     }
     reject_tables(line, source, options)?;
-    options.check_not_table("text")?;
+    options.check_not_table("text", source)?;
     Ok(Detected::Text)
 }
 
@@ -124,13 +124,23 @@ fn candidates(options: &ReadOptions) -> impl Iterator<Item = u8> {
 fn has_columns(line: &[u8], delimiter: u8, source: SourceKind, options: &ReadOptions) -> bool {
     let wanted = ColumnNames::new(source, &options.column_names);
     let Some((names, _)) = first_names(line, delimiter) else { return false };
+    if names.iter().any(|name| name.contains(&b'@')) {
+        // A record may have the name of a column as a field.
+        return false;
+    }
     let names: Vec<_> = names.iter().map(|name| normalized(name)).collect();
     let has = |column: Column| wanted.iter().any(|(of, name)| of == column && names.iter().any(|found| found == name));
     required(source, &wanted).filter(|&column| column != Column::Time).all(has)
 }
 
-fn is_conversions_header(line: &[u8], delimiter: u8) -> bool {
-    has_columns(line, delimiter, SourceKind::Conversions, &ReadOptions::default())
+/// Whether a header row that has an email also has the type of a conversion, under the name that it has in the
+/// conversions.
+fn is_conversions_header(line: &[u8], delimiter: u8, options: &ReadOptions) -> bool {
+    let column_names = [(Column::Conversion, options.conversion_name.clone())];
+    let column_names = column_names.into_iter().filter_map(|(column, name)| Some((column, name?)));
+    let email = options.column_names.iter().filter(|(column, _)| *column == Column::Email).cloned();
+    let names = ReadOptions { column_names: email.chain(column_names).collect(), ..ReadOptions::default() };
+    has_columns(line, delimiter, SourceKind::Conversions, &names)
 }
 
 /// The delimiter of CSV with a header row if an option says that it is CSV: the one of a header row with the columns
@@ -171,7 +181,10 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     };
     let remedy = format!("; {table}; {format} reads it literally");
     let delimiter = widest_delimiter(line, options);
-    let names = first_names(line, delimiter).map_or_else(Vec::new, |(names, _)| names);
+    let (names, width) = first_names(line, delimiter).unwrap_or_else(|| (unquoted_names(line, delimiter), 0));
+    if width > names.len() {
+        return Err(format!("the first line has more than {} columns", names.len()));
+    }
     if !looks_like_header(&names) {
         let first = trim(line);
         if first.starts_with(b"\"") {
@@ -185,12 +198,18 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
                 Quoted(&[*separator])
             ));
         }
+        if let Some(delimiter) = options.delimiter.filter(|delimiter| first.contains(delimiter)) {
+            return Err(format!(
+                "the first line has the delimiter {}, but is no header row{remedy}",
+                Quoted(&[delimiter])
+            ));
+        }
         let fields: Vec<_> = first.split(|&byte| byte == b',').map(trim).collect();
         let is_email = |field: &&[u8]| memchr::memchr(b'@', field).is_some_and(|at| at > 0 && at + 1 < field.len());
         let is_conversion = fields.iter().any(|field| ConversionKind::from_name(field).is_some());
-        if source == SourceKind::Loyalty && !is_conversion && !fields[0].contains(&b'@') && fields.iter().any(is_email)
-        {
-            return Err(format!("the first field of the first record is no email, and another one is{remedy}"));
+        if source == SourceKind::Loyalty && !is_conversion && !fields[0].contains(&b'@') && !first.is_empty() {
+            let also = if fields.iter().any(is_email) { ", and another one is" } else { "" };
+            return Err(format!("the first field of the first record is no email{also}{remedy}"));
         }
         return Ok(());
     }
@@ -205,6 +224,12 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     let missing: Vec<_> = required(source, &wanted).filter(is_missing).collect();
     let reason = missing_columns(&missing, &names, &wanted, source);
     Err(format!("this looks like a header row of CSV, but it has {reason}; {format} reads it as text"))
+}
+
+/// The fields of a line with bad quotes, without the quotes.
+fn unquoted_names(line: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
+    let plain: Vec<u8> = line.iter().copied().filter(|&byte| byte != b'"').collect();
+    plain.split(|&byte| byte == delimiter).map(|name| trim(name).to_vec()).collect()
 }
 
 /// Whether the fields of a line are names of columns and not values.
@@ -251,7 +276,6 @@ mod tests {
     fn a_record_of_text_is_text() {
         for (line, source) in [
             ("a@x, , , M", SourceKind::Loyalty),
-            ("mailman, , , M", SourceKind::Loyalty),
             ("email, ClickConversion, a@x, w", SourceKind::Conversions),
             ("P, ClickConversion, email, w", SourceKind::Conversions),
             ("nonsense", SourceKind::Conversions),

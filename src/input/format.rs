@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::header::Header;
 use super::json::JsonKeys;
 use crate::record::field::trim;
-use crate::record::{Column, TableRules, TypeNames};
+use crate::record::{Column, SourceKind, TableRules, TypeNames};
 
 /// The format of an input as an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -40,6 +40,8 @@ pub struct ReadOptions {
     pub columns: Option<Vec<Option<Column>>>,
     /// The names of conversion types, and the times.
     pub rules: Arc<TableRules>,
+    /// The name that the type of a conversion has in the conversions, to detect them in a loyalty list.
+    pub conversion_name: Option<String>,
     /// Whether other columns and keys are an error, because a list that replaces the input would lose them.
     pub only_known: bool,
 }
@@ -51,7 +53,7 @@ impl ReadOptions {
     }
 
     /// Fails if an option is set that only CSV and JSON Lines have, because it must not be ignored.
-    pub(super) fn check_not_table(&self, format: &str) -> Result<(), String> {
+    pub(super) fn check_not_table(&self, format: &str, source: SourceKind) -> Result<(), String> {
         let is_time = |column: Column| column == Column::Time;
         let option = if self.columns.is_some() {
             "a list of columns applies"
@@ -59,7 +61,7 @@ impl ReadOptions {
             "--time-column applies"
         } else if self.column_names.iter().any(|(column, _)| !is_time(*column)) {
             "--column (for one source: --column loyalty.FIELD=NAME or conversions.FIELD=NAME) applies"
-        } else if self.rules.types != TypeNames::default() {
+        } else if source != SourceKind::Loyalty && self.rules.types != TypeNames::default() {
             "--type applies"
         } else if self.rules.promo.is_some() {
             "the promo of the campaign file applies"

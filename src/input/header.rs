@@ -238,5 +238,10 @@ fn likely_name(column: Column, names: &[Vec<u8>]) -> Option<&[u8]> {
 fn shell_word(name: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let text = crate::escape::Escaped(name).to_string();
-    if name.iter().all(is_plain) { text } else { format!("'{text}'") }
+    match name {
+        _ if name.iter().all(is_plain) => text,
+        // An escaped name is not the name.
+        _ if name.contains(&b'\'') || text.as_bytes() != name => "NAME".to_owned(),
+        _ => format!("'{text}'"),
+    }
 }

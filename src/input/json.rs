@@ -35,7 +35,11 @@ impl JsonKeys {
     pub(super) fn new(source: SourceKind, options: &ReadOptions) -> Self {
         let names = ColumnNames::new(source, &options.column_names);
         // A conversion in a loyalty list is detected by this key.
-        let names = if source == SourceKind::Loyalty { names.with(Column::Conversion) } else { names };
+        let names = if source == SourceKind::Loyalty {
+            names.with(Column::Conversion, options.conversion_name.as_deref())
+        } else {
+            names
+        };
         Self {
             names,
             given_names: options.column_names.clone(),

@@ -94,9 +94,9 @@ impl ColumnNames {
         Self(names)
     }
 
-    /// These names and the default name of one more column.
-    pub fn with(mut self, column: Column) -> Self {
-        self.0.push((column, normalized(column.name().as_bytes())));
+    /// These names and the name of one more column, which is the default unless another is given.
+    pub fn with(mut self, column: Column, name: Option<&str>) -> Self {
+        self.0.push((column, normalized(name.unwrap_or(column.name()).as_bytes())));
         self
     }
 

@@ -13,6 +13,15 @@ pub struct Time(pub i64);
 /// milliseconds in 1973.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
+/// From here on, a number is not a time: as milliseconds it is in the year 2286. It may be microseconds, or a date such
+/// as 20240501100000.
+const FIRST_MICROSECONDS: u64 = 10_000_000_000_000;
+
+/// Whether digits are a date such as 20240501, which must not be read as seconds.
+fn is_date(digits: &str) -> bool {
+    digits.len() == 8 && (digits.starts_with("19") || digits.starts_with("20"))
+}
+
 impl Time {
     /// Parses RFC 3339, `YYYY-MM-DD[ HH:MM[:SS[.fff]]]` in UTC unless an offset follows, or seconds or milliseconds
     /// since 1970. `None` if it is none of them.
@@ -21,6 +30,9 @@ impl Time {
         let digits = text.strip_prefix('-').unwrap_or(text);
         if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             let number: i64 = text.parse().ok()?;
+            if number.unsigned_abs() >= FIRST_MICROSECONDS || is_date(digits) {
+                return None;
+            }
             let scale = if number.unsigned_abs() < FIRST_MILLISECONDS { 1_000_000 } else { 1_000 };
             return number.checked_mul(scale).map(Self);
         }
@@ -81,9 +93,20 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_time() {
-        for text in
-            ["", "-", "now", "10:00", "2024-13-01", "2024-05-01 25:00", "01.05.2024", "17145576000000000000000", "1.5"]
-        {
+        for text in [
+            "",
+            "-",
+            "now",
+            "10:00",
+            "2024-13-01",
+            "2024-05-01 25:00",
+            "01.05.2024",
+            "17145576000000000000000",
+            "1.5",
+            "1714557600000000",
+            "20240501",
+            "20240501100000",
+        ] {
             assert_eq!(Time::parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -51,6 +51,7 @@ impl RunSettings {
             reader: ReaderSettings { block_bytes, slice_bytes, max_record_bytes, continues_after_damage: false },
             max_rejects,
             allows_disorder: false,
+            replaced_list: None,
             min_members: 0,
         }
     }
@@ -166,6 +167,7 @@ fn read_options(input: &ModelInput) -> ReadOptions {
         column_names: names.map(|(field, name)| (column(field), name.to_owned())).collect(),
         columns: columns.as_ref().map(|columns| columns.iter().map(|name| name.map(column)).collect()),
         rules: Arc::new(rules),
+        conversion_name: None,
         only_known: false,
     }
 }

@@ -38,7 +38,7 @@ impl BlockReader<'_> {
         let requested = self.options.format;
         let begins_with_zero = buffer.bytes().first() == Some(&0);
         if requested == InputFormat::Framed || (requested == InputFormat::Auto && begins_with_zero) {
-            self.options.check_not_table("framed").map_err(|reason| self.error(reason))?;
+            self.options.check_not_table("framed", self.input.source).map_err(|reason| self.error(reason))?;
             return Ok(Some(Format::Framed));
         }
         if buffer.bytes().starts_with(BYTE_ORDER_MARK) {
@@ -48,7 +48,7 @@ impl BlockReader<'_> {
         let (source, options) = (self.input.source, Arc::clone(&self.options));
         let detected = match requested {
             InputFormat::Text | InputFormat::Framed => {
-                self.options.check_not_table("text").map_err(|reason| self.error(reason))?;
+                self.options.check_not_table("text", source).map_err(|reason| self.error(reason))?;
                 Detected::Text
             }
             InputFormat::Jsonl => Detected::JsonLines,
@@ -58,7 +58,17 @@ impl BlockReader<'_> {
             }
             InputFormat::Auto => match self.first_line(buffer)? {
                 [] => Detected::Text,
-                line => detect(line, source, &options).map_err(|reason| self.error(reason))?,
+                // The failed read is reported, and not what is wrong with an incomplete line.
+                _ if matches!(self.end, End::Failed(_)) => Detected::Text,
+                line => {
+                    let detected = detect(line, source, &options).map_err(|reason| self.error(reason))?;
+                    if detected == Detected::Text && self.has_carriage_returns {
+                        let reason = "its lines end with carriage returns, and those of text with line feeds; convert it \
+                                      first (tr '\\r' '\\n')";
+                        return Err(self.error(reason.to_owned()));
+                    }
+                    detected
+                }
             },
         };
         Ok(match detected {
@@ -99,9 +109,16 @@ impl BlockReader<'_> {
                 );
             }
             let end = memchr::memchr2(b'\n', b'\r', &bytes[start..]).map(|len| start + len);
+            // The line feed after a carriage return may still arrive.
+            let is_cut = end.is_some_and(|end| bytes[end] == b'\r' && end + 1 == bytes.len()) && self.is_reading();
+            let end = end.filter(|_| !is_cut);
             let is_json = self.options.format == InputFormat::Auto && matches!(bytes.get(start), Some(b'{' | b'['));
             let limit = start.saturating_add(self.settings.max_record_bytes).saturating_add(1);
             if end.is_some() || is_json || bytes.len() >= limit || !self.is_reading() {
+                self.has_carriage_returns = end.is_some_and(|end| {
+                    let next = bytes.get(end + 1).filter(|_| end + 1 < limit);
+                    bytes[end] == b'\r' && next.is_some_and(|&next| next != b'\n')
+                });
                 break start..end.unwrap_or(bytes.len()).min(limit);
             }
             if buffer.is_full() {
