@@ -23,8 +23,9 @@ const PARALLEL: [&str; 5] = ["run", "check", "report", "order-check", "explain"]
 const EXPECTATIONS: [&str; 5] = ["args.txt", "expected.txt", "stderr.txt", "exit-code.txt", "README.md"];
 
 /// The options that name or describe inputs.
-const INPUT_ARGS: [&str; 15] = [
+const INPUT_ARGS: [&str; 16] = [
     "--loyalty",
+    "--campaign",
     "--conversions",
     "--input-format",
     "--loyalty-format",

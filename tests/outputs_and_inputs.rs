@@ -30,15 +30,17 @@ const FILES: &str = "--loyalty loyalty.txt --conversions conversions.txt";
 const BOTH: &[&str] = &["loyalty.txt", "conversions.txt"];
 const FRAMED: &str = "--loyalty loyalty.frames --conversions conversions.frames";
 const BOTH_FRAMED: &[&str] = &["loyalty.frames", "conversions.frames"];
+const CAMPAIGN: &str = "--loyalty loyalty.txt --conversions conversions.txt --campaign campaign.toml";
 const STDIN: &str = "--loyalty loyalty.txt --conversions -";
 const INTERLEAVED: &str = "--loyalty - --conversions -";
 
-/// The cases of a subcommand. A saved list may replace a list in text, so `--save-loyalty` is tested separately.
+/// The cases of a subcommand. A saved list may replace a list that was read, so `--save-loyalty` is tested separately.
 fn cases(subcommand: &str) -> Vec<Case> {
     const LIST: &[&str] = &["loyalty.txt"];
     const EVENTS: &[&str] = &["conversions.txt"];
     let with_all_inputs = |outputs| {
         vec![
+            case(CAMPAIGN, None, &["campaign.toml"], outputs),
             case(FILES, None, BOTH, outputs),
             case(FRAMED, None, BOTH_FRAMED, outputs),
             case(STDIN, Some("conversions.txt"), BOTH, outputs),
@@ -52,11 +54,12 @@ fn cases(subcommand: &str) -> Vec<Case> {
             let save: &[&str] = &["-o codes.txt --save-loyalty"];
             cases.extend([
                 case(FILES, None, EVENTS, save),
+                case(CAMPAIGN, None, &["campaign.toml"], save),
                 case(STDIN, Some("conversions.txt"), EVENTS, save),
                 case(INTERLEAVED, Some("interleaved.frames"), &["interleaved.frames"], save),
-                case(FRAMED, None, BOTH_FRAMED, save),
-                case("--loyalty loyalty.txt.gz --conversions conversions.txt", None, &["loyalty.txt.gz"], save),
-                case("--loyalty - --conversions conversions.txt", Some("loyalty.txt.gz"), &["loyalty.txt.gz"], save),
+                case(FRAMED, None, &["conversions.frames"], save),
+                case("--loyalty compressed.txt --conversions conversions.txt", None, &["compressed.txt"], save),
+                case("--loyalty - --conversions conversions.txt", Some("compressed.txt"), &["compressed.txt"], save),
             ]);
             cases
         }
@@ -66,11 +69,14 @@ fn cases(subcommand: &str) -> Vec<Case> {
             let emails = "--emails emails.txt --loyalty loyalty.txt --conversions conversions.txt";
             let stdin = "--emails - --loyalty loyalty.txt --conversions conversions.txt";
             let first = "kim@example.com --loyalty loyalty.txt --conversions -";
+            let campaign =
+                "kim@example.com --loyalty loyalty.txt --conversions conversions.txt --campaign campaign.toml";
             let interleaved = "kim@example.com --loyalty - --conversions -";
             vec![
                 case(emails, None, &["emails.txt", "loyalty.txt", "conversions.txt"], &["-o"]),
                 case(stdin, Some("emails.txt"), &["emails.txt", "loyalty.txt"], &["-o"]),
                 case(first, Some("conversions.txt"), BOTH, &["-o"]),
+                case(campaign, None, &["campaign.toml"], &["-o"]),
                 case(interleaved, Some("interleaved.frames"), &["interleaved.frames"], &["-o"]),
             ]
         }
@@ -96,11 +102,12 @@ fn cases(subcommand: &str) -> Vec<Case> {
 fn campaign() -> Scratch {
     let scratch = Scratch::small_campaign();
     scratch.write("emails.txt", "kim@example.com\n");
+    scratch.write("campaign.toml", "[loyalty]\n[conversions]\n");
     let frames = |lines: &str| lines.lines().flat_map(frame).collect::<Vec<u8>>();
     scratch.write("loyalty.frames", frames(SMALL_LIST));
     scratch.write("conversions.frames", frames(SMALL_CONVERSIONS));
     scratch.write("interleaved.frames", frames(&format!("{SMALL_LIST}{SMALL_CONVERSIONS}")));
-    assert!(scratch.sh("gzip --keep loyalty.txt").status().unwrap().success());
+    assert!(scratch.sh("gzip -c loyalty.txt > compressed.txt").status().unwrap().success());
     for name in scratch.names() {
         symlink(&name, scratch.file(&format!("symbolic-{name}"))).unwrap();
         fs::hard_link(scratch.file(&name), scratch.file(&format!("hard-{name}"))).unwrap();
@@ -177,8 +184,11 @@ fn rejects_never_replace_a_file_that_is_read() {
     let scratch = campaign();
     fs::create_dir(scratch.file("rejects")).unwrap();
     let entry = r#"{"file":"a","line":1,"byte":0,"reason":"r","kept_in":"conversions.txt"}"#;
-    scratch.write("rejects/errors.jsonl", format!("{entry}\n"));
+    let of_campaign = entry.replace("conversions.txt", "loyalty.txt");
+    scratch.write("rejects/errors.jsonl", format!("{entry}\n{of_campaign}\n"));
     scratch.write("rejects/conversions.txt", SMALL_CONVERSIONS);
+    scratch.write("campaign.toml", "[loyalty]\n");
+    fs::hard_link(scratch.file("campaign.toml"), scratch.file("rejects/loyalty.txt")).unwrap();
     symlink("rejects", scratch.file("link")).unwrap();
     symlink("rejects/conversions.txt", scratch.file("symbolic")).unwrap();
     fs::hard_link(scratch.file("rejects/conversions.txt"), scratch.file("hard")).unwrap();
@@ -192,6 +202,8 @@ fn rejects_never_replace_a_file_that_is_read() {
             let script = format!("adseg run --loyalty loyalty.txt --conversions - {rejects} < {input}");
             assert_rejected(&scratch, &script, "stdin");
         }
+        let script = format!("adseg run {FILES} --campaign rejects/loyalty.txt {rejects}");
+        assert_rejected(&scratch, &script, "rejects/loyalty.txt");
         let script = format!("adseg run --loyalty loyalty.txt --conversions rejects/errors.jsonl {rejects}");
         assert_rejected(&scratch, &script, "rejects/errors.jsonl");
     }

@@ -41,14 +41,22 @@ Exit codes:
 
 A closed pipe (adseg check ... | head) ends the command quietly with 2.";
 
-/// Arguments that clap accepts but that are invalid together. The exit code is 2.
+/// Arguments that clap accepts but that are invalid together, or an invalid campaign file. The exit code is 2.
 #[derive(Debug, Error)]
-#[error("{0}\n\nFor more information, try '--help'.")]
-pub struct UsageError(String);
+#[error("{0}")]
+pub struct UsageError(pub String);
 
 /// A usage error, as the `Err` of a check.
 pub fn usage_error<T>(message: impl Into<String>) -> anyhow::Result<T> {
-    Err(UsageError(message.into()).into())
+    let message = message.into();
+    Err(UsageError(format!("{message}\n\nFor more information, try '--help'.")).into())
+}
+
+/// The name with the smallest edit distance, if it is at most 2.
+pub fn near_match<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const MAX_EDITS: usize = 2;
+    let (edits, name) = names.map(|name| (strsim::osa_distance(name, typed), name)).min()?;
+    (edits <= MAX_EDITS && edits < name.len()).then_some(name)
 }
 
 #[derive(Debug, Args)]

@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::args::{
     CHECK_EXIT_CODES, FINDINGS, MessageArgs, NOT_CHECKED, ReportFormat, ReportOutputArgs, SpeedArgs, count,
 };
+use super::campaign_print::campaign_file;
 use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
-use super::replay::settings;
+use super::replay::{settings, write_report};
 use super::session::{Progress, Session};
 use crate::analysis::{Check, Findings, Names, Occurrences, WarningKind};
 use crate::engine::{Counts, Observer, Outcome, ReplayError, replay};
@@ -55,7 +56,7 @@ const NAME_WIDTH: usize = 28;
 #[command(after_help = CHECK_EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{CHECK_EXIT_CODES}"))]
 pub struct CheckArgs {
     #[command(flatten)]
-    inputs: InputArgs,
+    pub inputs: InputArgs,
 
     #[command(flatten)]
     report: ReportOutputArgs,
@@ -63,6 +64,12 @@ pub struct CheckArgs {
     /// Treat warnings as findings: exit with 1 if there is a warning
     #[arg(long, help_heading = "Report")]
     strict: bool,
+
+    /// Print a campaign file: how the inputs are read, according to the options and the start of each input
+    ///
+    /// The inputs are not checked. A run with this file (--campaign) and without those options gives the same results.
+    #[arg(long, conflicts_with_all = ["format", "max_listed"], help_heading = "Report")]
+    print_campaign: bool,
 
     /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
@@ -80,6 +87,11 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
     let mut settings = settings(&args.inputs, &args.speed, u64::MAX);
+    if args.print_campaign {
+        let file = campaign_file(inputs.into_inputs(&session.progress), settings.reader)?;
+        write_report(&output, |out| out.write_all(file.as_bytes()))?;
+        return session.commit(ExitCode::SUCCESS);
+    }
     settings.reader.continues_after_damage = true;
     // Every step back is counted.
     settings.allows_disorder = true;

@@ -71,7 +71,7 @@ pub struct ExplainArgs {
     emails: Option<PathBuf>,
 
     #[command(flatten)]
-    inputs: InputArgs,
+    pub inputs: InputArgs,
 
     #[command(flatten)]
     report: ReportOutputArgs,

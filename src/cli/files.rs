@@ -67,9 +67,12 @@ impl Inputs {
         let named = |(source, path): (SourceKind, &PathBuf)| {
             NamedInput::new(source, Arc::new(args.read_options(source)?), path)
         };
-        let inputs = Self::of(sources.into_iter().map(named))?;
+        let mut inputs = Self::of(sources.into_iter().map(named))?;
         inputs.check_sources_differ()?;
         inputs.check_no_file_is_named_twice()?;
+        if let Some(campaign) = &args.campaign {
+            inputs.add_campaign(campaign)?;
+        }
         Ok(inputs)
     }
 
@@ -94,6 +97,15 @@ impl Inputs {
             (escape::path(path), FileId::of_path(path))
         };
         self.others.extend(id.map(|id| (name, id)));
+    }
+
+    /// Adds the campaign file, which was read before. It cannot be an input, too: a pipe would be empty.
+    fn add_campaign(&mut self, path: &Path) -> anyhow::Result<()> {
+        if let Some(same) = FileId::of_path(path).and_then(|id| self.find(&id)) {
+            return usage_error(format!("{} is the campaign file; it cannot be an input, too", same.name()));
+        }
+        self.add_other(path);
+        Ok(())
     }
 
     fn check_sources_differ(&self) -> anyhow::Result<()> {
@@ -151,11 +163,15 @@ impl Inputs {
         self.named.iter().find(|input| input.id.as_ref() == Some(id))
     }
 
+    /// The name of a file that the command reads but that contains no records.
+    pub fn find_other(&self, id: &FileId) -> Option<String> {
+        self.others.iter().find(|(_, other)| other == id).map(|(name, _)| name.clone())
+    }
+
     /// Fails if an output to `path` would overwrite an input.
     pub fn check_output(&self, path: &Path) -> anyhow::Result<()> {
         let Some(id) = FileId::of_output(path) else { return Ok(()) };
-        let other = || self.others.iter().find(|(_, other)| *other == id).map(|(name, _)| name.clone());
-        match self.find(&id).map(NamedInput::name).or_else(other) {
+        match self.find(&id).map(NamedInput::name).or_else(|| self.find_other(&id)) {
             Some(input) => usage_error(format!("the output would overwrite {input}, which is an input")),
             None => Ok(()),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::args::{MaxRecordBytes, usage_error};
-use crate::escape;
+use crate::escape::{self, Quoted};
 use crate::input::{InputFormat, ReadOptions};
 use crate::record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};
 
@@ -20,9 +20,17 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
     pub conversions: Vec<PathBuf>,
 
+    /// A TOML file that says how the inputs are read; options take precedence over it
+    ///
+    /// It has the tables [loyalty] and [conversions] with the keys format, delimiter and columns; conversions also have
+    /// time, types and promo. `adseg check --print-campaign` prints such a file.
+    #[arg(long, value_name = "FILE", help_heading = "Inputs")]
+    pub campaign: Option<PathBuf>,
+
     /// The format of the inputs, detected from the first line of each; gzip and zstd are decompressed in any format
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Inputs")]
-    pub input_format: InputFormat,
+    /// [default: auto]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Inputs")]
+    pub input_format: Option<InputFormat>,
 
     /// The format of the loyalty list, if it differs [default: as --input-format]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
@@ -39,7 +47,7 @@ pub struct InputArgs {
     pub tables: TableArgs,
 }
 
-/// How CSV, TSV and JSON Lines are read.
+/// How CSV, TSV and JSON Lines are read. The campaign file adds to these values; what only the file has is skipped here.
 #[derive(Debug, Args)]
 pub struct TableArgs {
     /// Read FIELD from the column or key NAME, such as email=customer_email; may be repeated
@@ -49,39 +57,48 @@ pub struct TableArgs {
     /// nested objects: email=user.email. The option applies to both sources; loyalty.email=mail and
     /// conversions.email=mail apply to one.
     #[arg(long, value_name = "FIELD=NAME", value_parser = parse_column, help_heading = "CSV and JSON Lines")]
-    column: Vec<ColumnArg>,
+    pub column: Vec<ColumnArg>,
 
     /// The delimiter of CSV: an ASCII character or `tab` [default: detected from , ; tab and |]
     #[arg(long, value_name = "CHAR", value_parser = parse_delimiter, help_heading = "CSV and JSON Lines")]
-    delimiter: Option<u8>,
+    pub delimiter: Option<u8>,
+
+    #[arg(skip)]
+    pub loyalty_delimiter: Option<u8>,
+
+    #[arg(skip)]
+    pub conversions_delimiter: Option<u8>,
 
     /// Read a loyalty list without a header row; FIELDS are its columns in order, such as email,-,insta_user
     ///
     /// `-` ignores a column. For a file with one email per line, FIELDS is email.
     #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
     #[arg(allow_hyphen_values = true)]
-    loyalty_columns: Option<FieldList>,
+    pub loyalty_columns: Option<FieldList>,
 
     /// Read conversions without a header row; FIELDS are their columns in order, such as time,email,conversion
     ///
     /// `-` ignores a column. The field `time` is the time of the conversion, as with --time-column.
     #[arg(long, value_name = "FIELDS", value_parser = parse_columns, help_heading = "CSV and JSON Lines")]
     #[arg(allow_hyphen_values = true)]
-    conversions_columns: Option<FieldList>,
+    pub conversions_columns: Option<FieldList>,
 
     /// Accept NAME as a conversion type, such as click=ad_click or ignore=page_view; may be repeated
     ///
     /// The types are click, basket and purchase. Conversions whose type is ignored get no decision and are counted as
     /// ignored. ignore=* ignores all types without a meaning, also misspelled ones.
     #[arg(long = "type", value_name = "TYPE=NAME", value_parser = parse_type, help_heading = "CSV and JSON Lines")]
-    types: Vec<TypeArg>,
+    pub types: Vec<TypeArg>,
+
+    #[arg(skip)]
+    pub promo: Option<String>,
 
     /// Read the time of each conversion from the column or key NAME, and require that times do not go back
     ///
     /// A time is RFC 3339, a date such as 2024-05-01, `2024-05-01 10:00:00` in UTC, or seconds or milliseconds since
     /// 1970. A conversion that is earlier than the one before it ends the run, unless --allow-disorder is set.
     #[arg(long, value_name = "NAME", help_heading = "Time")]
-    time_column: Option<String>,
+    pub time_column: Option<String>,
 
     /// Decide only conversions at or after TIME; purchases before it still make members
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time")]
@@ -98,21 +115,21 @@ pub struct TableArgs {
 
 /// A field and the name of its column, for one source or both.
 #[derive(Debug, Clone)]
-struct ColumnArg {
-    source: Option<SourceKind>,
-    column: Column,
-    name: String,
+pub struct ColumnArg {
+    pub source: Option<SourceKind>,
+    pub column: Column,
+    pub name: String,
 }
 
 /// The fields of the columns of a file without a header row.
 #[derive(Debug, Clone)]
-struct FieldList(Vec<Option<Column>>);
+pub struct FieldList(pub Vec<Option<Column>>);
 
 /// A name of a conversion type; `None` is a type that is ignored.
 #[derive(Debug, Clone)]
-struct TypeArg {
-    kind: Option<ConversionKind>,
-    name: String,
+pub struct TypeArg {
+    pub kind: Option<ConversionKind>,
+    pub name: String,
 }
 
 impl TableArgs {
@@ -127,24 +144,34 @@ impl InputArgs {
     /// How the inputs of a source are read. Fails if options contradict each other.
     pub fn read_options(&self, source: SourceKind) -> anyhow::Result<ReadOptions> {
         let TableArgs { column, delimiter, loyalty_columns, conversions_columns, time_column, .. } = &self.tables;
-        let (own_format, columns) = match source {
-            SourceKind::Loyalty => (self.loyalty_format, loyalty_columns),
-            SourceKind::Conversions => (self.conversions_format, conversions_columns),
-            SourceKind::Interleaved if self.loyalty_format.is_some() || self.conversions_format.is_some() => {
+        let (own_format, columns, own_delimiter) = match source {
+            SourceKind::Loyalty => (self.loyalty_format, loyalty_columns, self.tables.loyalty_delimiter),
+            SourceKind::Conversions => {
+                (self.conversions_format, conversions_columns, self.tables.conversions_delimiter)
+            }
+            SourceKind::Interleaved if self.loyalty_format != self.conversions_format => {
                 return usage_error("an interleaved stream has only one format; use --input-format");
             }
             SourceKind::Interleaved if loyalty_columns.is_some() || conversions_columns.is_some() => {
                 return usage_error("an interleaved stream cannot be CSV, so it has no columns; it can be JSON Lines");
             }
-            SourceKind::Interleaved => (None, &None),
+            SourceKind::Interleaved => (self.loyalty_format, &None, None),
         };
-        let format = own_format.unwrap_or(self.input_format);
+        let format = own_format.or(self.input_format).unwrap_or_default();
         if format == InputFormat::Csv && source == SourceKind::Interleaved {
             return usage_error("an interleaved stream cannot be CSV, because CSV has one header row for all records");
         }
-        let applies = |of: Option<SourceKind>| of.is_none_or(|of| of == source || source == SourceKind::Interleaved);
-        let of_source = column.iter().filter(|column| applies(column.source));
-        let mut column_names: Vec<_> = of_source.map(|column| (column.column, column.name.clone())).collect();
+        let applies = |arg: &&ColumnArg| {
+            let names_source = arg.source.is_none_or(|of| of == source || source == SourceKind::Interleaved);
+            names_source && has_field(source, arg.column)
+        };
+        let mut column_names: Vec<(Column, String)> = Vec::new();
+        for arg in column.iter().filter(applies) {
+            let named = (arg.column, arg.name.clone());
+            if !column_names.contains(&named) {
+                column_names.push(named);
+            }
+        }
         let columns = columns.as_ref().map(|FieldList(columns)| columns.clone());
         if columns.is_some() && !column_names.is_empty() {
             return usage_error(
@@ -158,12 +185,17 @@ impl InputArgs {
         }
         let mut rules = TableRules::default();
         if source != SourceKind::Loyalty {
+            if columns.is_some() && time_column.is_some() {
+                return usage_error(
+                    "--time-column names a column of a header row; in a list of columns, the field is called time",
+                );
+            }
             column_names.extend(time_column.iter().map(|name| (Column::Time, name.clone())));
             rules = self.rules()?;
         }
         Ok(ReadOptions {
             format,
-            delimiter: *delimiter,
+            delimiter: delimiter.or(own_delimiter),
             column_names,
             columns,
             rules: Arc::new(rules),
@@ -173,14 +205,20 @@ impl InputArgs {
 
     /// The rules for conversions.
     fn rules(&self) -> anyhow::Result<TableRules> {
-        let TableArgs { types, since, until, .. } = &self.tables;
+        let TableArgs { types, since, until, promo, .. } = &self.tables;
         let has_times = self.tables.has_times();
         if !has_times && (since.is_some() || until.is_some()) {
             return usage_error("--since and --until need --time-column");
         }
+        let contradicts = |(index, of): (usize, &TypeArg)| {
+            types[..index].iter().any(|earlier| earlier.name == of.name && earlier.kind != of.kind)
+        };
+        if let Some((_, of)) = types.iter().enumerate().find(|&of| contradicts(of)) {
+            return usage_error(format!("--type gives the name {} to two types", Quoted(of.name.as_bytes())));
+        }
         let names = types.iter().filter(|of| of.name != "*").map(|of| (of.name.clone().into_bytes(), of.kind));
         let types = TypeNames { names: names.collect(), ignores_others: types.iter().any(|of| of.name == "*") };
-        Ok(TableRules { types, has_times, window: TimeWindow { since: *since, until: *until } })
+        Ok(TableRules { types, promo: promo.clone(), has_times, window: TimeWindow { since: *since, until: *until } })
     }
 }
 
@@ -197,11 +235,32 @@ fn parse_column(text: &str) -> Result<ColumnArg, String> {
     if name.trim().is_empty() {
         return Err("the name is empty".to_owned());
     }
-    Ok(ColumnArg { source, column: parse_field(field)?, name: name.to_owned() })
+    let column = parse_field(field)?;
+    match source {
+        Some(of) if !has_field(of, column) => {
+            let of = if of == SourceKind::Loyalty { "loyalty" } else { "conversions" };
+            Err(format!("the source {of} has no field {}", column.name()))
+        }
+        source => Ok(ColumnArg { source, column, name: name.to_owned() }),
+    }
+}
+
+/// The fields of the records of a source, without the time.
+pub fn fields(source: SourceKind) -> impl Iterator<Item = Column> {
+    let all = Column::ALL.into_iter();
+    all.filter(move |column| match source {
+        SourceKind::Loyalty => Column::LOYALTY.contains(column),
+        SourceKind::Conversions => Column::CONVERSION.contains(column),
+        SourceKind::Interleaved => *column != Column::Time,
+    })
+}
+
+fn has_field(source: SourceKind, column: Column) -> bool {
+    fields(source).any(|field| field == column)
 }
 
 fn parse_field(field: &str) -> Result<Column, String> {
-    let fields = || Column::ALL.into_iter().filter(|column| *column != Column::Time);
+    let fields = || fields(SourceKind::Interleaved);
     fields().find(|column| Column::from_name(field) == Some(*column)).ok_or_else(|| {
         let names: Vec<_> = fields().map(Column::name).collect();
         format!("there is no field '{}', only {}", escape::text(field), names.join(", "))
@@ -224,7 +283,7 @@ fn parse_columns(text: &str) -> Result<FieldList, String> {
     Ok(FieldList(columns))
 }
 
-fn parse_delimiter(text: &str) -> Result<u8, String> {
+pub fn parse_delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         _ if text.eq_ignore_ascii_case("tab") => Ok(b'\t'),
         [delimiter] if !matches!(delimiter, b'"' | b'\r' | b'\n' | 0) => Ok(*delimiter),
@@ -234,14 +293,17 @@ fn parse_delimiter(text: &str) -> Result<u8, String> {
 
 fn parse_type(text: &str) -> Result<TypeArg, String> {
     let (kind, name) = text.split_once('=').ok_or("expected TYPE=NAME, such as click=ad_click")?;
+    type_arg(kind, name)
+}
+
+/// The name of the conversion type `kind`, which is `click`, `basket`, `purchase` or `ignore`.
+pub fn type_arg(kind: &str, name: &str) -> Result<TypeArg, String> {
     let kind = match kind {
         "ignore" => None,
         kind => match ConversionKind::from_short_name(kind.as_bytes()) {
             None => {
-                return Err(format!(
-                    "there is no type '{}', only click, basket, purchase and ignore",
-                    escape::text(kind)
-                ));
+                let kind = escape::text(kind);
+                return Err(format!("there is no type '{kind}', only click, basket, purchase and ignore"));
             }
             kind => kind,
         },

@@ -3,6 +3,9 @@
 //! | file | shared by several subcommands |
 //! |---|---|
 //! | `args` | groups of arguments, usage errors, exit codes |
+//! | `input_args` | the arguments that name the inputs and say how they are read |
+//! | `campaign_file`, `toml_section` | the campaign file: the same values from TOML |
+//! | `campaign_print` | printing a campaign file |
 //! | `files` | opening the input and output files, and checking them against each other |
 //! | `replay` | replaying the inputs: settings, bad records, errors |
 //! | `session` | signals, progress, committing files, printing errors |
@@ -10,6 +13,8 @@
 //! Only this module uses `anyhow`; the library's own errors are typed.
 
 mod args;
+mod campaign_file;
+mod campaign_print;
 mod check;
 mod completions;
 mod explain;
@@ -22,6 +27,7 @@ mod replay;
 mod report;
 mod run;
 mod session;
+mod toml_section;
 
 use std::process::ExitCode;
 
@@ -31,7 +37,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::escape;
 use crate::input::InputFormat;
-use args::{EXIT_CODES, FAILED, NOT_CHECKED, WRONG_USAGE};
+use args::{EXIT_CODES, FAILED, NOT_CHECKED, WRONG_USAGE, near_match};
 use session::{print_failure, print_line};
 
 /// Decide who gets an additional promo code: replay an ad campaign's conversions against its loyalty list.
@@ -113,11 +119,11 @@ impl Command {
 /// # Panics
 /// When a thread panics, which is a bug. No file is changed then.
 pub fn execute() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return print_usage(error),
     };
-    session::run(cli.command.failure_code(), move |session| match &cli.command {
+    session::run(cli.command.failure_code(), move |session| match with_campaign_file(&mut cli.command)? {
         Command::Run(args) => run::run(args, session),
         Command::Check(args) => check::check(args, session),
         Command::OrderCheck(args) => order_check::order_check(args, session),
@@ -129,6 +135,19 @@ pub fn execute() -> ExitCode {
         Command::Completions(args) => completions::completions(args, Cli::command()),
         Command::Man(args) => completions::man(args, Cli::command()),
     })
+}
+
+/// The command with the values of its campaign file.
+fn with_campaign_file(command: &mut Command) -> anyhow::Result<&Command> {
+    match command {
+        Command::Run(run::RunArgs { inputs, .. })
+        | Command::Check(check::CheckArgs { inputs, .. })
+        | Command::OrderCheck(order_check::OrderCheckArgs { inputs, .. })
+        | Command::Explain(explain::ExplainArgs { inputs, .. })
+        | Command::Report(report::ReportArgs { inputs, .. }) => campaign_file::add_campaign_file(inputs)?,
+        Command::Frame(_) | Command::Unframe(_) | Command::Generate(_) | Command::Completions(_) | Command::Man(_) => {}
+    }
+    Ok(command)
 }
 
 /// Prints the messages of clap: help and version on standard output, errors on standard error in the format of adseg.
@@ -172,13 +191,9 @@ fn escape_arguments(error: &mut clap::Error) {
     }
 }
 
-/// The subcommand with the smallest edit distance, if it is at most 2.
 fn similar_subcommand(typed: &str) -> Option<String> {
-    const MAX_EDITS: usize = 2;
     let command = Cli::command();
-    let names = command.get_subcommands().map(clap::Command::get_name);
-    let (edits, name) = names.map(|name| (strsim::osa_distance(name, typed), name)).min()?;
-    (edits <= MAX_EDITS && edits < name.len()).then(|| name.to_owned())
+    near_match(typed, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ const LISTED_PAIRS: usize = 20;
 #[command(after_help = CHECK_EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{CHECK_EXIT_CODES}"))]
 pub struct OrderCheckArgs {
     #[command(flatten)]
-    inputs: InputArgs,
+    pub inputs: InputArgs,
 
     #[command(flatten)]
     report: ReportOutputArgs,

@@ -42,7 +42,7 @@ Examples:
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ReportArgs {
     #[command(flatten)]
-    inputs: InputArgs,
+    pub inputs: InputArgs,
 
     /// The format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Report")]

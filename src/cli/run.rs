@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::args::{EXIT_CODES, OnError, ReplayArgs, count, usage_error};
-use super::files::{FileId, Inputs, Output, is_compressed, is_dash, standard_stream};
+use super::files::{FileId, Inputs, NamedInput, Output, is_compressed, is_dash, standard_stream};
 use super::input_args::InputArgs;
 use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
 use super::session::Session;
@@ -77,7 +77,7 @@ Examples:
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct RunArgs {
     #[command(flatten)]
-    inputs: InputArgs,
+    pub inputs: InputArgs,
 
     /// Fail before the first decision if the loyalty list has fewer than N members
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Inputs")]
@@ -259,8 +259,8 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
         let input = input.name();
         return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
     }
-    if is_standard_stream || !path.is_file() {
-        // Such an output is not replaced at the end but written to while the input is open.
+    if is_standard_stream || !path.is_file() || inputs.find_other(&id).is_some() {
+        // Such an output is written to while the input is open, or is not a list.
         inputs.check_output(path)?;
     }
     let name = escape::path(path);
@@ -297,8 +297,8 @@ fn check_rejects(folder: &Path, inputs: &Inputs) -> anyhow::Result<()> {
     let name = escape::path(folder);
     let cannot_write = || format!("{name}: cannot write rejects");
     let earlier = earlier_rejects(folder).with_context(cannot_write)?;
-    if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(|id| inputs.find(&id)) {
-        let input = input.name();
+    let is_input = |id: FileId| inputs.find(&id).map(NamedInput::name).or_else(|| inputs.find_other(&id));
+    if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(is_input) {
         return usage_error(format!("{input} is an input and would be replaced by new rejects; name another folder"));
     }
     if !can_contain_rejects(folder).with_context(cannot_write)? {

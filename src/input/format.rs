@@ -61,6 +61,8 @@ impl ReadOptions {
             "--column (for one source: --column loyalty.FIELD=NAME or conversions.FIELD=NAME) applies"
         } else if self.rules.types != TypeNames::default() {
             "--type applies"
+        } else if self.rules.promo.is_some() {
+            "the promo of the campaign file applies"
         } else {
             return Ok(());
         };

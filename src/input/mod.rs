@@ -17,6 +17,7 @@
 //! | `csv` | row ends and the fields of a row |
 //! | `header` | the columns of CSV |
 //! | `json` | the fields of an object of JSON Lines |
+//! | `separators` | finding commas and line feeds |
 //! | `splitter` | decoding the records of a slice |
 
 mod block;
@@ -28,6 +29,7 @@ mod format;
 mod header;
 mod json;
 mod reader;
+mod separators;
 mod source;
 mod splitter;
 
@@ -37,6 +39,6 @@ pub use format::{
     push_frame, text_as_length,
 };
 pub use header::SavedColumn;
-pub use reader::Blocks;
+pub use reader::{Blocks, format_of};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

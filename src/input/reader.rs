@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::{io, panic, thread};
 
 use super::block_reader::BlockReader;
-use super::{Block, Input, InputError, InputLabel, ReaderSettings};
+use super::{Block, Format, Input, InputError, InputLabel, ReaderSettings};
 use crate::system::panic_point;
 
 /// The maximum number of blocks that wait between the reader and the engine.
@@ -67,6 +67,17 @@ impl Iterator for Blocks {
         }
         None
     }
+}
+
+/// The format of an input. Only its start is read. `None` if it is empty.
+///
+/// # Errors
+/// When the input cannot be read, or its start is invalid.
+pub fn format_of(input: Input, settings: ReaderSettings) -> Result<Option<Format>, InputError> {
+    let label = Arc::new(InputLabel { index: 0, path: Arc::clone(&input.path), source: input.source });
+    let options = Arc::clone(&input.options);
+    let mut source = input.open()?;
+    BlockReader::new(source.as_mut(), options, settings, label).into_format()
 }
 
 fn read_all(

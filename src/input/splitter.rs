@@ -6,15 +6,15 @@
 use std::ops::{ControlFlow, Range};
 
 use memchr::{memchr, memchr_iter};
-use wide::u8x16;
 
 use super::block::Block;
 use super::csv::{RowFields, count_lines};
 use super::format::{Format, payload_at};
 use super::header::Header;
 use super::json::{JsonKeys, ObjectFields};
+use super::separators::find_separators;
 use crate::record::field::TextFields;
-use crate::record::{Bytes, DecodedRecord, Decoder, RecordError, TableFields, TableRules, convert_items, decode_table};
+use crate::record::{self, Bytes, DecodedRecord, Decoder, RecordError, TableFields, TableRules, decode_table};
 
 /// The position of a record in its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,7 +213,7 @@ fn visit_table(
     visitor: &mut impl RecordVisitor,
 ) -> ControlFlow<()> {
     if let Ok(fields) = &mut table {
-        convert_items(fields, block, scratch);
+        record::complete_fields(fields, rules, block, scratch);
     }
     let bytes = Bytes { block, scratch };
     visitor.visit(record, bytes, table.and_then(|fields| decode_table(decoder.source, bytes, &fields, rules)))
@@ -222,51 +222,6 @@ fn visit_table(
 /// Whether every row of `bytes` is a line without quotes.
 fn is_unquoted(bytes: &[u8]) -> bool {
     memchr(b'"', bytes).is_none() && memchr_iter(b'\r', bytes).all(|at| bytes.get(at + 1) == Some(&b'\n'))
-}
-
-/// The number of bytes that are tested together: one bit of a mask each.
-const CHUNK: usize = 64;
-const LANES: usize = 16;
-
-/// The positions of two kinds of bytes in `bytes` from `at` on, ascending. `buffer` is reused.
-fn find_separators<'a>(bytes: &[u8], mut at: usize, separators: [u8; 2], buffer: &'a mut Vec<u32>) -> &'a [u32] {
-    let separators = separators.map(u8x16::splat);
-    let mut count = 0;
-    let (chunks, rest) = bytes[at..].as_chunks::<CHUNK>();
-    for chunk in chunks {
-        push_positions(at, mask_of(chunk, separators), buffer, &mut count);
-        at += CHUNK;
-    }
-    let mut padded = [0; CHUNK];
-    padded[..rest.len()].copy_from_slice(rest);
-    push_positions(at, mask_of(&padded, separators), buffer, &mut count);
-    &buffer[..count]
-}
-
-/// Writes the positions of the bits of `mask`, which begins at `at`, to `buffer` after the first `count`.
-#[inline(always)]
-fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut usize) {
-    if buffer.len() < *count + CHUNK {
-        buffer.resize(*count + *count / 2 + CHUNK, 0);
-    }
-    let free: &mut [u32; CHUNK] = buffer[*count..].first_chunk_mut().expect("there is room for every bit of a mask");
-    let bits = mask.count_ones() as usize;
-    for position in free.iter_mut().take(bits) {
-        *position = at as u32 + mask.trailing_zeros();
-        mask &= mask - 1;
-    }
-    *count += bits;
-}
-
-/// A mask with a bit for every byte of the chunk that is a separator.
-#[inline(always)]
-fn mask_of(chunk: &[u8; CHUNK], [first, second]: [u8x16; 2]) -> u64 {
-    let lanes = chunk.as_chunks::<LANES>().0.iter().enumerate();
-    lanes.fold(0, |mask, (number, lane)| {
-        let lane = u8x16::from(*lane);
-        let found = lane.simd_eq(first) | lane.simd_eq(second);
-        mask | (u64::from(found.to_bitmask()) << (number * LANES))
-    })
 }
 
 #[cfg(test)]
@@ -382,22 +337,5 @@ mod tests {
         let escaped = decoded(b"1,F,a@x,\"the \"\"Wombat\"\"\nof Bern\",in\n");
         assert_eq!((escaped[0].0, escaped[0].1), (36, 2));
         assert!(escaped[0].2.as_ref().unwrap().contains("fb_user"), "{escaped:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn every_separator_is_found_and_nothing_else(
-            bytes in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), any::<u8>()], 0..300),
-            start in 0_usize..300,
-        ) {
-            let start = start.min(bytes.len());
-            let mut buffer = vec![7; 5];
-            for second in [b'\n', b','] {
-                let found = find_separators(&bytes, start, [b',', second], &mut buffer);
-                let expected: Vec<u32> =
-                    (start..bytes.len()).filter(|&at| [b',', second].contains(&bytes[at])).map(|at| at as u32).collect();
-                prop_assert_eq!(found, &expected[..]);
-            }
-        }
     }
 }

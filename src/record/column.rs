@@ -181,6 +181,8 @@ impl TypeNames {
 pub struct TableRules {
     /// The names of conversion types.
     pub types: TypeNames,
+    /// The promo of conversions that have none.
+    pub promo: Option<String>,
     /// Whether a column has the time of a conversion.
     pub has_times: bool,
     /// The part of the log that is replayed.

@@ -124,6 +124,11 @@ impl Span {
     pub const fn in_scratch(start: usize, end: usize) -> Self {
         Self { start: start as u32 | SCRATCH, end: end as u32 }
     }
+
+    /// Whether the field is present and empty.
+    pub const fn is_empty(self) -> bool {
+        self.start & !SCRATCH == self.end
+    }
 }
 
 /// The bytes that spans refer to.
@@ -202,6 +207,8 @@ mod tests {
         assert_eq!(bytes.get(bytes.trim(Span::in_scratch(0, 4))), b"x");
         assert_eq!(bytes.get(bytes.trim(Span::in_block(0, 3))), b"");
         assert_eq!(bytes.get(bytes.trim(Span::in_block(4, 4))), b"");
+        assert!(bytes.trim(Span::in_block(0, 3)).is_empty() && Span::in_scratch(2, 2).is_empty());
+        assert!(!Span::in_block(0, 1).is_empty() && !Span::in_scratch(0, 1).is_empty() && !Span::ABSENT.is_empty());
         assert_eq!(bytes.get_optional(Span::ABSENT), None);
     }
 }

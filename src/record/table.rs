@@ -116,10 +116,26 @@ pub fn check_table_email(email: &[u8]) -> Result<(), RecordError<'_>> {
     if email.contains(&b',') { Err(RecordError::CommaInEmail { email }) } else { check_email(email) }
 }
 
+/// Completes the fields of a row or an object before it is decoded: converts its items, and sets its promo.
+pub fn complete_fields(fields: &mut TableFields, rules: &TableRules, block: &[u8], scratch: &mut Vec<u8>) {
+    convert_items(fields, block, scratch);
+    fill_promo(fields, rules, scratch);
+}
+
+/// Sets the promo of the rules in a record whose promo is absent or empty.
+fn fill_promo(fields: &mut TableFields, rules: &TableRules, scratch: &mut Vec<u8>) {
+    let Some(promo) = &rules.promo else { return };
+    if fields.get(Column::Promo).is_none_or(Span::is_empty) {
+        let start = scratch.len();
+        scratch.extend_from_slice(promo.as_bytes());
+        fields.set(Column::Promo, Span::in_scratch(start, scratch.len()));
+    }
+}
+
 /// Writes a list of ids in another form as `[6;14]`, the form of the text format, to `scratch`. These forms are
 /// accepted: `6;14`, `[6, 14]`, `["6","14"]`, `{6,14}` (an array of Postgres). The span of `items` is kept if it has
 /// the form of the text format already, and if it is not a list of ids; then the fields are marked.
-pub fn convert_items(fields: &mut TableFields, block: &[u8], scratch: &mut Vec<u8>) {
+fn convert_items(fields: &mut TableFields, block: &[u8], scratch: &mut Vec<u8>) {
     let Some(span) = fields.get(Column::Items) else { return };
     let ids = match (Bytes { block, scratch }).get(span) {
         [] => return,
@@ -208,6 +224,22 @@ mod tests {
         assert_eq!(converted("{}").as_deref(), Some("[]"));
         assert_eq!(converted("[]").as_deref(), Some("[]"));
         assert_eq!(converted("[\"a \\u0062\"]").as_deref(), Some("[a b]"));
+    }
+
+    #[test]
+    fn the_promo_of_the_rules_fills_only_an_empty_one() {
+        let rules = TableRules { promo: Some("Hoodie".to_owned()), ..TableRules::default() };
+        for (row, span, promo) in [
+            ("a@x", None, "Hoodie"),
+            (",a@x", Some(Span::in_block(0, 0)), "Hoodie"),
+            ("Socks,a@x", Some(Span::in_block(0, 5)), "Socks"),
+        ] {
+            let (mut fields, mut scratch) = (TableFields::default(), Vec::new());
+            span.into_iter().for_each(|span| fields.set(Column::Promo, span));
+            fill_promo(&mut fields, &rules, &mut scratch);
+            let filled = fields.get(Column::Promo).unwrap();
+            assert_eq!(Bytes { block: row.as_bytes(), scratch: &scratch }.get(filled), promo.as_bytes(), "{row}");
+        }
     }
 
     #[test]

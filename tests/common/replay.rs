@@ -155,6 +155,7 @@ fn read_options(input: &ModelInput) -> ReadOptions {
     let kind = |kind: &str| ConversionKind::from_short_name(kind.as_bytes()).unwrap();
     let types = types.iter().map(|(name, of)| (name.as_bytes().to_vec(), of.map(kind)));
     let rules = TableRules {
+        promo: None,
         types: TypeNames { names: types.collect(), ignores_others: *ignores_others },
         has_times: time.is_some(),
         window: TimeWindow { since: since.map(Time), until: until.map(Time) },

@@ -16,6 +16,18 @@ use crate::record::SourceKind;
 const MAX_BLANK_BYTES: usize = 1 << 20;
 
 impl BlockReader<'_> {
+    /// The format, which is found without reading more than the start. `None` if the input is empty.
+    pub(in crate::input) fn into_format(mut self) -> Result<Option<Format>, InputError> {
+        let mut buffer = LineBuffer::new(Vec::new(), &[], self.settings.block_bytes, self.settings.slice_bytes);
+        let format = self.start(&mut buffer)?;
+        let is_empty = self.offset == 0 && buffer.filled == 0;
+        match self.end {
+            End::Failed(_) => self.finish(&buffer, &Format::Text).transpose().map(|_| None),
+            End::Clean if is_empty => Ok(None),
+            End::NotYet | End::Clean | End::Reported => Ok(format),
+        }
+    }
+
     /// Finds the format, and skips a byte-order mark and the header row of CSV. `None` if the input ends before the
     /// header row.
     pub(super) fn start(&mut self, buffer: &mut LineBuffer) -> Result<Option<Format>, InputError> {
@@ -51,6 +63,9 @@ impl BlockReader<'_> {
         };
         Ok(match detected {
             Detected::Text => Some(Format::Text),
+            Detected::JsonLines if options.columns.is_some() => {
+                return Err(self.error("a list of columns applies to CSV, and this is JSON Lines".to_owned()));
+            }
             Detected::JsonLines => Some(Format::JsonLines(Arc::new(JsonKeys::new(source, &options)))),
             Detected::Csv { delimiter } => {
                 let header = match &options.columns {
