@@ -84,6 +84,8 @@ impl Plain {
                 OutputFormat::Text => (text + "\n").into_bytes(),
                 OutputFormat::Framed => frame(&text),
                 OutputFormat::Csv => format!("{},{send},{enrolled}\n", fields.join(",")).into_bytes(),
+                OutputFormat::Emails if send => format!("{}\n", fields[2]).into_bytes(),
+                OutputFormat::Emails => Vec::new(),
                 OutputFormat::Jsonl => json_line(fields, send, enrolled).into_bytes(),
             });
         }

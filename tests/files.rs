@@ -98,7 +98,7 @@ fn new_rejects_folder_exists_only_with_rejects() {
 
 #[cfg(unix)]
 #[test]
-fn fifo_can_be_named_twice() {
+fn file_named_twice_is_detected_under_any_name() {
     let scratch = Scratch::small_campaign();
     let link = |name: &str, target: &str| std::os::unix::fs::symlink(target, scratch.file(name)).unwrap();
     link("link.txt", "conversions.txt");
