@@ -180,7 +180,9 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     }
     let mut inputs = Inputs::new(&args.inputs)?;
     if args.min_members.is_some() && inputs.is_interleaved() {
-        return usage_error("--min-members needs a loyalty list of its own; an interleaved stream has none");
+        return usage_error(
+            "--min-members cannot be used with an interleaved stream, which has no separate loyalty list",
+        );
     }
     if let Some(list) = &args.save_loyalty {
         inputs.keep_columns_of(list);

@@ -50,7 +50,7 @@ pub struct Settings {
     /// Whether times may go back.
     pub allows_disorder: bool,
     /// The minimum number of members in the loyalty list. The replay fails before the first conversion if there are
-    /// fewer. It has no effect on an interleaved stream, which has no end of its list.
+    /// fewer. It has no effect on an interleaved stream, whose list has no end.
     pub min_members: u64,
 }
 
