@@ -79,6 +79,18 @@ fn failed_commit_restores_all_files() {
     }
 }
 
+/// Runs `adseg` as a user without privileges.
+const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups adseg";
+
+fn can_run_as_nobody(scratch: &Scratch) -> bool {
+    set_mode(scratch, ".", 0o777);
+    let can_run = scratch.sh(&format!("{NOBODY} --version")).output().unwrap().status.success();
+    if !can_run {
+        eprintln!("skipped: this user may not run adseg as another user");
+    }
+    can_run
+}
+
 /// In a sticky folder, the file of another user can be written and linked, but neither replaced nor removed.
 #[test]
 fn commit_in_a_sticky_folder_leaves_nothing() {
@@ -87,13 +99,10 @@ fn commit_in_a_sticky_folder_leaves_nothing() {
     set_mode(&scratch, "sticky", 0o1777);
     scratch.write("sticky/codes.txt", "old\n");
     set_mode(&scratch, "sticky/codes.txt", 0o666);
-    set_mode(&scratch, ".", 0o755);
-    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups adseg";
-    if !scratch.sh(&format!("{nobody} --version")).output().unwrap().status.success() {
-        eprintln!("skipped: this user may not run adseg as another user");
+    if !can_run_as_nobody(&scratch) {
         return;
     }
-    let output: CommandOutput = scratch.sh(&format!("{nobody} {RUN} -o sticky/codes.txt")).output().unwrap().into();
+    let output: CommandOutput = scratch.sh(&format!("{NOBODY} {RUN} -o sticky/codes.txt")).output().unwrap().into();
     assert_eq!(output.code, Some(1));
     assert!(output.stderr.ends_with("Operation not permitted; nothing was replaced\n"), "{}", output.stderr);
     assert_eq!(scratch.names_in("sticky"), ["codes.txt"]);
@@ -121,8 +130,15 @@ fn list_replaced_before_it_is_read_is_not_saved() {
     let scratch = Scratch::small_campaign();
     let purchase = "echo 'P, PurchaseConversion, new@example.com, [6], 9'";
     let update = format!("{purchase} | adseg run --loyalty list.txt --conversions - --save-loyalty list.txt");
-    for list in ["-", "/dev/fd/5"] {
+    for (list, link) in [("-", false), ("/dev/fd/5", false), ("-", true), ("/dev/fd/5", true), ("/dev/stdin", true)] {
+        for name in ["list.txt", "link"] {
+            drop(fs::remove_file(scratch.file(name)));
+        }
         scratch.write("list.txt", SMALL_LIST);
+        if link {
+            // The old file keeps this name.
+            fs::hard_link(scratch.file("list.txt"), scratch.file("link")).unwrap();
+        }
         let outdated = format!("adseg run --loyalty {list} --conversions conversions.txt");
         let script = format!("exec 5<list.txt; {update}; {outdated} --save-loyalty list.txt <&5");
         let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
@@ -133,6 +149,32 @@ fn list_replaced_before_it_is_read_is_not_saved() {
         let script = format!("exec 5<list.txt; rm list.txt; {outdated} --save-loyalty list.txt <&5");
         assert!(scratch.sh(&script).status().unwrap().success());
         assert_eq!(scratch.read("list.txt"), format!("{SMALL_LIST}new@example.com, , , \n"));
+    }
+}
+
+#[test]
+fn list_whose_first_rows_were_read_is_not_replaced() {
+    let scratch = Scratch::small_campaign();
+    let run = "adseg run --loyalty - --conversions conversions.txt";
+    let script = format!("(read row; {run} --save-loyalty loyalty.txt) <loyalty.txt");
+    let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    assert!(output.stderr.contains("before it; use --loyalty loyalty.txt"), "{}", output.stderr);
+    assert_eq!(scratch.read("loyalty.txt"), SMALL_LIST);
+    let script = format!("(read row; {run} --save-loyalty new.txt) <loyalty.txt");
+    assert!(scratch.sh(&script).status().unwrap().success());
+}
+
+#[test]
+fn open_list_with_two_names_is_saved_unless_it_was_replaced() {
+    let scratch = Scratch::small_campaign();
+    let run = "adseg run --loyalty - --conversions conversions.txt --save-loyalty loyalty.txt";
+    for before in ["ln loyalty.txt other.txt", "cp loyalty.txt 'l (deleted)'; exec <'l (deleted)'", "mv loyalty.txt l"]
+    {
+        let script = format!("exec <loyalty.txt; {before}; {run}");
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{before}");
+        assert_eq!(scratch.read("loyalty.txt"), SMALL_LIST);
     }
 }
 
@@ -155,6 +197,76 @@ fn rejects_of_many_header_rows_need_few_open_files() {
     let first = "promo,conversion,email,column0\nH,nonsense0,a@x,1\nH,nonsense99,a@x,1\n";
     assert_eq!(scratch.read("rejects/conversions.csv"), first);
     assert!(scratch.read("rejects/conversions-99.csv").ends_with("H,nonsense98,a@x,1\n"));
+}
+
+#[test]
+fn rejects_leave_the_staged_output_of_another_run() {
+    let scratch = Scratch::small_campaign();
+    fs::create_dir(scratch.file("rejects")).unwrap();
+    scratch.write("rejects/.adseg-rejects-killed.tmp", "left by a killed run");
+    let mut run = LiveRun::start(&scratch, &format!("{RUN_STDIN} -o rejects/codes.txt"));
+    while scratch.names_in("rejects").len() < 2 {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let args = format!("{RUN_STDIN} --on-error skip --rejects rejects");
+    assert_eq!(scratch.run_with(&args, "bad\n").code, Some(0));
+    run.send(SMALL_CONVERSIONS);
+    assert_eq!(run.finish(), (Some(0), String::new()));
+    assert_eq!(scratch.names_in("rejects"), ["codes.txt", "conversions.txt", "errors.jsonl"]);
+}
+
+#[test]
+fn rejects_are_written_under_any_umask() {
+    let scratch = Scratch::small_campaign();
+    fs::create_dir(scratch.file("rejects")).unwrap();
+    set_mode(&scratch, "rejects", 0o777);
+    if !can_run_as_nobody(&scratch) {
+        return;
+    }
+    scratch.write("loyalty.txt", "bad\n");
+    scratch.write("conversions.txt", "bad\n");
+    for (umask, expected) in [("0222", 0o444), ("0777", 0)] {
+        let script = format!("umask {umask}; {NOBODY} {RUN} --on-error skip --rejects rejects --quiet");
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!((output.code, &*output.stderr), (Some(0), "adseg: 2 bad records kept in rejects\n"));
+        assert_eq!(scratch.names_in("rejects"), ["conversions.txt", "errors.jsonl", "loyalty.txt"]);
+        for name in ["conversions.txt", "loyalty.txt"] {
+            assert_eq!(scratch.read(&format!("rejects/{name}")), "bad\n");
+            assert_eq!(mode(&scratch, &format!("rejects/{name}")), expected);
+            fs::remove_file(scratch.file(&format!("rejects/{name}"))).unwrap();
+        }
+        fs::remove_file(scratch.file("rejects/errors.jsonl")).unwrap();
+    }
+}
+
+#[test]
+fn temporary_file_that_cannot_be_removed_is_named() {
+    let scratch = Scratch::small_campaign();
+    if !can_run_as_nobody(&scratch) {
+        return;
+    }
+    for (signal, expected) in [(None, 1), (Some("-INT"), 130)] {
+        set_mode(&scratch, ".", 0o777);
+        let run = LiveRun::spawn(scratch.sh(&format!("exec {NOBODY} {RUN_STDIN} -o codes.txt")));
+        while temporary_files(&scratch).is_empty() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        set_mode(&scratch, ".", 0o555);
+        let (code, stderr) = match signal {
+            Some(signal) => {
+                run.signal(signal);
+                run.wait()
+            }
+            None => run.finish(),
+        };
+        assert_eq!(code, Some(expected), "{stderr}");
+        let files = temporary_files(&scratch);
+        assert_eq!(files.len(), 1);
+        let message = stderr.lines().next_back().unwrap();
+        assert!(message.contains("could not be removed") && message.ends_with(&files[0]), "{stderr}");
+        set_mode(&scratch, ".", 0o777);
+        fs::remove_file(scratch.file(&files[0])).unwrap();
+    }
 }
 
 #[test]

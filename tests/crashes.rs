@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::live::LiveRun;
-use common::{RUN, RUN_STDIN, SMALL_CONVERSIONS, Scratch, runs};
+use common::{CommandOutput, RUN, RUN_STDIN, SMALL_CONVERSIONS, SMALL_DECISIONS, Scratch, runs};
 
 /// A run that replaces every kind of file that a run can write.
 const WRITE_ALL: &str = "run --loyalty loyalty.txt --conversions conversions.txt -o codes.txt \
@@ -194,6 +194,22 @@ fn second_run_saving_to_the_same_list_is_rejected() {
     assert_eq!(scratch.read("loyalty.txt"), format!("{list}new@example.com, , , \n"));
     scratch.adseg(&format!("{RUN} --save-loyalty ./loyalty.txt")).assert().success();
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt", "other.txt"], "no lock is left");
+}
+
+/// Neither run can lock a list that does not exist.
+#[test]
+fn one_of_two_runs_that_create_a_list_replaces_no_file() {
+    let scratch = Scratch::small_campaign();
+    let run = format!("adseg {RUN} -o codes.txt --save-loyalty new.txt");
+    for _ in 0..60 {
+        let script = format!("{run} & pid=$!; {run}; second=$?; wait $pid; test $? = 0 -o $second = 0");
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        assert!(!output.stderr.contains("replaced it since"), "{}", output.stderr);
+        assert_eq!(scratch.read("codes.txt"), SMALL_DECISIONS);
+        fs::remove_file(scratch.file("codes.txt")).unwrap();
+        fs::remove_file(scratch.file("new.txt")).unwrap();
+    }
 }
 
 #[test]

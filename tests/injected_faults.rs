@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use common::{CommandOutput, SMALL_CONVERSIONS, SMALL_LIST, Scratch, frame};
+use common::{CommandOutput, SMALL_CONVERSIONS, SMALL_DECISIONS, SMALL_LIST, Scratch, frame};
 
 /// The kinds of calls, and the error of each.
 const CALLS: [(&str, &str); 8] = [
@@ -266,4 +266,57 @@ fn file_that_cannot_be_restored_is_named() {
         }
     }
     assert!(listed > 4, "{listed}");
+}
+
+/// Both runs save a list that did not exist, so neither locks it.
+#[test]
+fn failed_commit_leaves_the_files_of_a_concurrent_run() {
+    let library = library("inject-run.so");
+    let scratch = campaign();
+    fs::remove_file(scratch.file("codes.txt")).unwrap();
+    let args = "run --loyalty loyalty.txt --conversions conversions.txt -o codes.txt --save-loyalty saved.txt";
+    // The first link is to an old file, the second puts the list in place.
+    let variables = [
+        ("INJECT_CALL", "link"),
+        ("INJECT_AT", "2"),
+        ("INJECT_RUN", &*format!("{} {args}", env!("CARGO_BIN_EXE_adseg"))),
+    ];
+    let (CommandOutput { code, stderr, .. }, _) = run(&scratch, (args, "", ""), &library, &variables);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("saved.txt: another program created the list during this run"), "{stderr}");
+    assert!(stderr.contains("codes.txt (another program has replaced it since), run again\n"), "{stderr}");
+    assert_eq!(scratch.read("codes.txt"), SMALL_DECISIONS);
+    assert!(scratch.file("saved.txt").exists());
+    assert!(!scratch.names().iter().any(|name| name.starts_with(".adseg-")), "{:?}", scratch.names());
+}
+
+#[test]
+fn list_changed_during_the_commit_is_not_replaced() {
+    let library = library("inject-edit.so");
+    let (args, ..) = CASES[0];
+    let mut commands = 0;
+    for at in 1.. {
+        let scratch = campaign();
+        let before = files_in(&scratch);
+        let edit = "echo 'new@example.com, , , ' >> loyalty.txt";
+        let variables = [("INJECT_CALL", "sync"), ("INJECT_AT", &*at.to_string()), ("INJECT_RUN", edit)];
+        let (CommandOutput { code, stderr, .. }, has_run) = run(&scratch, CASES[0], &library, &variables);
+        if !has_run {
+            break;
+        }
+        if code == Some(0) {
+            // The list had been replaced.
+            assert!(scratch.read("loyalty.txt").ends_with("\nnew@example.com, , , \n"), "{args}: {at}");
+            continue;
+        }
+        assert_eq!(code, Some(1));
+        let message = "loyalty.txt: the list changed during this run; nothing was replaced, run again\n";
+        assert!(stderr.ends_with(message), "{stderr}");
+        let mut files = files_in(&scratch);
+        let (_, content) = files.get_mut(Path::new("loyalty.txt")).unwrap();
+        content.truncate(SMALL_LIST.len());
+        assert_eq!(files, before, "{args}: {at}");
+        commands += 1;
+    }
+    assert!(commands > 3, "{commands}");
 }

@@ -268,6 +268,19 @@ fn memory_of_explain_grows_only_with_the_requested_customers() {
 }
 
 #[test]
+fn memory_of_explain_does_not_contain_the_text_of_its_report() {
+    let peak = |records: usize| {
+        let scratch = Scratch::small_campaign();
+        scratch.write("conversions.txt", "P, ClickConversion, kim@example.com, w\n".repeat(records));
+        let command = "explain kim@example.com --loyalty loyalty.txt --conversions conversions.txt -o report";
+        usage_of_command(&scratch, command).peak_kib
+    };
+    // A record needs 200 bytes.
+    let growth = (peak(400_000) - peak(100_000)) * 1024 / 300_000;
+    assert!(growth < 270, "{growth} bytes for a record");
+}
+
+#[test]
 fn order_check_memory_grows_only_with_customers_and_files() {
     let command = "order-check --loyalty loyalty.txt --conversions {files}";
     assert_memory_grows_only_with_customers(command, 0, 2 * EMAIL + 240);
@@ -349,6 +362,25 @@ fn explain_is_linear_in_the_number_of_near_matches() {
             (usage, fs::metadata(scratch.file("report")).unwrap().len())
         });
         assert_linear(few, many);
+    }
+}
+
+#[test]
+fn explain_report_has_linear_length_for_long_near_matches() {
+    // The letters of the name are upper or lower case, and the near matches are long.
+    let spelling =
+        |number: usize| (0..10).map(|bit| if number >> bit & 1 == 0 { 'a' } else { 'A' }).collect::<String>();
+    let scratch = Scratch::small_campaign();
+    scratch.write("emails", (0..1_000).map(|number| spelling(number) + "@x\n").collect::<String>());
+    let long = |number| format!("{}{}@x, , , F\n", spelling(number), "\u{a0}".repeat(20_000));
+    scratch.write("loyalty.txt", (0..10).map(long).collect::<String>());
+    for format in ["text", "jsonl"] {
+        let command = "explain --emails emails --loyalty loyalty.txt --conversions conversions.txt -o report";
+        let command = format!("{command} --format {format}");
+        assert!(scratch.run(&command).code == Some(0));
+        let len = fs::metadata(scratch.file("report")).unwrap().len();
+        // Ten emails have ten near matches, whose spaces are escaped by at most eight bytes.
+        assert!(len < 10 * 10 * 20_000 * 8 + 1_000 * 500, "{format}: {len}");
     }
 }
 

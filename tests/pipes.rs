@@ -189,6 +189,41 @@ fn signal_ends_a_committed_run_blocked_on_its_messages() {
     assert_eq!(scratch.read("codes.txt"), SMALL_DECISIONS);
 }
 
+/// Starts a command whose standard error is a full pipe that nobody reads.
+fn with_blocked_stderr(scratch: &Scratch, args: &str) -> LiveRun {
+    let script =
+        format!("mkfifo full; exec 9<>full; head -c 65536 /dev/zero >&9; echo >started; exec adseg {args} 2>&9");
+    let run = LiveRun::spawn(scratch.sh(&script));
+    while !scratch.names().contains(&"started".to_owned()) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    run
+}
+
+#[test]
+fn signal_ends_a_failed_run_blocked_on_its_message() {
+    for signal in ["-INT", "-TERM"] {
+        let scratch = Scratch::small_campaign();
+        let run = with_blocked_stderr(&scratch, "run --loyalty missing.txt --conversions conversions.txt -o codes.txt");
+        thread::sleep(Duration::from_millis(500));
+        run.signal(signal);
+        assert_eq!(run.wait(), (Some(130), String::new()));
+        assert!(!scratch.names().iter().any(|name| name.starts_with(".adseg-")));
+    }
+}
+
+#[test]
+fn signal_ends_a_run_blocked_on_its_progress_bar() {
+    let scratch = Scratch::small_campaign();
+    let mut run = with_blocked_stderr(&scratch, &format!("{RUN_STDIN} --progress always"));
+    for _ in 0..5 {
+        run.send("P, ClickConversion, kim@example.com, w\n");
+        thread::sleep(Duration::from_millis(200));
+    }
+    run.signal("-INT");
+    assert_eq!(run.wait(), (Some(130), String::new()));
+}
+
 #[test]
 fn signal_ignored_at_start_stays_ignored() {
     let scratch = Scratch::small_campaign();

@@ -321,7 +321,7 @@ impl<'a> Model<'a> {
             "timeline": self.timeline(),
             "records": [{
                 "records": self.events.len(), "conversions": conversions,
-                "loyalty_rows": self.events.len() - conversions, "rejects": 0, "blanks": 0,
+                "loyalty_rows": self.events.len() - conversions, "rejects": 0, "blanks": 0, "ignored": 0,
             }],
         })
     }

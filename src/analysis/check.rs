@@ -172,7 +172,7 @@ impl Findings {
         let once = Occurrences { count: 1, first: event.number };
         let conversion = event.conversion();
         let total_cost = match conversion.map(|conversion| conversion.action) {
-            Some(Action::Purchase { total_cost, .. }) => Some(total_cost),
+            Some(Action::Purchase { total_cost, .. }) => total_cost,
             _ => None,
         };
         if let Some(extra) = event.extra_fields() {

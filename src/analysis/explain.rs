@@ -129,7 +129,7 @@ impl ConversionEntry {
         let (channel, items, total_cost) = match conversion.action {
             Action::Click { channel } => (Some(channel.into()), None, None),
             Action::Basket { items } => (None, ids(items), None),
-            Action::Purchase { items, total_cost } => (None, ids(items), Some(total_cost.as_bytes().into())),
+            Action::Purchase { items, total_cost } => (None, ids(items), total_cost.map(|cost| cost.as_bytes().into())),
         };
         let time = conversion.time.map(Into::into);
         let (kind, promo) = (conversion.kind(), conversion.promo.into());
@@ -218,7 +218,7 @@ impl Histories {
 /// The email in lower case and without white space or invisible characters: `kim@example.com` for `Kim@example.com`.
 ///
 /// It is only used to find near matches. Customers are identified by the bytes of their emails.
-fn normalized_email(email: &[u8]) -> Cow<'_, [u8]> {
+pub fn normalized_email(email: &[u8]) -> Cow<'_, [u8]> {
     let is_plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase() && !is_space(byte);
     if email.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {
         return email.into();

@@ -18,6 +18,6 @@ mod order;
 
 pub use check::{Check, Findings, WarningKind};
 pub use decide::{Decide, DecideState, saved_list};
-pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals};
+pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals, normalized_email};
 pub use names::{Names, Occurrences};
 pub use order::{DependentClicks, OrderCheck};

@@ -1,7 +1,7 @@
 //! `adseg explain`: prints every record of the requested emails, with its decision and the reason.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -17,7 +17,7 @@ use super::files::{Inputs, Output, is_dash};
 use super::input_args::InputArgs;
 use super::replay::{analyze, commit_report, plural, write_report};
 use super::session::Session;
-use crate::analysis::{ConversionEntry, Entry, Explain, Histories, History, Totals};
+use crate::analysis::{ConversionEntry, Entry, Explain, Histories, History, Totals, normalized_email};
 use crate::escape::{self, Escaped, json_line, shorten};
 use crate::input::BYTE_ORDER_MARK;
 use crate::location::{LineIndex, Location};
@@ -50,7 +50,8 @@ Examples:
     sed -n '100,110p' conversions.txt | cut -d , -f 3 |
       adseg explain --emails - --loyalty loyalty.txt --conversions conversions.txt";
 
-/// The maximum number of near matches that are listed for an email.
+/// The maximum number of near matches that are listed for an email, and of emails that are near matches of each other
+/// for which any are listed. Otherwise the report could be much longer than the input.
 const LISTED_NEAR_MATCHES: usize = 10;
 
 /// The maximum width of a promo, and of channel, items and total cost, in characters.
@@ -98,13 +99,17 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
     let histories = Histories::merge(outcome.states);
     let printer = Printer { histories: &histories, line_index: &outcome.line_index, skipped };
     write_report(&output, |out| {
+        let mut requested = HashMap::<_, usize>::new();
         for (index, email) in emails.iter().enumerate() {
+            let spellings = requested.entry(normalized_email(email)).or_default();
+            *spellings += 1;
+            let listed = if *spellings > LISTED_NEAR_MATCHES { 0 } else { LISTED_NEAR_MATCHES };
             match args.report.format {
                 ReportFormat::Text => {
                     out.write_all(if index == 0 { b"" } else { b"\n" })?;
-                    printer.write_text(email, out)?;
+                    printer.write_text(email, listed, out)?;
                 }
-                ReportFormat::Jsonl => printer.write_jsonl(email, out)?,
+                ReportFormat::Jsonl => printer.write_jsonl(email, listed, out)?,
             }
         }
         Ok(())
@@ -178,7 +183,8 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn write_text(&self, email: &[u8], out: &mut impl Write) -> io::Result<()> {
+    /// Writes the history, and at most `listed` near matches.
+    fn write_text(&self, email: &[u8], listed: usize, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}", Escaped(email))?;
         let history = self.histories.get(email);
         match history {
@@ -189,23 +195,29 @@ impl Printer<'_> {
         if self.skipped > 0 {
             writeln!(out, "  skipped {}, which may include this email", plural(self.skipped, "bad record"))?;
         }
-        for (other, of_other) in self.histories.near_matches(email).take(LISTED_NEAR_MATCHES) {
+        for (other, of_other) in self.histories.near_matches(email).take(listed) {
             let records = plural(of_other.entries.len() as u64, "record");
             let first = self.line_index.location(of_other.entries[0].number);
             let (before, after) = if history.is_some() { ("another customer is", "") } else { ("did you mean", "?") };
             writeln!(out, "  {before} \"{}\"{after} ({records}, the first at {first})", Escaped(other))?;
         }
-        match self.histories.near_match_count(email).saturating_sub(LISTED_NEAR_MATCHES) {
+        match self.histories.near_match_count(email).saturating_sub(listed) {
             0 => Ok(()),
+            all if listed == 0 => writeln!(out, "  near matches, not listed again: {all}"),
             more => writeln!(out, "  and {more} more that differ only in case or white space"),
         }
     }
 
     fn write_history(&self, history: &History, out: &mut impl Write) -> io::Result<()> {
-        let rows: Vec<[String; 6]> = history.entries.iter().map(|entry| self.row(entry, history)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let (locations, promos, details) = (width(0), width(2), width(3));
-        for [location, kind, promo, detail, decision, reason] in &rows {
+        // The rows are computed twice, because their texts need more memory than the records.
+        let rows = || history.entries.iter().map(|entry| self.row(entry, history));
+        let [mut locations, mut promos, mut details] = [0; 3];
+        for [location, _, promo, detail, ..] in rows() {
+            for (width, text) in [(&mut locations, location), (&mut promos, promo), (&mut details, detail)] {
+                *width = text.chars().count().max(*width);
+            }
+        }
+        for [location, kind, promo, detail, decision, reason] in rows() {
             writeln!(
                 out,
                 "  {location:locations$}  {kind:<18}  {promo:promos$}  {detail:details$}  {decision:<5}  {reason}"
@@ -239,8 +251,8 @@ impl Printer<'_> {
         [location, kind.to_owned(), promo, detail, decision.to_owned(), history.reason(entry).to_owned()]
     }
 
-    /// Writes a line for each record, and one for the customer.
-    fn write_jsonl(&self, email: &[u8], out: &mut impl Write) -> io::Result<()> {
+    /// Writes a line for each record, and one for the customer with at most `listed` near matches.
+    fn write_jsonl(&self, email: &[u8], listed: usize, out: &mut impl Write) -> io::Result<()> {
         let history = self.histories.get(email);
         if let Some(history) = history {
             for entry in &history.entries {
@@ -257,7 +269,7 @@ impl Printer<'_> {
             found: history.is_some(),
             member_since: history.and_then(|history| Some(self.line_index.location(history.member_since?))),
             totals: history.map_or_else(Totals::default, History::totals),
-            near_matches: near_matches.take(LISTED_NEAR_MATCHES).collect(),
+            near_matches: near_matches.take(listed).collect(),
             near_match_count: self.histories.near_match_count(email),
         };
         json_line(&customer, out)

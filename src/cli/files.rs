@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub struct NamedInput {
     /// `None` for standard input.
     path: Option<PathBuf>,
     id: Option<FileId>,
-    /// Whether it is an open file without a name.
-    is_deleted: bool,
+    /// Whether it is an open file that was deleted or replaced at its name.
+    is_replaced: bool,
     /// In bytes, if known.
     size: Option<u64>,
 }
@@ -154,7 +154,7 @@ impl Inputs {
     /// A loyalty list that another run may have replaced by the file `target` after it was opened.
     pub fn replaced_list(&self, target: &FileId) -> Option<&NamedInput> {
         self.named.iter().find(|input| {
-            let is_list = input.source == SourceKind::Loyalty && input.is_deleted;
+            let is_list = input.source == SourceKind::Loyalty && input.is_replaced;
             is_list && input.id.as_ref().is_some_and(|id| id.is_on_device_of(target))
         })
     }
@@ -210,8 +210,9 @@ impl NamedInput {
         if is_dash(path) {
             let stdin = stdin_file().context(STDIN)?;
             let file = stdin.metadata().ok().filter(Metadata::is_file);
-            let (size, is_deleted) = (file.as_ref().map(Metadata::len), file.as_ref().is_some_and(is_deleted));
-            return Ok(Self { source, options, path: None, id: FileId::of_open(&stdin), is_deleted, size });
+            let is_replaced = file.as_ref().is_some_and(|file| is_replaced(Path::new("/proc/self/fd/0"), file));
+            let (id, size) = (FileId::of_open(&stdin), file.as_ref().map(Metadata::len));
+            return Ok(Self { source, options, path: None, id, is_replaced, size });
         }
         // Reports a missing file before anything is read. A FIFO must not be opened twice.
         let cannot_read = || format!("{}: cannot read", escape::path(path));
@@ -223,8 +224,8 @@ impl NamedInput {
             File::open(path).with_context(cannot_read)?;
         }
         let size = metadata.is_file().then_some(metadata.len());
-        let (id, is_deleted) = (FileId::of_path(path), metadata.is_file() && is_deleted(&metadata));
-        Ok(Self { source, options, path: Some(path.to_owned()), id, is_deleted, size })
+        let (id, is_replaced) = (FileId::of_path(path), metadata.is_file() && is_replaced(path, &metadata));
+        Ok(Self { source, options, path: Some(path.to_owned()), id, is_replaced, size })
     }
 
     fn path_or_stdin(&self) -> &Path {
@@ -234,6 +235,11 @@ impl NamedInput {
     /// Its name in messages.
     pub fn name(&self) -> String {
         escape::path(self.path_or_stdin())
+    }
+
+    /// Whether it is a file on standard input of which another process has read the beginning.
+    pub fn is_partly_read(&self) -> io::Result<bool> {
+        Ok(self.path.is_none() && self.size.is_some() && stdin_file()?.stream_position()? > 0)
     }
 }
 
@@ -296,14 +302,38 @@ impl FileId {
     }
 }
 
-/// Whether an open file has no name any more.
+/// Whether `path` is an open file that was deleted or replaced at the name under which it was opened. Another hard link
+/// to it may remain.
 #[cfg(unix)]
-fn is_deleted(file: &Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(file) == 0
+fn is_replaced(path: &Path, file: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Some(name) = name_of_open_file(path) else { return file.nlink() == 0 };
+    match name.metadata() {
+        Ok(current) => (current.dev(), current.ino()) != (file.dev(), file.ino()),
+        Err(_) => file.nlink() == 0 || name.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"),
+    }
+}
+
+/// The name of an open file that `path` denotes, such as `/dev/stdin`. Only Linux reports it, and appends " (deleted)"
+/// if the file no longer has it.
+#[cfg(unix)]
+fn name_of_open_file(path: &Path) -> Option<PathBuf> {
+    const MAX_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().ok()?;
+        let link = path.read_link().ok()?;
+        if folder.starts_with("/proc") && link.is_absolute() {
+            return Some(link);
+        }
+        path = folder.join(link);
+    }
+    None
 }
 
 #[cfg(not(unix))]
-fn is_deleted(_file: &Metadata) -> bool {
+fn is_replaced(_path: &Path, _file: &Metadata) -> bool {
     false
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use super::args::{MaxRecordBytes, usage_error};
 use crate::escape::{self, Quoted};
 use crate::input::{InputFormat, ReadOptions};
+use crate::record::column::normalized;
 use crate::record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};
 
 #[derive(Debug, Args)]
@@ -56,7 +57,8 @@ pub struct TableArgs {
     /// The fields are email, fb_user, insta_user, gender, promo, conversion, where, items and total_cost. Case, spaces,
     /// `_` and `-` in names are ignored, so `Total Cost` needs no mapping. In JSON Lines, a dot selects a key of a
     /// nested object: email=user.email. The option applies to both sources; loyalty.email=mail and
-    /// conversions.email=mail apply to one.
+    /// conversions.email=mail apply to one. The name `-` ignores a field, for example items=- if the items are not a
+    /// list of ids.
     #[arg(long, value_name = "FIELD=NAME", value_parser = parse_column, help_heading = "CSV and JSON Lines")]
     pub column: Vec<ColumnArg>,
 
@@ -163,7 +165,11 @@ impl InputArgs {
             return usage_error("an interleaved stream cannot be CSV, because CSV has one header row for all records");
         }
         let applies = |arg: &&ColumnArg| {
-            let names_source = arg.source.is_none_or(|of| of == source || source == SourceKind::Interleaved);
+            // A name for both sources does not apply to a file without a header row.
+            let names_source = match arg.source {
+                None => columns.is_none(),
+                Some(of) => of == source || source == SourceKind::Interleaved,
+            };
             names_source && has_field(source, arg.column)
         };
         let mut column_names: Vec<(Column, String)> = Vec::new();
@@ -174,7 +180,8 @@ impl InputArgs {
             }
         }
         let columns = columns.as_ref().map(|FieldList(columns)| columns.clone());
-        if columns.is_some() && !column_names.is_empty() {
+        let names_nothing = loyalty_columns.is_some() && conversions_columns.is_some() && !column.is_empty();
+        if names_nothing || (columns.is_some() && !column_names.is_empty()) {
             return usage_error(
                 "--column maps the names of a header row, so it cannot be combined with a list of columns",
             );
@@ -183,6 +190,11 @@ impl InputArgs {
             column_names[..index].iter().any(|(earlier, _)| earlier == column).then_some(*column)
         }) {
             return usage_error(format!("--column gives the field {} two names", first.name()));
+        }
+        let names = || column_names.iter().map(|(_, name)| normalized(name.as_bytes())).filter(|name| name != b"");
+        if let Some((_, name)) = names().enumerate().find(|(index, name)| names().take(*index).any(|one| one == *name))
+        {
+            return usage_error(format!("--column gives the name {} to two fields", Quoted(&name)));
         }
         let mut rules = TableRules::default();
         if source != SourceKind::Loyalty {
@@ -237,6 +249,9 @@ fn parse_column(text: &str) -> Result<ColumnArg, String> {
         return Err("the name is empty".to_owned());
     }
     let column = parse_field(field)?;
+    if name == "-" && matches!(column, Column::Email | Column::Conversion) {
+        return Err(format!("the field {} cannot be ignored", column.name()));
+    }
     match source {
         Some(of) if !has_field(of, column) => {
             let of = if of == SourceKind::Loyalty { "loyalty" } else { "conversions" };
@@ -274,7 +289,7 @@ fn parse_columns(text: &str) -> Result<FieldList, String> {
         let column = match field {
             "-" => None,
             "time" => Some(Column::Time),
-            field => Some(parse_field(field)?),
+            field => Some(parse_field(field).map_err(|error| error + ", time")?),
         };
         if column.is_some() && columns.contains(&column) {
             return Err(format!("the field '{}' occurs twice", escape::text(field)));

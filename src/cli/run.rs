@@ -85,8 +85,8 @@ pub struct RunArgs {
 
     /// Write the decisions to FILE, which is replaced at the end of the run; `-` is standard output
     ///
-    /// Output is fsynced and renamed into place before the saved list is replaced. Only a killed run (`kill -9`, a
-    /// system crash) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
+    /// Output is fsynced and renamed into place before the saved list is replaced. A killed run (`kill -9`, a system
+    /// crash) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Output")]
     output: PathBuf,
 
@@ -149,7 +149,7 @@ impl SaveFormat {
     /// This format, as in the list that was read if that has it.
     fn list_format(self, as_read: ListFormat, max_record_bytes: usize) -> ListFormat {
         match (self, as_read) {
-            (Self::Csv, csv @ ListFormat::Csv { .. }) => csv,
+            (Self::Csv, csv @ ListFormat::Csv { has_header: true, .. }) => csv,
             (Self::Jsonl, json_lines @ ListFormat::JsonLines { .. }) => json_lines,
             (Self::Text, _) => ListFormat::Text { max_record_bytes },
             (Self::Framed, _) => ListFormat::Framed,
@@ -276,6 +276,12 @@ fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()
             "{list}: the loyalty list was deleted or replaced after it was opened; to save to {name} would undo the \
              changes of another run; open the list again"
         );
+    }
+    if input.map_or(Ok(false), NamedInput::is_partly_read).context("stdin: cannot read")? {
+        return usage_error(format!(
+            "standard input does not begin at the first row of {name}, and the saved list would not contain the rows \
+             before it; use --loyalty {name}"
+        ));
     }
     let is_compressed = input.map(|_| is_compressed(path)).transpose();
     if is_compressed.with_context(|| format!("{name}: cannot read"))? == Some(true) && !ListFormat::compresses(path) {

@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{MessageArgs, NOT_CHECKED, ProgressWhen, USAGE_ERROR, UsageError};
+use crate::escape;
 use crate::output::Staging;
 use crate::system::{Blocking, os_error};
 
@@ -30,8 +31,9 @@ const INTERRUPTED: u8 = 130;
 pub struct Session {
     pub staging: Arc<Staging>,
     pub progress: Progress,
-    /// The exit code of the command, once its files are committed.
-    committed: Arc<OnceLock<ExitCode>>,
+    /// The exit code of the command, once only messages are left to print.
+    exit_code: Arc<OnceLock<ExitCode>>,
+    is_interrupted: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -52,13 +54,39 @@ impl Session {
     pub fn commit(&self, exit_code: ExitCode) -> anyhow::Result<ExitCode> {
         self.progress.finish();
         self.staging.commit()?;
-        Ok(*self.committed.get_or_init(|| exit_code))
+        Ok(*self.exit_code.get_or_init(|| exit_code))
+    }
+
+    /// Discards the files of a command that failed, and prints its error unless an interrupt caused it. The exit code is
+    /// `failed`, unless the usage is wrong.
+    fn fail(&self, error: &anyhow::Error, failed: u8) -> ExitCode {
+        self.exit_code.get_or_init(|| ExitCode::from(failed));
+        self.progress.finish();
+        let files_discarded = !self.staging.is_empty();
+        // The error of a commit is always printed.
+        if self.staging.discard() && self.is_interrupted.load(Ordering::SeqCst) {
+            return ExitCode::from(INTERRUPTED);
+        }
+        let exit_code = print_failure(error, files_discarded, failed);
+        self.print_temporary_files();
+        exit_code
+    }
+
+    /// Prints the temporary files that could not be removed, for example because their folder became read-only.
+    fn print_temporary_files(&self) {
+        let names: Vec<_> = self.staging.temporary_files().iter().map(|path| escape::path(path)).collect();
+        if !names.is_empty() {
+            print_line(&format!(
+                "adseg: these temporary files could not be removed; delete them: {}",
+                names.join(", ")
+            ));
+        }
     }
 }
 
 /// The events that the main thread waits for.
 enum Event {
-    Done(Result<anyhow::Result<ExitCode>, Box<dyn Any + Send>>),
+    Done(Result<ExitCode, Box<dyn Any + Send>>),
     #[cfg_attr(not(unix), expect(dead_code, reason = "without signal handlers, a signal ends the process"))]
     Interrupted,
 }
@@ -66,13 +94,7 @@ enum Event {
 /// Runs a command, and prints its error. The exit code of an error is `failed`. Panics when the command panics.
 pub fn run(failed: u8, work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static) -> ExitCode {
     let session = Session::default();
-    let result = wait_for(&session, work);
-    session.progress.finish();
-    result.unwrap_or_else(|error| {
-        let files_discarded = !session.staging.is_empty();
-        session.staging.discard();
-        print_failure(&error, files_discarded, failed)
-    })
+    wait_for(&session, failed, work).unwrap_or_else(|error| session.fail(&error, failed))
 }
 
 /// Prints why a command failed, with all causes, and returns its exit code: `failed`, unless the usage is wrong.
@@ -92,6 +114,7 @@ pub fn print_failure(error: &anyhow::Error, files_discarded: bool, failed: u8) -
 
 fn wait_for(
     session: &Session,
+    failed: u8,
     work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static,
 ) -> anyhow::Result<ExitCode> {
     let (events, next_event) = channel();
@@ -100,7 +123,9 @@ fn wait_for(
     thread::Builder::new()
         .name("work".to_owned())
         .spawn(move || {
-            let done = panic::catch_unwind(AssertUnwindSafe(|| work(&of_work)));
+            // The error is printed here too, because standard error may be blocked.
+            let work = || work(&of_work).unwrap_or_else(|error| of_work.fail(&error, failed));
+            let done = panic::catch_unwind(AssertUnwindSafe(work));
             // The main thread no longer receives after a signal.
             drop(events.send(Event::Done(done)));
         })
@@ -108,23 +133,41 @@ fn wait_for(
     let mut wait = Duration::MAX;
     loop {
         match next_event.recv_timeout(wait) {
-            Ok(Event::Done(Ok(result))) => return result,
+            Ok(Event::Done(Ok(exit_code))) => return Ok(exit_code),
             Ok(Event::Done(Err(panic))) => {
                 session.staging.discard();
                 panic::resume_unwind(panic);
             }
             // The work may be blocked on input or output; it ends with the process.
-            Ok(Event::Interrupted) if session.staging.discard() => return Ok(ExitCode::from(INTERRUPTED)),
-            // The files are committed or being committed. Messages may be blocked after that.
-            Ok(Event::Interrupted) => wait = AFTER_COMMIT,
+            Ok(Event::Interrupted) => {
+                session.is_interrupted.store(true, Ordering::SeqCst);
+                if session.staging.discard() {
+                    end_messages(session);
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+                // The files are committed or being committed. Messages may be blocked after that.
+                wait = AFTER_COMMIT;
+            }
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(&exit_code) = session.committed.get() {
+                if let Some(&exit_code) = session.exit_code.get() {
                     return Ok(exit_code);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => unreachable!("the work reports its end"),
         }
     }
+}
+
+/// Ends the messages of an interrupted command, unless standard error is blocked.
+fn end_messages(session: &Session) {
+    let (session, (done, is_done)) = (session.clone(), channel());
+    let finish = move || {
+        session.progress.finish();
+        session.print_temporary_files();
+        done.send(()).ok();
+    };
+    drop(thread::Builder::new().spawn(finish));
+    is_done.recv_timeout(AFTER_COMMIT).ok();
 }
 
 #[cfg(unix)]
@@ -166,7 +209,7 @@ fn ignored_signals() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// The time that the messages of an interrupted command have after its files were committed.
+/// The time that the messages of an interrupted command have after its files were committed or discarded.
 const AFTER_COMMIT: Duration = Duration::from_millis(50);
 
 /// A shorter command shows no bar.

@@ -83,7 +83,18 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
         _ => {}
     }
     if let Some(columns) = &options.columns {
-        return Ok(Detected::Csv { delimiter: headerless_delimiter(line, columns.len(), options) });
+        let delimiter = headerless_delimiter(line, columns.len(), options);
+        let row = first_names(line, delimiter).map_or_else(Vec::new, |(fields, _)| fields);
+        let email = columns.iter().position(|column| *column == Some(Column::Email)).and_then(|place| row.get(place));
+        return match email {
+            Some(email) if !email.contains(&b'@') => Err(format!(
+                "the first row has {} where the email is, without an @; if it is a header row, leave out the list of \
+                 columns; {} csv reads it as a row",
+                Quoted(email),
+                if source == SourceKind::Loyalty { "--loyalty-format" } else { "--conversions-format" }
+            )),
+            _ => Ok(Detected::Csv { delimiter }),
+        };
     }
     if let Some(delimiter) = candidates(options).find(|&delimiter| has_columns(line, delimiter, source, options)) {
         return match source {
@@ -171,6 +182,13 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
         {
             return Err(format!("the fields are separated by {}, but text uses commas{remedy}", Quoted(&[*separator])));
         }
+        let fields: Vec<_> = first.split(|&byte| byte == b',').map(trim).collect();
+        let is_email = |field: &&[u8]| memchr::memchr(b'@', field).is_some_and(|at| at > 0 && at + 1 < field.len());
+        let is_conversion = fields.iter().any(|field| ConversionKind::from_name(field).is_some());
+        if source == SourceKind::Loyalty && !is_conversion && !fields[0].contains(&b'@') && fields.iter().any(is_email)
+        {
+            return Err(format!("the first field of the first record is no email, and another one is{remedy}"));
+        }
         return Ok(());
     }
     if source == SourceKind::Interleaved {
@@ -251,6 +269,7 @@ mod tests {
             ("promo,type,email", SourceKind::Conversions, "--column conversion=type"),
             ("id;user_mail", SourceKind::Loyalty, "--column loyalty.email=user_mail"),
             ("a@x;b", SourceKind::Interleaved, "it can be JSON Lines; to read it literally, add --input-format text"),
+            ("1001,quinn@x,F,Bern", SourceKind::Loyalty, "--loyalty-columns email,"),
             ("email,conversion", SourceKind::Loyalty, "swapped"),
             ("email,conversion", SourceKind::Interleaved, "cannot be CSV"),
         ] {

@@ -320,7 +320,10 @@ mod tests {
             (r#"{"email":["a"]}"#, "\"email\" is not a string or a number"),
             (r#"{"email":"\ud800"}"#, "\"email\" is not a string or a number"),
             (r#"{"email":null,"email":"a"}"#, "the key \"email\" occurs twice"),
-            (r#"{"items":[6,null]}"#, "the items \"[6,null]\" are not a list of ids (expected something like [6;14])"),
+            (
+                r#"{"items":[6,null]}"#,
+                "the items \"[6,null]\" are not a list of ids (expected something like [6;14]; --column items=- ignores them)",
+            ),
         ] {
             assert_eq!(email(line, &[]), Err(message.to_owned()), "{line}");
         }

@@ -1,18 +1,20 @@
-//! The commit: removes and replaces files in order. When a step fails, all steps before it are undone.
+//! The commit: removes and replaces files in order. When a step fails, all steps before it are undone. A file that
+//! another program has replaced since is left as it is.
 //!
 //! A hard link keeps each old file until the commit is complete. On a file system without links, the commit goes on
 //! without it, and an error lists the files that could not be restored.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 use thiserror::Error;
 
-use super::staged_file::{StagedFile, parent, sync_folder, temporary_names};
+use super::list_lock::{Inode, ListLock, inode, lock_folder};
+use super::staged_file::{CommitOrder, StagedFile, parent, sync_folder, temporary_names};
 use crate::escape;
 use crate::system::os_error;
 
@@ -68,14 +70,27 @@ impl CommitFailure {
 #[derive(Debug)]
 pub(super) struct NotRestored {
     path: PathBuf,
-    /// The old file under a temporary name.
-    old: Option<PathBuf>,
+    cause: RestoreFailure,
+}
+
+#[derive(Debug)]
+enum RestoreFailure {
+    /// The old file is lost.
+    Lost,
+    /// The old file has this temporary name.
+    Kept(PathBuf),
+    /// Another program has put a file there since, which must not be lost.
+    ReplacedAgain,
 }
 
 impl fmt::Display for NotRestored {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", escape::path(&self.path))?;
-        self.old.as_deref().map_or(Ok(()), |old| write!(out, " (the old file is {})", escape::path(old)))
+        match &self.cause {
+            RestoreFailure::Lost => Ok(()),
+            RestoreFailure::Kept(old) => write!(out, " (the old file is {})", escape::path(old)),
+            RestoreFailure::ReplacedAgain => write!(out, " (another program has replaced it since)"),
+        }
     }
 }
 
@@ -92,12 +107,31 @@ impl fmt::Display for Consequence<'_> {
     }
 }
 
+/// Fails if the list at `path` changed since it was locked.
+pub(super) fn check_list(lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
+    match lock.is_unchanged() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CommitFailure::ListChanged(path.to_owned())),
+        Err(error) => Err(CommitFailure::io(path, "read")(error)),
+    }
+}
+
 /// The steps of a commit. Dropping it keeps them and removes the links to the old files.
 #[derive(Debug, Default)]
 pub(super) struct Commit {
-    steps: Vec<(PathBuf, Before)>,
+    steps: Vec<Step>,
+    /// Locked folders.
+    locks: Vec<File>,
     /// The folders that were changed since they were last synced.
     unsynced: BTreeSet<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Step {
+    path: PathBuf,
+    before: Before,
+    /// The file that the step put there. `None` if it removed the file.
+    after: Option<Inode>,
 }
 
 /// What was at a path before the commit.
@@ -111,14 +145,23 @@ enum Before {
 }
 
 impl Commit {
-    /// Removes a file if it exists.
+    /// Makes other runs that create the same list wait until this commit is complete or undone.
+    pub(super) fn lock_folder_of_new_list(&mut self, lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
+        if lock.is_of_new_file() {
+            let folder = parent(path);
+            self.locks.extend(lock_folder(folder).map_err(CommitFailure::io(folder, "lock"))?);
+        }
+        Ok(())
+    }
+
+    /// Removes a file of rejects if it exists.
     pub(super) fn remove(&mut self, path: PathBuf) -> Result<(), CommitFailure> {
-        let before = Before::of(&path).map_err(CommitFailure::io(&path, "remove"))?;
+        let before = Before::of(&path, CommitOrder::Rejects).map_err(CommitFailure::io(&path, "remove"))?;
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(CommitFailure::io(&path, "remove")(error)),
             Ok(()) => {
-                self.done(path, before);
+                self.done(path, before, None);
                 Ok(())
             }
         }
@@ -127,19 +170,19 @@ impl Commit {
     /// Renames a staged file into place. Fails with [`CommitFailure::ListCreated`] if it `must_be_new` but exists.
     pub(super) fn replace(&mut self, staged: StagedFile, must_be_new: bool) -> Result<(), CommitFailure> {
         let path = staged.target.clone();
-        let before = if must_be_new { Ok(Before::Nothing) } else { Before::of(&path) };
-        let renamed = before.and_then(|before| staged.rename(must_be_new).map(|()| before));
-        let before = renamed.map_err(|cause| match cause.kind() {
+        let before = if must_be_new { Ok(Before::Nothing) } else { Before::of(&path, staged.order) };
+        let renamed = before.and_then(|before| staged.rename(must_be_new).map(|inode| (before, inode)));
+        let (before, inode) = renamed.map_err(|cause| match cause.kind() {
             io::ErrorKind::AlreadyExists if must_be_new => CommitFailure::ListCreated(path.clone()),
             _ => CommitFailure::io(&path, "rename into place")(cause),
         })?;
-        self.done(path, before);
+        self.done(path, before, Some(inode));
         Ok(())
     }
 
-    fn done(&mut self, path: PathBuf, before: Before) {
+    fn done(&mut self, path: PathBuf, before: Before, after: Option<Inode>) {
         self.changed_folder(parent(&path));
-        self.steps.push((path, before));
+        self.steps.push(Step { path, before, after });
     }
 
     /// Makes [`Self::sync_folders`] sync this folder.
@@ -158,11 +201,11 @@ impl Commit {
     /// Undoes all steps in reverse order. Returns the files for which this failed.
     pub(super) fn undo(self) -> Vec<NotRestored> {
         let mut not_restored = Vec::new();
-        for (path, before) in self.steps.into_iter().rev() {
-            match before.restore(&path) {
+        for Step { path, before, after } in self.steps.into_iter().rev() {
+            match before.restore(&path, after) {
                 // Also after a crash, the list must not be newer than the other files. The commit has failed already.
                 Ok(()) => drop(sync_folder(parent(&path))),
-                Err(old) => not_restored.push(NotRestored { path, old }),
+                Err(cause) => not_restored.push(NotRestored { path, cause }),
             }
         }
         not_restored.reverse();
@@ -172,11 +215,11 @@ impl Commit {
 
 impl Before {
     /// Links the file at `path`.
-    fn of(path: &Path) -> io::Result<Self> {
+    fn of(path: &Path, order: CommitOrder) -> io::Result<Self> {
         let link = |link: &Path| {
             if is_protected(path) { Err(io::ErrorKind::PermissionDenied.into()) } else { fs::hard_link(path, link) }
         };
-        match temporary_names().make_in(parent(path), link) {
+        match temporary_names(order).make_in(parent(path), link) {
             Ok(link) => Ok(Self::Linked(link.into_temp_path())),
             // A link is not possible on every file system, nor to every file.
             Err(_) => match fs::symlink_metadata(path) {
@@ -187,15 +230,20 @@ impl Before {
         }
     }
 
-    /// Restores the file at `path`. On failure, returns the name of the old file if it still exists.
-    fn restore(self, path: &Path) -> Result<(), Option<PathBuf>> {
+    /// Restores the file at `path`, where the commit put the file `after`.
+    fn restore(self, path: &Path, after: Option<Inode>) -> Result<(), RestoreFailure> {
+        let current = fs::symlink_metadata(path).ok().map(|metadata| inode(&metadata));
+        if current.is_some() && current != after {
+            return Err(RestoreFailure::ReplacedAgain);
+        }
         match self {
-            Self::Nothing => fs::remove_file(path).map_err(|_| None),
+            Self::Nothing if current.is_none() => Ok(()),
+            Self::Nothing => fs::remove_file(path).map_err(|_| RestoreFailure::Lost),
             Self::Linked(mut link) => {
                 link.disable_cleanup(true);
-                fs::rename(&link, path).map_err(|_| Some(link.to_path_buf()))
+                fs::rename(&link, path).map_err(|_| RestoreFailure::Kept(link.to_path_buf()))
             }
-            Self::Lost => Err(None),
+            Self::Lost => Err(RestoreFailure::Lost),
         }
     }
 }
@@ -220,7 +268,6 @@ fn is_protected(_path: &Path) -> bool {
 mod tests {
     use std::io::Write;
 
-    use super::super::staged_file::CommitOrder;
     use super::*;
 
     #[test]
@@ -239,5 +286,28 @@ mod tests {
         assert!(commit.undo().is_empty());
         assert_eq!([&path, &removed].map(|path| fs::read(path).unwrap()), [b"old", b"old"]);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn undo_leaves_files_that_were_replaced_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, removed, new, other] = ["path", "removed", "new", "other"].map(|name| folder.path().join(name));
+        [&path, &removed].iter().for_each(|path| fs::write(path, "old").unwrap());
+        let mut commit = Commit::default();
+        commit.remove(removed.clone()).unwrap();
+        for target in [&path, &new] {
+            let staged = StagedFile::create(target.clone(), None, CommitOrder::Output).unwrap();
+            commit.replace(staged, false).unwrap();
+        }
+        for replaced in [&path, &removed, &new] {
+            fs::write(&other, "other").unwrap();
+            fs::rename(&other, replaced).unwrap();
+        }
+        let not_restored = commit.undo();
+        assert!(not_restored.iter().all(|file| matches!(file.cause, RestoreFailure::ReplacedAgain)));
+        assert_eq!(not_restored.len(), 3);
+        assert_eq!([&path, &removed, &new].map(|path| fs::read(path).unwrap()), [b"other", b"other", b"other"]);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "links to old files are removed");
     }
 }

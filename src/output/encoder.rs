@@ -148,7 +148,13 @@ const fn optional_fields<'a>(conversion: &Conversion<'a>) -> (Option<&'a [u8]>, 
     match conversion.action {
         Action::Click { channel } => (Some(channel), None, None),
         Action::Basket { items } => (None, Some(items), None),
-        Action::Purchase { items, total_cost } => (None, Some(items), Some(total_cost.as_bytes())),
+        Action::Purchase { items, total_cost } => {
+            let total_cost = match total_cost {
+                Some(cost) => Some(cost.as_bytes()),
+                None => None,
+            };
+            (None, Some(items), total_cost)
+        }
     }
 }
 

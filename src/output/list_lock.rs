@@ -8,7 +8,8 @@
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
@@ -41,13 +42,17 @@ struct FileStamp {
     modified: Option<SystemTime>,
 }
 
+/// The identity of a file.
 #[cfg(unix)]
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 #[cfg(not(unix))]
-type Inode = ();
+pub(super) type Inode = ();
 
 /// The maximum number of tries when the file is replaced between opening and locking it.
 const MAX_TRIES: usize = 100;
+
+/// The maximum time that a commit waits for the commit of another run.
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
 impl ListLock {
     /// Locks the file at `path`, or records that it does not exist. Returns `None` for a file that is not regular, which
@@ -102,6 +107,29 @@ impl ListLock {
     }
 }
 
+/// Locks the folder of a new list during the commit. The list itself cannot be locked, so of two runs that create it, the
+/// second waits, and detects the list before it replaces any file.
+///
+/// Returns `None` if this is not possible in time. The commit then detects the list later, and is undone.
+pub(super) fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
+    let folder = match File::open(folder) {
+        // On Windows, folders cannot be opened as files.
+        _ if cfg!(not(unix)) => return Ok(None),
+        Ok(folder) => folder,
+        // A folder can be writable without being readable.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let start = Instant::now();
+    while !try_lock(&folder) {
+        if start.elapsed() > MAX_WAIT {
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Some(folder))
+}
+
 /// Locks a file or folder until it is closed. Returns false if another process has locked it, and true if the file
 /// system has no locks.
 pub(super) fn try_lock(file: &File) -> bool {
@@ -116,13 +144,13 @@ impl FileStamp {
 }
 
 #[cfg(unix)]
-fn inode(metadata: &Metadata) -> Inode {
+pub(super) fn inode(metadata: &Metadata) -> Inode {
     use std::os::unix::fs::MetadataExt;
     (metadata.dev(), metadata.ino())
 }
 
 #[cfg(not(unix))]
-fn inode(_metadata: &Metadata) -> Inode {}
+pub(super) fn inode(_metadata: &Metadata) -> Inode {}
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::staged_file::{CommitOrder, is_temporary};
+use super::staged_file::{CommitOrder, is_temporary, is_temporary_of_rejects};
 use super::staging::{StageError, Staging};
 use crate::escape;
 use crate::input::{BYTE_ORDER_MARK, Format, is_ambiguous_as_text};
@@ -283,7 +283,7 @@ fn is_reject_file_name(name: &str) -> bool {
     };
     let of_records =
         name.rsplit_once('.').is_some_and(|(stem, extension)| is_stem(stem) && EXTENSIONS.contains(&extension));
-    of_records || name == ERRORS || is_temporary(name)
+    of_records || name == ERRORS || is_temporary_of_rejects(name)
 }
 
 /// The files in `folder` that new rejects would replace.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
+use super::list_lock::{Inode, inode};
 use crate::escape;
 use crate::system::os_error;
 
@@ -40,9 +41,17 @@ pub(super) struct StagedFile {
 /// The prefix and the suffix of the name of a temporary file. A killed run can leave such files.
 const TEMPORARY: (&str, &str) = (".adseg-", ".tmp");
 
+/// The prefix for rejects. It differs from the others because only one run at a time writes rejects to a folder.
+const TEMPORARY_REJECTS: &str = ".adseg-rejects-";
+
 /// Whether a killed run can have left a file of this name.
 pub(super) fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY.0).is_some_and(|rest| rest.ends_with(TEMPORARY.1))
+}
+
+/// The same for a file of rejects.
+pub(super) fn is_temporary_of_rejects(name: &str) -> bool {
+    is_temporary(name) && name.starts_with(TEMPORARY_REJECTS)
 }
 
 /// The maximum number of symbolic links that are followed, as in Linux.
@@ -52,8 +61,13 @@ impl StagedFile {
     /// Creates the temporary file. Only its owner can read it if it replaces a file, which may be private. A new file has
     /// the permissions of a shell redirect.
     pub(super) fn create(target: PathBuf, existing: Option<fs::Metadata>, order: CommitOrder) -> io::Result<Self> {
-        let (file, temporary) = create_beside(&target, existing.is_some())?.into_parts();
+        let (file, temporary) = create_beside(&target, order, existing.is_some())?.into_parts();
         Ok(Self { order, temporary, file: Some(Arc::new(file)), target, existing })
+    }
+
+    /// The name of the temporary file.
+    pub(super) fn temporary(&self) -> &Path {
+        &self.temporary
     }
 
     /// The handle for writing. Opens the file again if it was closed.
@@ -61,7 +75,7 @@ impl StagedFile {
         if let Some(file) = &self.file {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(OpenOptions::new().append(true).open(&self.temporary)?);
+        let file = Arc::new(open_to_append(&self.temporary)?);
         self.file = Some(Arc::clone(&file));
         Ok(file)
     }
@@ -84,19 +98,21 @@ impl StagedFile {
         }
     }
 
-    /// Renames the file into place. Fails with [`io::ErrorKind::AlreadyExists`] if it `must_be_new` but exists.
-    pub(super) fn rename(self, must_be_new: bool) -> io::Result<()> {
+    /// Renames the file into place, and returns its identity. Fails with [`io::ErrorKind::AlreadyExists`] if it `must_be_new` but exists.
+    pub(super) fn rename(self, must_be_new: bool) -> io::Result<Inode> {
+        let inode = inode(&fs::symlink_metadata(&self.temporary)?);
         if must_be_new {
             match fs::hard_link(&self.temporary, &self.target) {
                 // Dropping the temporary file removes its other name.
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(inode),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
                 // The file system has no links.
                 Err(_) => {}
             }
         }
         let temporary = self.temporary.keep().map_err(|failed| failed.error)?;
-        fs::rename(&temporary, &self.target).inspect_err(|_| drop(fs::remove_file(&temporary)))
+        fs::rename(&temporary, &self.target).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+        Ok(inode)
     }
 }
 
@@ -172,17 +188,18 @@ fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {}", escape::path(path), os_error(error)))
 }
 
-/// The names of temporary files.
-pub(super) fn temporary_names() -> tempfile::Builder<'static, 'static> {
+/// The names of temporary files for files of this kind.
+pub(super) fn temporary_names(order: CommitOrder) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+    let is_rejects = order == CommitOrder::Rejects;
+    builder.prefix(if is_rejects { TEMPORARY_REJECTS } else { TEMPORARY.0 }).suffix(TEMPORARY.1);
     builder
 }
 
 /// A temporary file in the folder of `target`, with the permissions of a shell redirect unless it is private.
 #[cfg_attr(not(unix), expect(unused_variables, reason = "permissions are inherited from the folder"))]
-fn create_beside(target: &Path, is_private: bool) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = temporary_names();
+fn create_beside(target: &Path, order: CommitOrder, is_private: bool) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = temporary_names(order);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -196,6 +213,23 @@ fn create_beside(target: &Path, is_private: bool) -> io::Result<tempfile::NamedT
         let words = text.split_once(" at path ").map_or(&*text, |(words, _)| words);
         with_path(folder, &io::Error::new(error.kind(), words))
     })
+}
+
+/// Opens a temporary file. The umask can make a new file read-only, which must not keep its owner from opening it again.
+fn open_to_append(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().append(true).open(path);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let permissions = fs::metadata(path)?.permissions();
+        if permissions.mode() & 0o200 == 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(permissions.mode() | 0o200))?;
+            let file = open()?;
+            file.set_permissions(permissions)?;
+            return Ok(file);
+        }
+    }
+    open()
 }
 
 /// Gives a new file the owner and the permissions of the file that it will replace.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use super::commit::{Commit, CommitError, CommitFailure};
+use super::commit::{Commit, CommitError, CommitFailure, check_list};
 use super::list_lock::{ListLock, ListLockError, try_lock};
 use super::staged_file::{CommitOrder, StagedFile, copy_permissions, create_folders, follow_links, parent, sync};
 use crate::system::os_error;
@@ -51,6 +51,8 @@ pub struct Staging(Mutex<State>);
 struct State {
     phase: Phase,
     staged: Vec<StagedFile>,
+    /// All temporary files that were created.
+    temporary: Vec<PathBuf>,
     remove_on_commit: Vec<PathBuf>,
     created_folders: Vec<PathBuf>,
     list_lock: Option<ListLock>,
@@ -99,6 +101,7 @@ impl Staging {
         }
         let mut staged = StagedFile::create(target, existing, order)?;
         let file = staged.open()?;
+        state.temporary.push(staged.temporary().to_owned());
         state.staged.push(staged);
         Ok(file)
     }
@@ -166,6 +169,11 @@ impl Staging {
     /// Makes [`Self::commit`] remove the file at this canonical path, unless a staged file replaces it.
     pub fn remove_on_commit(&self, path: PathBuf) {
         self.lock().remove_on_commit.push(path);
+    }
+
+    /// The temporary files that exist. After a failure, these are the ones that could not be removed.
+    pub fn temporary_files(&self) -> Vec<PathBuf> {
+        self.lock().temporary.iter().filter(|path| path.symlink_metadata().is_ok()).cloned().collect()
     }
 
     /// Whether there are no staged files.
@@ -249,11 +257,8 @@ impl State {
     fn commit(&mut self, commit: &mut Commit) -> Result<(), CommitFailure> {
         let list = self.staged.iter_mut().find(|staged| staged.order == CommitOrder::List);
         if let (Some(lock), Some(list)) = (&self.list_lock, list) {
-            match lock.is_unchanged() {
-                Ok(true) => {}
-                Ok(false) => return Err(CommitFailure::ListChanged(list.target.clone())),
-                Err(error) => return Err(CommitFailure::io(&list.target, "read")(error)),
-            }
+            commit.lock_folder_of_new_list(lock, &list.target)?;
+            check_list(lock, &list.target)?;
             // No run may read the new list before this run ends, because the commit may be undone.
             let file = list.open().map_err(CommitFailure::io(&list.target, "write"))?;
             try_lock(&file);
@@ -273,9 +278,10 @@ impl State {
                 commit.sync_folders()?;
                 order = staged.order;
             }
-            let must_be_new =
-                order == CommitOrder::List && self.list_lock.as_ref().is_some_and(ListLock::is_of_new_file);
-            commit.replace(staged, must_be_new)?;
+            let lock = self.list_lock.as_ref().filter(|_| order == CommitOrder::List);
+            // The other files may have taken long to sync.
+            lock.map_or(Ok(()), |lock| check_list(lock, &staged.target))?;
+            commit.replace(staged, lock.is_some_and(ListLock::is_of_new_file))?;
         }
         commit.sync_folders()
     }

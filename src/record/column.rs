@@ -86,7 +86,8 @@ impl ColumnNames {
         for &column in columns.iter().copied().flatten().chain(&[Column::Time]) {
             let name = mapped.iter().find(|(of, _)| *of == column).map(|(_, name)| name.as_str());
             let name = name.or((column != Column::Time).then_some(column.name()));
-            if let Some(name) = name.filter(|_| names.iter().all(|(of, _)| *of != column)) {
+            // `-` means that the field is not read.
+            if let Some(name) = name.filter(|name| *name != "-").filter(|_| names.iter().all(|(of, _)| *of != column)) {
                 names.push((column, normalized(name.as_bytes())));
             }
         }

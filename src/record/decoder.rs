@@ -172,7 +172,7 @@ pub mod tests {
         let purchase = conversion(b"P, PurchaseConversion, wombatz@fakeemail.com, [6;9], 18.64").unwrap();
         let Action::Purchase { items, total_cost } = purchase.action else { panic!("{purchase:?}") };
         assert_eq!(items.iter().collect::<Vec<_>>(), [b"6", b"9"]);
-        assert_eq!(total_cost.as_bytes(), b"18.64");
+        assert_eq!(total_cost.unwrap().as_bytes(), b"18.64");
         let with_extra_fields = conversion(b",ClickConversion,a@x,,more,[,").unwrap();
         assert_eq!((with_extra_fields.promo, with_extra_fields.action), (&b""[..], Action::Click { channel: b"" }));
     }
@@ -205,7 +205,8 @@ pub mod tests {
         assert_eq!(loyalty_row(b"a@x, , , F,").unwrap().extra, Some(&b""[..]));
         assert_eq!(
             loyalty_row(b"a@x, b").unwrap_err().to_string(),
-            "expected a loyalty row with 4 fields (email, Facebook user, Instagram user, gender), found 2"
+            "expected a loyalty row with 4 fields (email, Facebook user, Instagram user, gender), found 2; for CSV without \
+             a header row, add --loyalty-columns with its columns in order"
         );
         let message = loyalty_row(b"a@x;fb;insta;F").unwrap_err().to_string();
         assert!(message.ends_with("found 1; fields are separated by commas only"), "{message}");

@@ -44,7 +44,7 @@ pub enum RecordError<'a> {
         "expected {what} with {} fields ({}), found {found}{}",
         fields.len(),
         fields.join(", "),
-        separator_hint(*found, record)
+        layout_hint(*found, what, record)
     )]
     TooFewFields { what: &'static str, fields: &'static [&'static str], found: usize, record: &'a [u8] },
     /// The second field of a conversion is not one of the three types.
@@ -80,7 +80,9 @@ pub enum RecordError<'a> {
     Misquoted,
     /// A row of CSV that needs a column, or an object of JSON Lines that needs a key, that it does not have. `what` is
     /// its kind with its article.
-    #[error("{what} needs \"{column}\", which this record does not have")]
+    #[error(
+        "{what} needs \"{column}\", which this record does not have; if it has another name, add --column {column}=NAME"
+    )]
     MissingColumn { what: &'static str, column: &'static str },
     /// An object of JSON Lines that is not valid JSON. `at` is the number of a byte in the line, counted from 1.
     #[error("the line is not a JSON object (byte {at} of the line is unexpected)")]
@@ -97,7 +99,10 @@ pub enum RecordError<'a> {
         Quoted(time)
     )]
     BadTime { time: &'a [u8] },
-    #[error("the items {} are not a list of ids (expected something like [6;14])", Quoted(items))]
+    #[error(
+        "the items {} are not a list of ids (expected something like [6;14]; --column items=- ignores them)",
+        Quoted(items)
+    )]
     BadItemList { items: &'a [u8] },
     /// Not bad, but not decided: a type that `--type` ignores, or a time outside `--since` and `--until`.
     #[error("the record is ignored")]
@@ -128,6 +133,8 @@ impl RecordError<'_> {
 fn conversion_hint(promo: &[u8], name: &[u8]) -> &'static str {
     if name.strip_prefix(b"\"").unwrap_or(name).starts_with(b"conversion") {
         "; if this is CSV with a header row, add --conversions-format csv"
+    } else if ConversionKind::from_short_name(name).is_some() {
+        "; if this is CSV without a header row, add --conversions-columns with its columns in order"
     } else if promo.contains(&b'@') {
         "; are --loyalty and --conversions swapped?"
     } else {
@@ -140,12 +147,14 @@ fn decimal_comma_hint(cost: &[u8]) -> &'static str {
     if cost.contains(&b',') { "; use a decimal point, and no other separators" } else { "" }
 }
 
-/// A hint for a record of one field that contains other separators.
-fn separator_hint(found: usize, record: &[u8]) -> &'static str {
+/// A hint for a record with too few fields that may be a row of CSV.
+fn layout_hint(found: usize, what: &str, record: &[u8]) -> &'static str {
     if found == 1 && record.iter().any(|byte| matches!(byte, b';' | b'\t')) {
         "; fields are separated by commas only"
     } else if found == 1 && record.contains(&b'@') {
         "; for a list of emails only, add --loyalty-columns email"
+    } else if what == decoder::LOYALTY_ROW && record.contains(&b'@') {
+        "; for CSV without a header row, add --loyalty-columns with its columns in order"
     } else {
         ""
     }

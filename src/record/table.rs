@@ -45,20 +45,23 @@ fn conversion<'a>(
     let email = needed(what, Column::Email)?;
     check_table_email(bytes.get(email))?;
     let checked_items = || {
-        let items = needed(what, Column::Items)?;
-        if !fields.has_valid_items {
-            return Err(RecordError::BadItemList { items: bytes.get(items) });
+        let items = fields.get_or_empty(Column::Items);
+        match bytes.get(items) {
+            // Exports without items are common, and no decision depends on them.
+            [] => Ok(items),
+            list if !fields.has_valid_items => Err(RecordError::BadItemList { items: list }),
+            list => Items::parse(list).map(|_| items),
         }
-        Items::parse(bytes.get(items)).map(|_| items)
     };
     let (second, third) = match kind {
         ConversionKind::Click => (fields.get_or_empty(Column::Where), Span::ABSENT),
         ConversionKind::Basket => (checked_items()?, Span::ABSENT),
         ConversionKind::Purchase => {
             let items = checked_items()?;
-            let total_cost = needed(what, Column::TotalCost)?;
-            TotalCost::parse(bytes.get(total_cost))?;
-            (items, total_cost)
+            if let Some(total_cost) = fields.get(Column::TotalCost) {
+                TotalCost::parse(bytes.get(total_cost))?;
+            }
+            (items, fields.get(Column::TotalCost).unwrap_or(Span::ABSENT))
         }
     };
     let mut decoded = RecordKind::Conversion(kind);

@@ -97,7 +97,8 @@ pub enum Action<'a> {
     },
     Purchase {
         items: Items<'a>,
-        total_cost: TotalCost<'a>,
+        /// `None` if a table does not have it.
+        total_cost: Option<TotalCost<'a>>,
     },
 }
 
@@ -153,9 +154,10 @@ impl DecodedRecord {
         let action = match kind {
             ConversionKind::Click => Action::Click { channel: second },
             ConversionKind::Basket => Action::Basket { items: Items::of_checked(second) },
-            ConversionKind::Purchase => {
-                Action::Purchase { items: Items::of_checked(second), total_cost: TotalCost(bytes.get(fields.third)) }
-            }
+            ConversionKind::Purchase => Action::Purchase {
+                items: Items::of_checked(second),
+                total_cost: bytes.get_optional(fields.third).map(TotalCost),
+            },
         };
         let time = bytes.get_optional(fields.time);
         Some(Conversion { promo: bytes.get(fields.first), email: bytes.get(email), action, time })
@@ -194,9 +196,12 @@ impl<'a> Items<'a> {
         Ok(items)
     }
 
-    /// The list in a field that [`Self::parse`] has accepted.
+    /// The list in a field that the decoder has accepted. An empty field, which only tables have, is an empty list.
     #[inline]
     fn of_checked(field: &'a [u8]) -> Self {
+        if field.is_empty() {
+            return Self { inner: field };
+        }
         let [b'[', inner @ .., b']'] = field else { panic!("the decoder checked the brackets") };
         Self { inner: trim(inner) }
     }

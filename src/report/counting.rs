@@ -13,9 +13,10 @@ use foldhash::fast::RandomState;
 use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, KeyKind, Timeline};
 use super::money::Amount;
 use super::names::{MAX_NAMES, MAX_PARTITIONS, NameId, NameTable, RowNames, merge};
+use super::periods::Periods;
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, EventBatch, PREFETCH};
-use crate::record::{Action, Conversion, LoyaltyRow, RecordKind};
+use crate::record::{Action, Conversion, LoyaltyRow, RecordKind, Time};
 
 /// Applies the rule of the campaign, and counts events and decisions.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +122,7 @@ struct CampaignCounts {
     items: NameTable<ItemCounts>,
     genders: NameTable<GenderCounts>,
     timeline: Timeline,
+    periods: Periods,
     /// The maximum number of digits of a total cost after the decimal point.
     decimals: u8,
     /// Customers with a loyalty row.
@@ -154,6 +156,9 @@ impl CampaignCounts {
             && let Some(conversion) = event.conversion()
         {
             self.timeline.count(event.number, step.decision.enrolled);
+            if let Some(time) = conversion.time.and_then(Time::parse) {
+                self.periods.count(time, step.decision.enrolled);
+            }
             self.count_conversion(&conversion, event.number, customer, step);
         }
     }
@@ -208,7 +213,7 @@ impl CampaignCounts {
                 }
             }
             Action::Purchase { items, total_cost } => {
-                let amount = Amount::of(total_cost);
+                let amount = total_cost.and_then(Amount::of);
                 activity.with_purchase += u64::from(!replace(&mut stats.has_purchase, true));
                 activity.then_purchase += u64::from(stats.stage.advance_to(FunnelStage::ThenPurchase));
                 activity.count_purchase(amount, step.decision.enrolled);
@@ -272,6 +277,8 @@ pub struct Totals {
     /// Members at the end.
     pub(super) member_count: u64,
     pub(super) timeline: Timeline,
+    /// The timeline by time; empty if the conversions have no times.
+    pub(super) periods: Periods,
     /// The maximum number of digits of a total cost after the decimal point.
     pub(super) decimals: u8,
 }
@@ -296,6 +303,7 @@ impl Totals {
             totals.member_count += counts.members;
             totals.decimals = totals.decimals.max(counts.decimals);
             totals.timeline.merge(counts.timeline);
+            totals.periods.merge(counts.periods);
         }
         totals
     }

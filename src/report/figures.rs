@@ -228,6 +228,22 @@ const TIMELINE: Definition<Bucket> = Definition {
     ],
 };
 
+/// The timeline if the conversions have times.
+const PERIODS: Definition<Bucket> = Definition {
+    key: "timeline",
+    title: "Timeline",
+    names: &["time"],
+    layout: Layout::Sample,
+    figures: &[
+        count("conversions", "conversions", "conversions in the period that begins at this time (UTC)", |period| {
+            period.conversions
+        }),
+        count("new_members", "new members", "these conversions that made the customer a member", |period| {
+            period.new_members
+        }),
+    ],
+};
+
 const RECORDS: Definition<Counts> = Definition {
     key: "records",
     title: "Input",
@@ -239,6 +255,12 @@ const RECORDS: Definition<Counts> = Definition {
         count("loyalty_rows", "  loyalty rows", "valid loyalty rows", |counts| counts.loyalty_rows),
         count("rejects", "  rejects", "bad records that were skipped", |counts| counts.rejects),
         count("blanks", "  blank lines", "blank lines", |counts| counts.blanks),
+        count(
+            "ignored",
+            "  ignored",
+            "conversions of a type that --type ignores, or outside --since and --until",
+            |counts| counts.ignored,
+        ),
     ],
 };
 
@@ -285,6 +307,13 @@ pub fn tables(totals: &Totals, counts: &Counts) -> Vec<Table> {
         let before = so_far[index - 1];
         so_far[index] += before;
     }
+    let periods = totals.periods.timeline();
+    let timeline = if periods.is_empty() {
+        TIMELINE.table(decimals, Some(so_far.iter().map(|bucket| (vec![], bucket)).collect()))
+    } else {
+        let row = |(start, bucket)| (vec![Name::of(str::as_bytes(start))], bucket);
+        PERIODS.table(decimals, Some(periods.iter().map(|(start, bucket)| row((start, bucket))).collect()))
+    };
     vec![
         TOTALS.table(decimals, groups()),
         FUNNEL.table(decimals, groups()),
@@ -294,7 +323,7 @@ pub fn tables(totals: &Totals, counts: &Counts) -> Vec<Table> {
         ITEMS.named(decimals, &totals.items, |item| Reverse((item.revenue.sort_key(), item.purchases))),
         MEMBERSHIP.table(decimals, Some(vec![(vec![], totals)])),
         GENDERS.named(decimals, &genders, |gender| Reverse(gender.members())),
-        TIMELINE.table(decimals, Some(so_far.iter().map(|bucket| (vec![], bucket)).collect())),
+        timeline,
         RECORDS.table(decimals, Some(vec![(vec![], counts)])),
     ]
 }

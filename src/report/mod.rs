@@ -27,6 +27,7 @@ mod figures;
 mod money;
 mod names;
 mod page;
+mod periods;
 mod table;
 
 pub use counting::{CountCampaign, Totals};

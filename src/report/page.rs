@@ -151,6 +151,10 @@ fn chart(table: &Table, rows: &[&Row]) -> Option<(&'static str, String)> {
         "funnel" => ("Customers at each stage", bars(&funnel(table, rows))?),
         "channels" => ("Clicks by channel", bars(&by_name("clicks"))?),
         "items" => ("Revenue of purchases that contain the item", bars(&by_name("revenue"))?),
+        "timeline" if !table.names.is_empty() => {
+            let periods = table.rows.iter().flatten().map(|row| (row.name(), table.value(row, "conversions")));
+            ("Conversions by time", bars(&periods.collect::<Vec<_>>())?)
+        }
         "timeline" => {
             let point = |row| (table.value(row, "conversions").to_f64(), table.value(row, "new_members").to_f64());
             let points: Vec<_> = table.rows.iter().flatten().map(point).collect();

@@ -4,6 +4,7 @@
  * INJECT_AT     which call of this kind fails, counted from 1
  * INJECT_LATER  optional: all later calls of this kind fail too
  * INJECT_ALL    optional: a kind of call of which every call fails
+ * INJECT_RUN    optional: a shell command that runs before the call, which then does not fail
  * INJECT_FOLDER only calls on files in this folder count, and on pipes; not on standard error
  * INJECT_LOG    a file that is created when the call fails
  */
@@ -58,6 +59,14 @@ static int fails(const char *call) {
         return 0;
     }
     close(NEXT(open)(getenv("INJECT_LOG"), O_CREAT | O_WRONLY, 0600));
+    const char *command = getenv("INJECT_RUN");
+    if (command != NULL) {
+        unsetenv("LD_PRELOAD");
+        if (system(command) != 0) {
+            abort();
+        }
+        return 0;
+    }
     return 1;
 }
 

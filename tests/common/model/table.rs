@@ -115,10 +115,10 @@ impl TableOptions {
             None => None,
         };
         let email = get(fields, "email").filter(|email| is_table_email(email))?.to_vec();
-        if kind != "click" && !is_item_list(get(fields, "items")?) {
+        if kind != "click" && !get(fields, "items").is_none_or(|items| items.is_empty() || is_item_list(items)) {
             return None;
         }
-        if kind == "purchase" && !is_decimal(get(fields, "total_cost")?) {
+        if kind == "purchase" && !get(fields, "total_cost").is_none_or(is_decimal) {
             return None;
         }
         let is_before = time < self.since.filter(|_| time.is_some());
