@@ -80,7 +80,6 @@ impl Plain {
             let fields = columns(line);
             let text = format!("Send additional promo code to: {}, {}", fields[2], if send { "True" } else { "False" });
             output.extend(match format {
-                OutputFormat::Emails => (if send { fields[2].to_owned() + "\n" } else { String::new() }).into_bytes(),
                 OutputFormat::Text => (text + "\n").into_bytes(),
                 OutputFormat::Framed => frame(&text),
                 OutputFormat::Csv => format!("{},{send},{enrolled}\n", fields.join(",")).into_bytes(),

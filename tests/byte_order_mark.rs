@@ -139,7 +139,7 @@ fn incomplete_byte_order_mark_is_part_of_the_first_record() {
 }
 
 #[test]
-fn mark_is_skipped_in_every_file_but_not_in_every_member() {
+fn byte_order_mark_is_skipped_once_per_file() {
     let scratch = Scratch::small_campaign();
     let marked = format!("{MARK}{CLICK}");
     scratch.write("first", &marked);

@@ -236,7 +236,7 @@ fn rejects_folder_accepts_one_run_at_a_time() {
     let first = WaitingRun::start(&scratch, &format!("{skip} -o codes.txt"));
     let second = scratch.run(&format!("{RUN} {skip}"));
     assert_eq!(second.code, Some(1));
-    let message = "adseg: rejects: cannot write rejects: another run is writing to this folder";
+    let message = "adseg: rejects: cannot write rejects: another run is writing to this directory";
     assert!(second.stderr.starts_with(message), "{}", second.stderr);
     assert_eq!(first.finish("nonsense\n").0, Some(0));
     assert_eq!(scratch.read("rejects/conversions.txt"), "nonsense\n");

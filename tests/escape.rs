@@ -37,7 +37,7 @@ fn json_names_a_file_as_a_program_can_open_it() {
 
 #[cfg(unix)]
 #[test]
-fn order_check_names_a_file_the_same_way_in_all_json_lines() {
+fn order_check_json_lines_name_files_alike() {
     let scratch = Scratch::small_campaign();
     scratch.write("c\u{202e}.txt", "P, PurchaseConversion, new@example.com, [6], 9\n");
     scratch.write("conversions.txt", "P, ClickConversion, new@example.com, w\n");

@@ -114,7 +114,7 @@ fn record_at(input: &ModelInput, number: u64) -> String {
 }
 
 #[test]
-fn emails_come_first_or_by_option_and_are_trimmed() {
+fn emails_before_options_or_by_flag_are_trimmed() {
     let scratch = Scratch::small_campaign();
     let first = explain_emails(&scratch, &[" kim@example.com\t"]).assert().success();
     let history = text(first.get_output().stdout.clone());
@@ -237,7 +237,7 @@ fn report_limits_near_matches_and_counts_all() {
     scratch.write("loyalty.txt", (0..=100).map(spelling).collect::<String>());
     let report = scratch.run(&format!("explain kim@example.com {SOURCES}")).stdout;
     assert_eq!(report.matches("another customer is \"\\u{a0}").count(), 10, "{report}");
-    assert!(report.ends_with("  and 90 more that differ only by case or white space\n"), "{report}");
+    assert!(report.ends_with("  and 90 more that differ only in case or white space\n"), "{report}");
 
     for (email, count) in [("kim@example.com", 100), ("KIM@example.com", 101), ("lee@example.com", 0)] {
         let jsonl = scratch.run(&format!("explain {email} {SOURCES} --format jsonl")).stdout;

@@ -36,9 +36,9 @@ fn assert_rejects_truncated(whole: &[u8], lens: impl Iterator<Item = usize>, mes
 }
 
 #[test]
-fn truncated_archive_is_never_accepted_as_complete() {
+fn truncated_compressed_file_is_never_accepted() {
     for whole in [gzip(SMALL_CONVERSIONS.as_bytes()), zstd(SMALL_CONVERSIONS.as_bytes())] {
-        // Nothing distinguishes an archive of length 0 from an empty file.
+        // Nothing distinguishes a compressed file of length 0 from an empty file.
         assert_rejects_truncated(&whole, 1..whole.len(), "");
         assert_eq!(Scratch::small_campaign().run_with(RUN_STDIN, whole).stdout, SMALL_DECISIONS);
     }

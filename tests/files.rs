@@ -143,7 +143,7 @@ fn rejects_never_replace_other_files() {
 }
 
 #[test]
-fn rejects_folder_accepts_no_other_output() {
+fn rejects_directory_accepts_no_other_output() {
     let scratch = Scratch::small_campaign();
     for args in [
         "-o rejects/codes.txt",
@@ -152,19 +152,19 @@ fn rejects_folder_accepts_no_other_output() {
         "-o rejects/../rejects/codes.txt",
     ] {
         let assert = scratch.adseg(&format!("{SKIP} {args}")).assert().code(2);
-        assert.stdout("").stderr(contains("in the rejects folder"));
+        assert.stdout("").stderr(contains("in the rejects directory"));
         assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn rejects_folder_accepts_no_other_output_by_a_link() {
+fn rejects_directory_accepts_no_other_output_through_a_link() {
     let scratch = Scratch::small_campaign();
     std::os::unix::fs::symlink("rejects/codes.txt", scratch.file("link")).unwrap();
     fs::create_dir(scratch.file("rejects")).unwrap();
     let assert = scratch.adseg(&format!("{SKIP} -o link")).assert().code(2);
-    assert.stderr(contains("link is in the rejects folder; name another folder"));
+    assert.stderr(contains("link is in the rejects directory; name another directory"));
     assert_eq!(scratch.names_in("rejects"), Vec::<String>::new());
 }
 
@@ -316,7 +316,7 @@ fn stdin_redirected_from_a_named_file_is_detected() {
 fn unusable_file_is_reported_before_any_output() {
     let scratch = Scratch::small_campaign();
     for (conversions, message) in [
-        (".", "adseg: .: cannot read a folder; name the files in it\n"),
+        (".", "adseg: .: cannot read a directory; name the files in it\n"),
         ("nowhere.txt", "adseg: nowhere.txt: cannot read: No such file or directory\n"),
     ] {
         let args = format!("run --loyalty loyalty.txt --conversions {conversions} -o codes.txt");
@@ -324,7 +324,7 @@ fn unusable_file_is_reported_before_any_output() {
     }
     for (output, message) in [
         ("nowhere/codes.txt", "adseg: nowhere/codes.txt: cannot write: nowhere: No such file or directory"),
-        ("nowhere/", "adseg: nowhere/: cannot write: this is the name of a folder\n"),
+        ("nowhere/", "adseg: nowhere/: cannot write: this is the name of a directory\n"),
         (".", "adseg: .: cannot write: is a directory\n"),
     ] {
         scratch.adseg(&format!("{RUN} -o {output}")).assert().code(1).stderr(starts_with(message));

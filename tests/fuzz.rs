@@ -11,7 +11,8 @@ use common::cases;
 use common::model::decode::{ModelRecord, decode_record};
 use common::model::{ModelFormat, ModelInput, ModelSource, RunResult, run};
 use common::replay::{
-    Chunk, DecodedRecord, ReadSchedule, RunSettings, decode, is_compressed_or_utf16, is_damaged_archive, run_engine,
+    Chunk, DecodedRecord, ReadSchedule, RunSettings, decode, is_compressed_or_utf16, is_damaged_compressed_data,
+    run_engine,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -365,7 +366,7 @@ fn tables_of_any_bytes_are_independent_of_sizes() {
 }
 
 #[test]
-fn byte_order_mark_in_a_header_row_is_independent_of_sizes() {
+fn header_byte_order_mark_is_independent_of_sizes() {
     for bytes in ["\r\u{feff}email", "\u{feff}\u{feff}email", "\n\n\u{feff}email"] {
         let (source, format) = (ModelSource::Loyalty, ModelFormat::Csv);
         let inputs = [ModelInput::new(source, format, bytes)];
@@ -381,16 +382,16 @@ fn byte_order_mark_in_a_header_row_is_independent_of_sizes() {
 fn is_same_result(actual: &RunResult, expected: &RunResult) -> bool {
     let both = [actual, expected];
     let same_start = actual.output.starts_with(&expected.output) || expected.output.starts_with(&actual.output);
-    let damaged = both.iter().any(|result| is_damaged_archive(result));
+    let damaged = both.iter().any(|result| is_damaged_compressed_data(result));
     actual == expected || (damaged && both.iter().all(|result| result.ended_early()) && same_start)
 }
 
 #[test]
-fn truncated_gzip_data_is_a_damaged_archive() {
+fn truncated_gzip_data_is_damaged() {
     for (len, is_damaged) in [(GZIP.len(), false), (GZIP.len() - 1, true)] {
         let (source, format) = (ModelSource::Interleaved, ModelFormat::Text);
         let input = ModelInput::new(source, format, &GZIP[..len]);
         let result = run_engine(&[input], &RunSettings::default(), &ReadSchedule::whole());
-        assert_eq!(is_damaged_archive(&result), is_damaged, "{result:?}");
+        assert_eq!(is_damaged_compressed_data(&result), is_damaged, "{result:?}");
     }
 }

@@ -95,9 +95,9 @@ fn options_in_the_message_of_a_guard_work() {
 #[test]
 fn commands_in_the_message_of_a_guard_work() {
     for (make, convert, message) in [
-        ("xz -c", "xz -dc", "an xz archive"),
-        ("bzip2 -c", "bzip2 -dc", "a bzip2 archive"),
-        ("lz4 -c", "lz4 -dc", "an lz4 archive"),
+        ("xz -c", "xz -dc", "an xz file"),
+        ("bzip2 -c", "bzip2 -dc", "a bzip2 file"),
+        ("lz4 -c", "lz4 -dc", "an lz4 file"),
         ("iconv -f UTF-8 -t UTF-16", "iconv -f UTF-16 -t UTF-8", "UTF-16 text"),
         ("jq -cs .", "jq -c '.[]'", "a JSON array"),
     ] {

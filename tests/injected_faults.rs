@@ -209,7 +209,7 @@ fn is_explanation<'a>(message: &str, call: &str, error: &str, files: impl Iterat
 }
 
 #[test]
-fn fault_of_any_call_is_reported_and_changes_no_file() {
+fn any_failed_system_call_is_reported_and_changes_no_file() {
     let library = &library("inject-each.so");
     let jobs = CASES.iter().flat_map(|case| CALLS.iter().map(move |call| (*case, *call)));
     let (jobs, wrong) = (&Mutex::new(jobs.collect::<Vec<_>>().into_iter()), &Mutex::new(Vec::new()));

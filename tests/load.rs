@@ -162,7 +162,7 @@ fn usage_of_long_record(args: &str, head: &[u8], mib: usize, message: &str) -> U
 }
 
 #[test]
-fn line_without_end_is_not_buffered() {
+fn unterminated_line_is_not_buffered() {
     // 1 GiB takes too long in a debug build.
     let mib = runs(128).min(1024);
     usage_of_long_record("--rejects rejects", b"", mib, "1 bad record kept in rejects").assert_peak_below(64);
@@ -281,7 +281,7 @@ fn memory_of_explain_does_not_contain_the_text_of_its_report() {
 }
 
 #[test]
-fn memory_of_order_check_grows_only_with_customers_and_their_files() {
+fn order_check_memory_grows_only_with_customers_and_files() {
     let command = "order-check --loyalty loyalty.txt --conversions {files}";
     assert_memory_grows_only_with_customers(command, 0, 2 * EMAIL + 240);
 }
@@ -307,7 +307,7 @@ fn memory_of_frame_and_unframe_does_not_grow() {
 }
 
 #[test]
-fn memory_of_names_does_not_depend_on_the_number_of_partitions() {
+fn name_memory_does_not_depend_on_partition_count() {
     for command in ["check", "report"] {
         let command = format!("{command} --partitions 1000 --loyalty loyalty.txt --conversions {{files}}");
         let peak = Load::MANY_NAMES.peak_of(&command);

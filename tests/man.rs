@@ -36,5 +36,5 @@ fn man_prints_the_committed_pages() {
     let scratch = Scratch::new();
     scratch.adseg("man").assert().success().stdout(include_str!("../man/adseg.1"));
     scratch.adseg("man run").assert().success().stdout(include_str!("../man/adseg-run.1"));
-    scratch.adseg("man walk").assert().code(2).stderr(starts_with("adseg: there is no subcommand 'walk'"));
+    scratch.adseg("man walk").assert().code(2).stderr(starts_with("adseg: unknown subcommand 'walk'"));
 }

@@ -120,7 +120,7 @@ fn progress_is_shown_on_request_or_on_a_terminal() {
 }
 
 #[test]
-fn usage_error_exits_with_2_and_names_the_remedy() {
+fn usage_error_exits_with_2_and_shows_correct_usage() {
     let scratch = Scratch::small_campaign();
     for (args, message) in [
         ("", "Usage: adseg"),

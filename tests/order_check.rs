@@ -180,7 +180,7 @@ fn files_with_the_same_content_are_two_files() {
 }
 
 #[test]
-fn click_is_listed_with_one_purchase_and_the_number_of_files() {
+fn click_is_listed_with_one_purchase_and_file_count() {
     let scratch = Scratch::small_campaign();
     let (click, purchase) = ("P, ClickConversion, a@x, w\n", "P, PurchaseConversion, a@x, [6], 9.45\n");
     scratch.write("both.txt", format!("{click}{click}{purchase}"));

@@ -167,7 +167,7 @@ fn no_subcommand_overwrites_a_file_that_it_reads() {
 }
 
 #[test]
-fn saved_list_is_not_appended_to_the_list_that_was_read() {
+fn saved_list_is_not_appended_to_the_input_list() {
     let scratch = campaign();
     for (args, redirect, name) in
         [(FILES, "", "loyalty.txt"), ("--loyalty - --conversions conversions.txt", "< loyalty.txt", "stdin")]

@@ -25,7 +25,7 @@ fn assert_panics(scratch: &Scratch, args: &str, step: &str) {
 }
 
 #[test]
-fn a_panic_in_any_thread_fails_the_run_and_changes_no_file() {
+fn panic_in_any_thread_fails_and_changes_no_file() {
     for step in STEPS {
         for threads in [1, 4] {
             let scratch = Scratch::small_campaign();

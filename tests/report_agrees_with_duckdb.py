@@ -107,7 +107,7 @@ def totals(group, condition):
     return {
         "group": group, "customers": customers, "customers_who_clicked": clicked, "customers_with_a_basket": basket,
         "customers_who_bought": bought, "clicks": clicks, "codes": codes, "baskets": baskets, "purchases": purchases,
-        "revenue": revenue, "average_order": average, "not_in_revenue": 0, "new_members": new_members,
+        "revenue": revenue, "average_purchase": average, "not_in_revenue": 0, "new_members": new_members,
     }
 
 
@@ -145,7 +145,7 @@ def figures():
                       count(*) filter (where kind = 'PurchaseConversion'),
                       count(*) filter (where first and kind = 'BasketConversion')
                from (select *, row_number() over (partition by n, item) = 1 as first from items) group by item""",
-            ["item", "revenue", "orders", "units", "baskets"],
+            ["item", "revenue", "purchases", "units", "baskets"],
         ),
         "membership": [{"members": members + joined, "with_a_row": members, "without_a_row": joined}],
         "genders": rows(
@@ -170,7 +170,7 @@ def timeline_differences(timeline):
 
 def normal(row):
     """Money as a number, so 1.50 and 1.5 are equal."""
-    money = ("revenue", "average_order")
+    money = ("revenue", "average_purchase")
     return {key: Decimal(value) if key in money and value is not None else value for key, value in row.items()}
 
 

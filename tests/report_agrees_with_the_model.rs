@@ -171,7 +171,7 @@ impl<'a> Model<'a> {
             "baskets": self.count(|_, event| basket(event)),
             "purchases": self.count(|_, event| purchase(event)),
             "revenue": self.money(cents),
-            "average_order": average,
+            "average_purchase": average,
             "not_in_revenue": self.count(|_, event| unsummed(event)),
             "new_members": self.count(|number, event| in_group(event) && self.enrols(number, event)),
         });
@@ -228,7 +228,7 @@ impl<'a> Model<'a> {
         json!({
             "item": id,
             "revenue": self.money(self.cents(|event| holds(event) > 0)),
-            "orders": self.count(|_, event| holds(event) > 0),
+            "purchases": self.count(|_, event| holds(event) > 0),
             "units": self.events.iter().map(holds).sum::<usize>(),
             "baskets": self.count(|_, event| matches!(event, Basket { items, .. } if items.contains(&id))),
         })

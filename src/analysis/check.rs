@@ -1,6 +1,6 @@
 //! The computation of `adseg check`: counts and warnings, without decisions.
 //!
-//! Customers are assigned to partitions by their emails in lower case, so emails that differ only by case are in one
+//! Customers are assigned to partitions by their emails in lower case, so emails that differ only in case are in one
 //! partition.
 
 use std::borrow::Cow;
@@ -38,7 +38,7 @@ pub enum WarningKind {
     /// No `@` in the first [`FIRST_EMAILS`] emails of the loyalty rows, or of the conversions.
     NoAtSignInList,
     NoAtSignInConversions,
-    /// An email that differs from a member's only by case.
+    /// An email that differs from a member's only in case.
     OtherCase,
     /// A record that is an exact copy of an earlier one.
     Copy,

@@ -1,8 +1,8 @@
 //! Exact copies of earlier records, with bounded memory.
 //!
-//! Each distinct record has a hash. The level of a hash is the number of its leading zeros. All partitions together keep
-//! at most [`CAPACITY`] distinct hashes: if there are more, they keep only those of the lowest level that has few enough,
-//! and higher levels. So the copies that are counted are those of all records, or of a sample that depends only on the
+//! Each distinct record has a hash. The level of a hash is the number of its leading zeros. All partitions together
+//! keep at most [`CAPACITY`] distinct hashes: if there are more, they keep only those of the lowest level that has few
+//! enough, and higher levels. So the copies are counted in all records, or in a sample that depends only on the
 //! records.
 
 use std::collections::{HashMap, HashSet};
@@ -20,7 +20,8 @@ const CAPACITY: u64 = 1 << 18;
 /// The number of levels of a 64-bit hash.
 const LEVELS: usize = 65;
 
-/// The number of distinct records of each level, in all partitions. A level that is not kept any more is not counted on.
+/// The number of distinct records of each level, in all partitions. Levels that are no longer kept are no longer
+/// counted.
 #[derive(Debug)]
 pub struct LevelCounts([AtomicU64; LEVELS]);
 
@@ -89,7 +90,7 @@ impl Copies {
         }
     }
 
-    /// The copies in all partitions, and whether they are those of a sample.
+    /// The copies in all partitions, and whether they are from a sample.
     pub fn merge(partitions: &[Self]) -> (Occurrences, bool) {
         let known = partitions.iter().map(|partition| partition.level).max().unwrap_or(0);
         let mut counts = [0; LEVELS];

@@ -1,7 +1,7 @@
-//! The computation of `adseg explain`: the histories of some customers.
+//! The computation of `adseg explain`: the histories of the requested emails.
 //!
-//! A decision depends only on the records of the same email. So only the requested emails and their near matches are
-//! applied, and memory depends only on their records.
+//! A decision depends only on the records of the same email. So only the records of the requested emails and their near
+//! matches are applied, and memory depends only on their records.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -73,7 +73,7 @@ pub struct ConversionEntry {
     pub decision: Decision,
 }
 
-/// The numbers of a customer's records and codes.
+/// The counts of a customer's records and codes.
 #[derive(Debug, Default, Serialize)]
 pub struct Totals {
     pub loyalty_rows: u64,
@@ -198,7 +198,7 @@ impl Histories {
         self.by_email.get(email)
     }
 
-    /// Emails that differ from this one only by case, white space or invisible characters, in order of first
+    /// Emails that differ from this one only in case, white space or invisible characters, in order of first
     /// appearance, with their histories.
     pub fn near_matches<'a>(&'a self, email: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a History)> {
         let others = self.spellings(email).iter().filter(move |other| *other != email);

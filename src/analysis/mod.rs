@@ -6,7 +6,7 @@
 //! | `decide` | `adseg run`: decisions, and the saved list |
 //! | `check` | `adseg check`: counts and warnings |
 //! | `copies`, `names` | exact copies of records, and counts of names, for `check` |
-//! | `explain` | `adseg explain`: the histories of some customers |
+//! | `explain` | `adseg explain`: the histories of the requested emails |
 //! | `order` | `adseg order-check`: clicks whose decision depends on the order of the files |
 
 mod check;

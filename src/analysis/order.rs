@@ -192,7 +192,7 @@ impl Purchases {
         purchases
     }
 
-    /// The first purchase in another file than this input.
+    /// The first purchase in a file other than this input.
     fn first_elsewhere(&self, input: u32) -> Option<(usize, u64)> {
         let first = self.first.iter().flatten().find(|(bought_in, _)| *bought_in != input);
         first.map(|&(bought_in, number)| (bought_in as usize, number))

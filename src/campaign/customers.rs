@@ -16,14 +16,14 @@ pub enum Tracked {
     AllCustomers,
 }
 
-/// Whether a customer is a member, and for which reason.
+/// Whether a customer is a member, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
     /// Not a member.
     None,
-    /// A member by a loyalty row.
+    /// A member because of a loyalty row.
     Listed,
-    /// A member by a purchase.
+    /// A member because of a purchase.
     Enrolled,
 }
 
@@ -146,13 +146,13 @@ impl<'a> Event<'a> {
         Self { kind, email: bytes.get(email), number, fields: fields.map(|fields| (email, fields)), bytes }
     }
 
-    /// The loyalty row that the event is; `None` for a conversion.
+    /// The event as a loyalty row; `None` for a conversion.
     #[inline]
     pub fn loyalty_row(&self) -> Option<LoyaltyRow<'a>> {
         self.record().loyalty_row(self.bytes)
     }
 
-    /// The conversion that the event is; `None` for a loyalty row.
+    /// The event as a conversion; `None` for a loyalty row.
     #[inline]
     pub fn conversion(&self) -> Option<Conversion<'a>> {
         self.record().conversion(self.bytes)

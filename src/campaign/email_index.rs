@@ -65,7 +65,7 @@ struct Entry<'a> {
 
 const NUMBER_BYTES: usize = 4;
 
-/// The usual length of an entry. Its end may be in another cache line than its start.
+/// The usual length of an entry. It may span two cache lines.
 const USUAL_ENTRY_BYTES: usize = 30;
 
 /// Marks a length that does not fit into one byte and follows in four bytes.

@@ -46,7 +46,7 @@ mod tests {
     use RecordKind::{Conversion, LoyaltyRow};
 
     #[test]
-    fn members_get_codes_for_clicks_and_purchases_enrol() {
+    fn member_clicks_get_codes_and_purchases_enrol() {
         for (was_member, record, send, enrolled, joins) in [
             (true, Conversion(Click), true, false, false),
             (true, Conversion(Basket), false, false, false),

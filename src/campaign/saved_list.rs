@@ -23,13 +23,13 @@ pub struct SavedRows {
 struct Row {
     start: usize,
     len: usize,
-    position: Position,
+    order: ListOrder,
 }
 
-/// The position of a member in the saved list: first the members by a loyalty row, then those enrolled by a purchase,
-/// each in order of first appearance.
+/// The order of the members in the saved list: first the members because of a loyalty row, then those enrolled by a
+/// purchase, each in order of first appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Position {
+struct ListOrder {
     is_enrolled: bool,
     /// The number of the record that made the customer a member.
     record: u64,
@@ -51,24 +51,24 @@ impl SavedRows {
                 let extra = row.extra.into_iter().flat_map(|extra| extra.split(|&byte| byte == b',')).map(trim);
                 push_fields([row.fb_user, row.insta_user, row.gender].into_iter().chain(extra), &mut self.text);
                 if step.joins {
-                    self.push(start, Position { is_enrolled: false, record: event.number });
+                    self.push(start, ListOrder { is_enrolled: false, record: event.number });
                 } else {
                     self.replace(number, start);
                 }
             }
             _ if step.joins => {
                 push_fields(ENROLLED_FIELDS.into_iter(), &mut self.text);
-                self.push(start, Position { is_enrolled: true, record: event.number });
+                self.push(start, ListOrder { is_enrolled: true, record: event.number });
             }
             _ => {}
         }
     }
 
-    fn push(&mut self, start: usize, position: Position) {
-        self.rows.push(Row { start, len: self.text.len() - start, position });
+    fn push(&mut self, start: usize, order: ListOrder) {
+        self.rows.push(Row { start, len: self.text.len() - start, order });
     }
 
-    /// Replaces the row of a member with the fields from `appended` on. The position does not change.
+    /// Replaces the row of a member with the fields from `appended` on. Its order does not change.
     fn replace(&mut self, number: u32, appended: usize) {
         let row = &mut self.rows[number as usize];
         let len = self.text.len() - appended;
@@ -98,8 +98,8 @@ impl SavedRows {
         self.unused = 0;
     }
 
-    fn iter(&self) -> impl Iterator<Item = (Position, &[u8])> {
-        self.rows.iter().map(|row| (row.position, &self.text[row.start..row.start + row.len]))
+    fn iter(&self) -> impl Iterator<Item = (ListOrder, &[u8])> {
+        self.rows.iter().map(|row| (row.order, &self.text[row.start..row.start + row.len]))
     }
 }
 
@@ -131,13 +131,13 @@ pub fn members_in_order<'a>(
 fn merged<'a>(
     partitions: &[(&'a CustomerTable, &'a SavedRows)],
     is_enrolled: bool,
-) -> impl Iterator<Item = (Position, &'a [u8], &'a [u8])> + use<'a> {
+) -> impl Iterator<Item = (ListOrder, &'a [u8], &'a [u8])> + use<'a> {
     let members = |(table, rows): &(&'a CustomerTable, &'a SavedRows)| {
-        let members = rows.iter().zip(table.emails()).map(|((position, fields), email)| (position, email, fields));
-        members.filter(move |(position, ..)| position.is_enrolled == is_enrolled)
+        let members = rows.iter().zip(table.emails()).map(|((order, fields), email)| (order, email, fields));
+        members.filter(move |(order, ..)| order.is_enrolled == is_enrolled)
     };
     let mut members: Vec<_> = partitions.iter().map(members).collect();
-    // Record numbers are unique, so the heap compares only positions.
+    // Record numbers are unique, so the heap compares only these.
     let mut next = BinaryHeap::with_capacity(members.len());
     for (partition, rows) in members.iter_mut().enumerate() {
         next.extend(rows.next().map(|row| Reverse((row, partition))));
@@ -255,7 +255,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_later_row_replaces_the_fields_and_keeps_the_position() {
+    fn a_later_row_replaces_the_fields_and_keeps_its_order() {
         let mut list = List::new();
         list.row(["a@x", "fb", "in", "F", ""]);
         list.purchase("b@x");

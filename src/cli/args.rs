@@ -12,7 +12,7 @@ use crate::input::DEFAULT_MAX_RECORD_BYTES;
 
 /// Bad data, or a failed read or write.
 pub const FAILED: u8 = 1;
-pub const WRONG_USAGE: u8 = 2;
+pub const USAGE_ERROR: u8 = 2;
 
 /// `check` and `order-check` have findings.
 pub const FINDINGS: u8 = 1;
@@ -105,7 +105,7 @@ impl BadRecordArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OnError {
-    /// End the command at the first bad record in input order
+    /// Stop at the first bad record in input order
     #[default]
     Stop,
     /// Skip bad records; print the first five, count all

@@ -11,7 +11,7 @@ use crate::escape::Quoted;
 use crate::input::InputFormat;
 use crate::record::{Column, SourceKind};
 
-/// Adds the values of the file that `--campaign` names to the arguments.
+/// Adds the values of the `--campaign` file to the arguments.
 pub fn add_campaign_file(args: &mut InputArgs) -> anyhow::Result<()> {
     let Some(path) = &args.campaign else { return Ok(()) };
     if is_dash(path) {
@@ -31,7 +31,7 @@ pub fn add_campaign_file(args: &mut InputArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What both tables have.
+/// The keys that both tables have.
 struct SourceTable {
     format: Option<InputFormat>,
     delimiter: Option<u8>,
@@ -69,7 +69,7 @@ fn conversions(mut table: Section<'_>) -> anyhow::Result<ConversionsTable> {
     let types = table.section("types")?.map(types).transpose()?.unwrap_or_default();
     let promo = table.parsed("promo", |promo| match promo.trim() {
         "" => Err("the promo is empty".to_owned()),
-        promo if promo.contains(char::is_control) => Err("the promo has a control character".to_owned()),
+        promo if promo.contains(char::is_control) => Err("the promo contains a control character".to_owned()),
         promo => Ok(promo.to_owned()),
     })?;
     table.finish()?;
@@ -98,7 +98,7 @@ fn types(mut table: Section<'_>) -> anyhow::Result<Vec<TypeArg>> {
         let of_kind = table.parsed_list(kind, |name, _| {
             let arg = type_arg(kind, name)?;
             match types.iter().any(|earlier| earlier.name == arg.name) {
-                true => Err(format!("{} is a name of another type, too", Quoted(name.as_bytes()))),
+                true => Err(format!("{} is already a name of another type", Quoted(name.as_bytes()))),
                 false => Ok(arg),
             }
         })?;
@@ -112,7 +112,7 @@ fn parse_format(text: &str) -> Result<InputFormat, String> {
     InputFormat::from_str(text, false).map_err(|_| {
         let values = InputFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         let names: Vec<_> = values.map(|value| value.get_name().to_owned()).collect();
-        format!("there is no format {}, only {}", Quoted(text.as_bytes()), names.join(", "))
+        format!("unknown format {} (expected one of {})", Quoted(text.as_bytes()), names.join(", "))
     })
 }
 
@@ -148,10 +148,10 @@ fn parse_field(source: SourceKind, field: &str) -> Result<Column, String> {
     if column == Some(Column::Time) && source == SourceKind::Conversions {
         return Err("the key time of [conversions] names the column with the time".to_owned());
     }
-    let only = || format!("only {}", fields(source).map(Column::name).collect::<Vec<_>>().join(", "));
+    let only = || format!("the fields are {}", fields(source).map(Column::name).collect::<Vec<_>>().join(", "));
     let near = near_match(field, fields(source).map(Column::name));
     let hint = near.map_or_else(only, |near| format!("did you mean {near}?"));
-    Err(format!("there is no field {}; {hint}", Quoted(field.as_bytes())))
+    Err(format!("unknown field {}; {hint}", Quoted(field.as_bytes())))
 }
 
 fn add_source(table: SourceTable, source: SourceKind, args: &mut InputArgs) {
@@ -167,7 +167,7 @@ fn add_source(table: SourceTable, source: SourceKind, args: &mut InputArgs) {
     }
     *delimiter = table.delimiter;
     match table.columns {
-        // A list that an option gives replaces the columns of the file.
+        // A list of columns in an option replaces the columns of the file.
         _ if list.is_some() => {}
         None => {}
         Some(Columns::List(columns)) => *list = Some(columns),
@@ -190,7 +190,7 @@ fn add_conversions(table: ConversionsTable, args: &mut InputArgs) {
         tables.time_column = table.time;
     }
     for name in table.types {
-        // A name that an option gives keeps the type of the option.
+        // A name in an option keeps the type of the option.
         if tables.types.iter().all(|option| option.name != name.name) {
             tables.types.push(name);
         }

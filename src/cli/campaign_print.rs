@@ -110,13 +110,13 @@ fn delimiter(format: &Format) -> Option<u8> {
     }
 }
 
-/// The value that all formats have; `None` if one of them has none or another one.
+/// The value that all formats share; `None` if they differ or one has none.
 fn same<T: PartialEq>(formats: &[&Format], value: impl Fn(&Format) -> Option<T>) -> Option<T> {
     let first = value(formats.first()?)?;
     formats.iter().all(|format| value(format).as_ref() == Some(&first)).then_some(first)
 }
 
-/// The name of the column or key of a field: the one of an option, or the one in all header rows.
+/// The name of the column or key of a field, from an option or from the header rows, if they agree.
 fn name_of(column: Column, options: &ReadOptions, formats: &[&Format]) -> Option<String> {
     if let Some((_, name)) = options.column_names.iter().find(|(of, _)| *of == column) {
         return Some(name.clone());

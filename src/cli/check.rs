@@ -29,7 +29,7 @@ check reads the inputs by the same rules as adseg run, but decides nothing. If c
 inputs. The findings are bad records, each with file, line and reason, and times that go back. Then check warns of \
 valid but suspicious records, and prints the number of each kind and the location of the first: more fields than \
 needed, a decimal comma, total costs that are zero or negative, emails without an @, emails in quotes, emails that \
-differ from a member's only by case, exact copies of earlier records, promos and channels that occur once. The report \
+differ from a member's only in case, exact copies of earlier records, promos and channels that occur once. The report \
 ends with the number of records of each kind, and the promos and channels.
 
 The exit code is 0 if there are no findings, 1 if there are findings, and 2 if an input is missing, damaged or cannot \
@@ -124,7 +124,7 @@ struct Report {
     damaged: u64,
     /// Whether warnings are findings.
     is_strict: bool,
-    /// Whether times that go back are no findings.
+    /// Whether times that go back are not findings.
     allows_disorder: bool,
     progress: Progress,
 }
@@ -248,12 +248,12 @@ fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
         let what = match kind {
             WarningKind::ExtraFields => "the record has more fields than it needs",
             WarningKind::DecimalComma => "the total cost is split at a comma (is it a decimal comma?)",
-            WarningKind::CostNotPositive => "the total cost is not more than zero",
-            WarningKind::QuotedEmail => "the email is in quotes, which this format does not have (is it CSV?)",
+            WarningKind::CostNotPositive => "the total cost is zero or negative",
+            WarningKind::QuotedEmail => "the email is in quotes, but this format has no quoting (is it CSV?)",
             WarningKind::NoAtSign => "the email has no @",
             WarningKind::NoAtSignInList => "none of the first 1,000 emails of the loyalty list has an @",
             WarningKind::NoAtSignInConversions => "none of the first 1,000 emails of the conversions has an @",
-            WarningKind::OtherCase => "the email differs from a member's only by case, so it is a different customer",
+            WarningKind::OtherCase => "the email differs from a member's only in case, so it is a different customer",
             WarningKind::Copy => "the record is an exact copy of an earlier record",
         };
         let at_least = *kind == WarningKind::Copy && findings.samples_copies;
@@ -351,7 +351,7 @@ impl fmt::Display for CheckSummary {
         let mut row = |name: &str, count: u64| writeln!(out, "{name:<32}{count:>12}");
         row("records in", self.records)?;
         row("  loyalty rows", self.loyalty_rows)?;
-        row("    for an email seen before", self.duplicate_loyalty_rows)?;
+        row("    duplicate rows", self.duplicate_loyalty_rows)?;
         row("  clicks", self.clicks)?;
         row("  baskets", self.baskets)?;
         row("  purchases", self.purchases)?;

@@ -39,7 +39,7 @@ pub struct ManArgs {
     /// The subcommand whose page is printed [default: the page of adseg]
     command: Option<String>,
 
-    /// Write all pages to this folder
+    /// Write all pages to this directory
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     dir: Option<PathBuf>,
 }
@@ -60,13 +60,13 @@ pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<ExitCode> {
     };
     match (pages(command)?.into_iter().find(|(file_name, _)| *file_name == name), &args.command) {
         (Some((_, page)), _) => print(&page),
-        (None, Some(command)) => usage_error(format!("there is no subcommand '{}'", escape::text(command))),
+        (None, Some(command)) => usage_error(format!("unknown subcommand '{}'", escape::text(command))),
         (None, None) => unreachable!("the program has a page"),
     }
 }
 
 fn write_pages(folder: &Path, command: Command) -> anyhow::Result<ExitCode> {
-    fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the folder", escape::path(folder)))?;
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot create the directory", escape::path(folder)))?;
     for (file_name, page) in pages(command)? {
         let path = folder.join(file_name);
         fs::write(&path, page).with_context(|| format!("{}: cannot write", escape::path(&path)))?;

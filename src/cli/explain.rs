@@ -1,4 +1,4 @@
-//! `adseg explain`: prints every record of some emails, with its decision and the reason.
+//! `adseg explain`: prints every record of the requested emails, with its decision and the reason.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -33,8 +33,9 @@ explain prints each record with file and line, its fields, its decision and the 
 number of clicks, baskets, purchases and codes. It reads the inputs in the same order as adseg run and applies the \
 same rule.
 
-Two emails are the same customer only if every byte is the same. Emails that differ only by case or white space are \
-different customers; up to ten of them are listed as near matches. An email that is not found is not an error: the exit code is 0.";
+Two emails are the same customer only if every byte is the same. Emails that differ only in case or white space are \
+different customers; up to ten of them are listed as near matches. An email that is not found is not an error: the \
+exit code is 0.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,12 +55,12 @@ Examples:
 const LISTED_NEAR_MATCHES: usize = 10;
 
 /// The maximum width of a promo, and of channel, items and total cost, in characters.
-const SHOWN_CHARS: usize = 24;
+const MAX_COLUMN_CHARS: usize = 24;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct ExplainArgs {
-    /// The emails to explain, in this order; they precede the options
+    /// The emails to explain, in the order given; put them before the options
     #[arg(value_name = "EMAIL")]
     first_emails: Vec<OsString>,
 
@@ -203,23 +204,23 @@ impl Printer<'_> {
         match self.histories.near_match_count(email).saturating_sub(listed) {
             0 => Ok(()),
             all if listed == 0 => writeln!(out, "  near matches, not listed again: {all}"),
-            more => writeln!(out, "  and {more} more that differ only by case or white space"),
+            more => writeln!(out, "  and {more} more that differ only in case or white space"),
         }
     }
 
     fn write_history(&self, history: &History, out: &mut impl Write) -> io::Result<()> {
         // The rows are computed twice, because their texts need more memory than the records.
         let rows = || history.entries.iter().map(|entry| self.row(entry, history));
-        let [mut places, mut promos, mut details] = [0; 3];
-        for [place, _, promo, detail, ..] in rows() {
-            for (width, text) in [(&mut places, place), (&mut promos, promo), (&mut details, detail)] {
+        let [mut locations, mut promos, mut details] = [0; 3];
+        for [location, _, promo, detail, ..] in rows() {
+            for (width, text) in [(&mut locations, location), (&mut promos, promo), (&mut details, detail)] {
                 *width = text.chars().count().max(*width);
             }
         }
-        for [place, kind, promo, detail, decision, reason] in rows() {
+        for [location, kind, promo, detail, decision, reason] in rows() {
             writeln!(
                 out,
-                "  {place:places$}  {kind:<18}  {promo:promos$}  {detail:details$}  {decision:<5}  {reason}"
+                "  {location:locations$}  {kind:<18}  {promo:promos$}  {detail:details$}  {decision:<5}  {reason}"
             )?;
         }
         let since = match history.member_since {
@@ -233,13 +234,13 @@ impl Printer<'_> {
     }
 
     fn row(&self, entry: &Entry, history: &History) -> [String; 6] {
-        let place = self.line_index.location(entry.number).to_string();
+        let location = self.line_index.location(entry.number).to_string();
         let (kind, promo, detail, decision) = match &entry.conversion {
             None => ("loyalty row", String::new(), String::new(), ""),
             Some(conversion) => (
                 conversion.kind.name(),
-                shorten(Escaped(&conversion.promo).to_string(), SHOWN_CHARS),
-                shorten(detail(conversion), SHOWN_CHARS),
+                shorten(Escaped(&conversion.promo).to_string(), MAX_COLUMN_CHARS),
+                shorten(detail(conversion), MAX_COLUMN_CHARS),
                 match conversion.decision.send {
                     _ if conversion.is_earlier => "",
                     true => "True",
@@ -247,7 +248,7 @@ impl Printer<'_> {
                 },
             ),
         };
-        [place, kind.to_owned(), promo, detail, decision.to_owned(), history.reason(entry).to_owned()]
+        [location, kind.to_owned(), promo, detail, decision.to_owned(), history.reason(entry).to_owned()]
     }
 
     /// Writes a line for each record, and one for the customer with at most `listed` near matches.
@@ -345,7 +346,7 @@ enum Line<'a> {
     },
 }
 
-/// An email that differs only by case or white space.
+/// An email that differs only in case or white space.
 #[derive(Serialize)]
 struct NearMatch<'a> {
     email: Cow<'a, str>,

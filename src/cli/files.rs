@@ -102,7 +102,7 @@ impl Inputs {
     /// Adds the campaign file, which was read before. It cannot be an input, too: a pipe would be empty.
     fn add_campaign(&mut self, path: &Path) -> anyhow::Result<()> {
         if let Some(same) = FileId::of_path(path).and_then(|id| self.find(&id)) {
-            return usage_error(format!("{} is the campaign file; it cannot be an input, too", same.name()));
+            return usage_error(format!("{} is the campaign file; it cannot also be an input", same.name()));
         }
         self.add_other(path);
         Ok(())
@@ -219,7 +219,7 @@ impl NamedInput {
         let cannot_read = || format!("{}: cannot read", escape::path(path));
         let metadata = path.metadata().with_context(cannot_read)?;
         if metadata.is_dir() {
-            anyhow::bail!("{}: cannot read a folder; name the files in it", escape::path(path));
+            anyhow::bail!("{}: cannot read a directory; name the files in it", escape::path(path));
         }
         if metadata.is_file() {
             File::open(path).with_context(cannot_read)?;
@@ -372,7 +372,7 @@ impl Output {
             Ok(file) => Ok(Self { name, file, is_stdout: false }),
             Err(StageError::DuplicatePath) => usage_error(format!("{name} is named for two outputs")),
             Err(StageError::InRejectsFolder) => {
-                usage_error(format!("{name} is in the rejects folder; name another folder"))
+                usage_error(format!("{name} is in the rejects directory; name another directory"))
             }
             Err(error) => Err(anyhow!("{name}: cannot write: {error}")),
         }

@@ -17,8 +17,8 @@ use crate::sample::{Records, Settings};
 pub(super) const LONG_ABOUT: &str = "\
 Generate sample data: a loyalty list and conversions.
 
-The same options and seed give the same bytes in every version. A few customers cause most of the conversions, as in \
-real shops. All emails are in domains that are reserved for examples, so no real person can receive mail.
+The same options and seed give the same bytes in every version. A few customers account for most of the conversions, \
+as in real shops. All emails are in domains that are reserved for examples, so no real person can receive mail.
 
 If both outputs are `-`, standard output is one interleaved stream, which adseg run can read from standard input. An \
 existing file is replaced only with --force.";
@@ -90,7 +90,7 @@ enum SampleFormat {
     /// One record per line
     #[default]
     Text,
-    /// Each record after its length, a 4-byte big-endian number
+    /// Each record is preceded by its length, a 4-byte big-endian integer
     Framed,
 }
 

@@ -1,4 +1,4 @@
-//! The arguments that name the inputs and say how they are read.
+//! The arguments that name the inputs and define how they are read.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
     pub conversions: Vec<PathBuf>,
 
-    /// A TOML file that says how the inputs are read; options take precedence over it
+    /// Read the input options from a TOML file; options on the command line take precedence
     ///
-    /// It has the tables [loyalty] and [conversions] with the keys format, delimiter and columns; conversions also have
-    /// time, types and promo. `adseg check --print-campaign` prints such a file.
+    /// The file has the tables [loyalty] and [conversions] with the keys format, delimiter and columns; [conversions]
+    /// also has time, types and promo. `adseg check --print-campaign` prints such a file.
     #[arg(long, value_name = "FILE", help_heading = "Inputs")]
     pub campaign: Option<PathBuf>,
 
@@ -33,11 +33,11 @@ pub struct InputArgs {
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Inputs")]
     pub input_format: Option<InputFormat>,
 
-    /// The format of the loyalty list, if it differs [default: as --input-format]
+    /// The format of the loyalty list, if different from --input-format
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
     pub loyalty_format: Option<InputFormat>,
 
-    /// The format of the conversions, if it differs [default: as --input-format]
+    /// The format of the conversions, if different from --input-format
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, help_heading = "Inputs")]
     pub conversions_format: Option<InputFormat>,
 
@@ -48,14 +48,15 @@ pub struct InputArgs {
     pub tables: TableArgs,
 }
 
-/// How CSV, TSV and JSON Lines are read. The campaign file adds to these values; what only the file has is skipped here.
+/// How CSV, TSV and JSON Lines are read. The campaign file adds to these values; the fields that clap skips are set
+/// only by the file.
 #[derive(Debug, Args)]
 pub struct TableArgs {
     /// Read FIELD from the column or key NAME, such as email=customer_email; may be repeated
     ///
-    /// The fields are email, fb_user, insta_user, gender, promo, conversion, where, items and total_cost. Names are
-    /// compared without case, spaces, `_` and `-`, so `Total Cost` needs no mapping. In JSON Lines, points reach into
-    /// nested objects: email=user.email. The option applies to both sources; loyalty.email=mail and
+    /// The fields are email, fb_user, insta_user, gender, promo, conversion, where, items and total_cost. Case, spaces,
+    /// `_` and `-` in names are ignored, so `Total Cost` needs no mapping. In JSON Lines, a dot selects a key of a
+    /// nested object: email=user.email. The option applies to both sources; loyalty.email=mail and
     /// conversions.email=mail apply to one. The name `-` ignores a field, for example items=- if the items are not a
     /// list of ids.
     #[arg(long, value_name = "FIELD=NAME", value_parser = parse_column, help_heading = "CSV and JSON Lines")]
@@ -88,7 +89,7 @@ pub struct TableArgs {
     /// Accept NAME as a conversion type, such as click=ad_click or ignore=page_view; may be repeated
     ///
     /// The types are click, basket and purchase. Conversions whose type is ignored get no decision and are counted as
-    /// ignored. ignore=* ignores all types without a meaning, also misspelled ones.
+    /// ignored. ignore=* ignores every unknown type, including misspelled ones.
     #[arg(long = "type", value_name = "TYPE=NAME", value_parser = parse_type, help_heading = "CSV and JSON Lines")]
     pub types: Vec<TypeArg>,
 
@@ -102,7 +103,7 @@ pub struct TableArgs {
     #[arg(long, value_name = "NAME", help_heading = "Time")]
     pub time_column: Option<String>,
 
-    /// Decide only conversions at or after TIME; purchases before it still make members
+    /// Decide only conversions at or after TIME; earlier purchases still make their customers members
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Time")]
     since: Option<Time>,
 
@@ -135,7 +136,7 @@ pub struct TypeArg {
 }
 
 impl TableArgs {
-    /// Whether a column has the times of the conversions.
+    /// Whether a column contains the times of the conversions.
     pub fn has_times(&self) -> bool {
         let columns = self.conversions_columns.as_ref();
         self.time_column.is_some() || columns.is_some_and(|FieldList(columns)| columns.contains(&Some(Column::Time)))
@@ -182,7 +183,7 @@ impl InputArgs {
         let names_nothing = loyalty_columns.is_some() && conversions_columns.is_some() && !column.is_empty();
         if names_nothing || (columns.is_some() && !column_names.is_empty()) {
             return usage_error(
-                "--column names columns of a header row; a file without one has only a list of columns",
+                "--column maps the names of a header row, so it cannot be combined with a list of columns",
             );
         }
         if let Some(first) = column_names.iter().enumerate().find_map(|(index, (column, _))| {
@@ -239,7 +240,7 @@ impl InputArgs {
             types[..index].iter().any(|earlier| earlier.name == of.name && earlier.kind != of.kind)
         };
         if let Some((_, of)) = types.iter().enumerate().find(|&of| contradicts(of)) {
-            return usage_error(format!("--type gives the name {} to two types", Quoted(of.name.as_bytes())));
+            return usage_error(format!("--type maps the name {} to two types", Quoted(of.name.as_bytes())));
         }
         let names = types.iter().filter(|of| of.name != "*").map(|of| (of.name.clone().into_bytes(), of.kind));
         let types = TypeNames { names: names.collect(), ignores_others: types.iter().any(|of| of.name == "*") };
@@ -256,7 +257,7 @@ fn parse_column(text: &str) -> Result<ColumnArg, String> {
         Some(("loyalty", field)) => (Some(SourceKind::Loyalty), field),
         Some(("conversions", field)) => (Some(SourceKind::Conversions), field),
         Some((other, _)) => {
-            return Err(format!("there is no source '{}', only loyalty and conversions", escape::text(other)));
+            return Err(format!("unknown source '{}' (expected loyalty or conversions)", escape::text(other)));
         }
         None => (None, field),
     };
@@ -294,7 +295,7 @@ fn parse_field(field: &str) -> Result<Column, String> {
     let fields = || fields(SourceKind::Interleaved);
     fields().find(|column| Column::from_name(field) == Some(*column)).ok_or_else(|| {
         let names: Vec<_> = fields().map(Column::name).collect();
-        format!("there is no field '{}', only {}", escape::text(field), names.join(", "))
+        format!("unknown field '{}' (expected one of {})", escape::text(field), names.join(", "))
     })
 }
 
@@ -334,14 +335,14 @@ pub fn type_arg(kind: &str, name: &str) -> Result<TypeArg, String> {
         kind => match ConversionKind::from_short_name(kind.as_bytes()) {
             None => {
                 let kind = escape::text(kind);
-                return Err(format!("there is no type '{kind}', only click, basket, purchase and ignore"));
+                return Err(format!("unknown type '{kind}' (expected click, basket, purchase or ignore)"));
             }
             kind => kind,
         },
     };
     match name.trim() {
         "" => Err("the name is empty".to_owned()),
-        "*" if kind.is_some() => Err("only ignore=* stands for all other types".to_owned()),
+        "*" if kind.is_some() => Err("the name * is valid only in ignore=*".to_owned()),
         name => Ok(TypeArg { kind, name: name.to_owned() }),
     }
 }

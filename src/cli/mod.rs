@@ -37,7 +37,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::escape;
 use crate::input::InputFormat;
-use args::{EXIT_CODES, FAILED, NOT_CHECKED, WRONG_USAGE, near_match};
+use args::{EXIT_CODES, FAILED, NOT_CHECKED, USAGE_ERROR, near_match};
 use session::{print_failure, print_line};
 
 /// Decide who gets an additional promo code: replay an ad campaign's conversions against its loyalty list.
@@ -100,7 +100,7 @@ enum Command {
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 
-    /// Print a man page, or write all of them to a folder
+    /// Print a man page, or write all of them to a directory
     Man(completions::ManArgs),
 }
 
@@ -168,7 +168,7 @@ fn print_usage(mut error: clap::Error) -> ExitCode {
     let rendered = error.render().to_string();
     let message = rendered.strip_prefix("error: ").map_or(rendered.clone(), |message| format!("adseg: {message}"));
     message.trim_end().lines().for_each(print_line);
-    ExitCode::from(WRONG_USAGE)
+    ExitCode::from(USAGE_ERROR)
 }
 
 /// Escapes the arguments in a message of clap before they become lines of it. The other parts of the message contain

@@ -24,9 +24,9 @@ pub(super) const LONG_ABOUT: &str = "\
 Report the clicks whose decision depends on the order of the conversions files.
 
 Several files are read in the order given, as if they were one. If each file contains a different type of conversion, \
-the order of the files determines who gets a code: with the purchases first, every buyer is a member when they click; with \
-the clicks first, none is. A click depends on the order if its customer is not on the loyalty list, has not bought \
-earlier in the same file, and has bought in another file. It gets a code if that file comes first.
+the order of the files determines who gets a code: with the purchases first, every buyer is a member when they click; \
+with the clicks first, none are. A click depends on the order if its customer is not on the loyalty list, has not \
+bought earlier in the same file, and has bought in another file. It gets a code if that file comes first.
 
 The report shows the number of these clicks, and how many of them get a code in the order given. For each click it \
 shows the customer's first purchase in another file, in the order given: the purchase that causes the code, or would \
@@ -60,8 +60,8 @@ pub struct OrderCheckArgs {
     #[command(flatten)]
     report: ReportOutputArgs,
 
-    /// List every click, not only the first click of each customer in a file for the first ten customers; jsonl always
-    /// does
+    /// List every click, as jsonl always does; by default, only each customer's first click in each file, for the first
+    /// ten customers
     #[arg(long, help_heading = "Report")]
     all: bool,
 

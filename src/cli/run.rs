@@ -41,9 +41,9 @@ A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is
 
   promo, PurchaseConversion, email, [item;item], total cost
 
-CSV and TSV with a header row and JSON Lines are detected. The columns or keys are email, fb_user, insta_user, gender, \
-promo, conversion, where, items and total_cost; only email is required, and conversion for conversions. --column maps \
-other names, --type other names of conversion types.
+CSV or TSV with a header row and JSON Lines are detected. Their columns or keys are email, fb_user, insta_user, gender, \
+promo, conversion, where, items and total_cost. A loyalty list needs email; conversions need email and conversion. \
+--column maps other names of columns and keys, and --type maps other names of conversion types.
 
 The file name `-` is standard input. If both sources are `-`, standard input is one interleaved stream of loyalty rows \
 and conversions in the order in which they happened.";
@@ -69,7 +69,7 @@ Examples:
   Decide conversions as they arrive:
     tail -n +1 -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
 
-  Keep bad records in a folder, and save the list for the next run:
+  Keep bad records in a directory, and save the list for the next run:
     adseg run --loyalty loyalty.txt --conversions conversions.txt \\
       --on-error skip --rejects rejects --save-loyalty tomorrow.txt -o codes.txt --summary";
 
@@ -85,8 +85,8 @@ pub struct RunArgs {
 
     /// Write the decisions to FILE, which is replaced at the end of the run; `-` is standard output
     ///
-    /// Output is fsynced and renamed into place before the saved list is replaced. A killed run (`kill -9`, a
-    /// crash of the machine) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
+    /// Output is fsynced and renamed into place before the saved list is replaced. A killed run (`kill -9`, a system
+    /// crash) can leave temporary files. Their names begin with `.adseg-`, and they can be deleted.
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, help_heading = "Output")]
     output: PathBuf,
 
@@ -98,7 +98,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Output")]
     send_only: bool,
 
-    /// Save the members at the end as a loyalty list in FILE, which may be the list that was read
+    /// Save the members at the end of the run as a loyalty list in FILE, which may be the list that was read
     ///
     /// The list is written in the format of the first list that was read: text, frames, CSV with the same header row and
     /// delimiter, or JSON Lines. A name that ends with .gz or .zst is compressed. Only the columns of a loyalty list are
@@ -116,13 +116,13 @@ pub struct RunArgs {
     #[command(flatten)]
     replay: ReplayArgs,
 
-    /// Keep skipped records, and the reason for each, in the folder DIR
+    /// Keep skipped records, and the reason for each, in the directory DIR
     ///
     /// Bad records are kept verbatim and in input order, in one file for each source and format (`loyalty.txt`,
     /// `conversions.frames` and so on), so they can be fixed and read again. `errors.jsonl` lists the file, the line or
-    /// frame, the byte and the reason of each. The folder must be new, be empty, or contain the rejects of an earlier
-    /// run, which are replaced. A new folder is created with its parents; it is removed if there are no rejects. A
-    /// failed run keeps no rejects.
+    /// frame, the byte and the reason of each. The directory must be new, be empty, or contain the rejects of an
+    /// earlier run, which are replaced. A new directory is created with its parents; it is removed if there are no
+    /// rejects. A failed run keeps no rejects.
     #[arg(long, value_name = "DIR", help_heading = "Bad records")]
     rejects: Option<PathBuf>,
 
@@ -137,7 +137,7 @@ pub struct RunArgs {
 enum SaveFormat {
     /// One row per line
     Text,
-    /// The same after its length, a 4-byte big-endian number
+    /// The same row, preceded by its length, a 4-byte big-endian integer
     Framed,
     /// CSV with a header row
     Csv,
@@ -180,7 +180,9 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     }
     let mut inputs = Inputs::new(&args.inputs)?;
     if args.min_members.is_some() && inputs.is_interleaved() {
-        return usage_error("--min-members needs a loyalty list of its own; an interleaved stream has none");
+        return usage_error(
+            "--min-members cannot be used with an interleaved stream, which has no separate loyalty list",
+        );
     }
     if let Some(list) = &args.save_loyalty {
         settings.replaced_list = inputs.keep_columns_of(list);
@@ -308,11 +310,13 @@ fn check_rejects(folder: &Path, inputs: &Inputs) -> anyhow::Result<()> {
     let earlier = earlier_rejects(folder).with_context(cannot_write)?;
     let is_input = |id: FileId| inputs.find(&id).map(NamedInput::name).or_else(|| inputs.find_other(&id));
     if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(is_input) {
-        return usage_error(format!("{input} is an input and would be replaced by new rejects; name another folder"));
+        return usage_error(format!(
+            "{input} is an input and would be replaced by new rejects; name another directory"
+        ));
     }
     if !can_contain_rejects(folder).with_context(cannot_write)? {
         return usage_error(format!(
-            "{name} contains files that are not rejects of an earlier run; name a new or empty folder"
+            "{name} contains files that are not rejects of an earlier run; name a new or empty directory"
         ));
     }
     Ok(())

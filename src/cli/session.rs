@@ -1,8 +1,8 @@
-//! A session runs the work of one command: it shows progress, handles signals and commits files.
+//! A session runs one command: it shows progress, handles signals and commits files.
 //!
-//! The work runs on its own thread, and the main thread waits for its end or for a signal, so a blocked read or write
-//! does not delay an interrupt. The work commits its files. Files that were not committed are discarded when the work
-//! fails, panics, or is interrupted.
+//! The command runs on its own thread, and the main thread waits for its end or for a signal, so a blocked read or
+//! write does not delay an interrupt. The command commits its files. Files that were not committed are discarded when
+//! the command fails, panics, or is interrupted.
 
 use std::any::Any;
 use std::error::Error;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{MessageArgs, NOT_CHECKED, ProgressWhen, UsageError, WRONG_USAGE};
+use super::args::{MessageArgs, NOT_CHECKED, ProgressWhen, USAGE_ERROR, UsageError};
 use crate::escape;
 use crate::output::Staging;
 use crate::system::{Blocking, os_error};
@@ -91,7 +91,7 @@ enum Event {
     Interrupted,
 }
 
-/// Runs the work of a command, and prints its error. The exit code of an error is `failed`. Panics when the work panics.
+/// Runs a command, and prints its error. The exit code of an error is `failed`. Panics when the command panics.
 pub fn run(failed: u8, work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> + Send + 'static) -> ExitCode {
     let session = Session::default();
     wait_for(&session, failed, work).unwrap_or_else(|error| session.fail(&error, failed))
@@ -109,7 +109,7 @@ pub fn print_failure(error: &anyhow::Error, files_discarded: bool, failed: u8) -
     let text =
         |cause: &(dyn Error + 'static)| cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), os_error);
     print_line(&format!("adseg: {}", error.chain().map(text).collect::<Vec<_>>().join(": ")));
-    ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { failed })
+    ExitCode::from(if error.is::<UsageError>() { USAGE_ERROR } else { failed })
 }
 
 fn wait_for(

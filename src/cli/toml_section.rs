@@ -13,7 +13,7 @@ use super::args::{UsageError, near_match};
 use crate::escape::{self, Quoted};
 use crate::input::BYTE_ORDER_MARK;
 
-/// The maximum size of a file. A device or a wrong file must not fill the memory.
+/// The maximum size of a file. A device or a wrong file must not exhaust memory.
 const MAX_BYTES: usize = 1 << 20;
 
 /// A TOML file that was read.
@@ -66,7 +66,7 @@ impl TomlFile {
 #[derive(Debug)]
 pub struct Section<'a> {
     file: &'a TomlFile,
-    /// Its name with a point at the end; empty for the top level.
+    /// Its name with a dot at the end; empty for the top level.
     prefix: String,
     entries: Vec<(Spanned<DeString<'a>>, Spanned<DeValue<'a>>)>,
     /// The keys that were asked for.
@@ -82,8 +82,8 @@ impl<'a> Section<'a> {
 
     fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'a>>> {
         self.known.push(key);
-        let place = self.entries.iter().position(|(of, _)| of.get_ref() == key)?;
-        Some(self.entries.remove(place).1)
+        let index = self.entries.iter().position(|(of, _)| of.get_ref() == key)?;
+        Some(self.entries.remove(index).1)
     }
 
     /// Whether the value of a key is an array.
@@ -110,7 +110,7 @@ impl<'a> Section<'a> {
         self.take(key).map(|value| self.parse(key, "a string", value, parse)).transpose()
     }
 
-    /// The array of strings of a key, each parsed, with `parse`, which receives those before.
+    /// The array of strings of a key, each parsed with `parse`, which also receives the earlier elements.
     pub fn parsed_list<T>(
         &mut self,
         key: &'static str,
@@ -130,7 +130,7 @@ impl<'a> Section<'a> {
         Ok(Some(list))
     }
 
-    /// All keys and their strings, each parsed with `parse`, which receives those before.
+    /// All keys and their strings, each parsed with `parse`, which also receives the earlier results.
     pub fn into_parsed<T>(mut self, parse: impl Fn(&str, &str, &[T]) -> Result<T, String>) -> anyhow::Result<Vec<T>> {
         let mut all = Vec::new();
         for (key, value) in std::mem::take(&mut self.entries) {
@@ -168,12 +168,12 @@ impl<'a> Section<'a> {
     /// Fails if the table has a key that was not asked for.
     pub fn finish(self) -> anyhow::Result<()> {
         let Some((key, _)) = self.entries.first() else { return Ok(()) };
-        let place = self.prefix.strip_suffix('.').map(|name| format!(" in [{name}]")).unwrap_or_default();
+        let table = self.prefix.strip_suffix('.').map(|name| format!(" in [{name}]")).unwrap_or_default();
         let known = || format!("the keys are {}", self.known.join(", "));
         let near = near_match(key.get_ref(), self.known.iter().copied());
         let hint = near.map_or_else(known, |near| format!("did you mean {near}?"));
         let name = Quoted(key.get_ref().as_bytes());
-        Err(self.file.error(key.span().start, &format!("unknown key {name}{place}; {hint}")))
+        Err(self.file.error(key.span().start, &format!("unknown key {name}{table}; {hint}")))
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Settings {
     /// The index of the list that the saved list replaces, and whose format it has.
     pub replaced_list: Option<usize>,
     /// The minimum number of members in the loyalty list. The replay fails before the first conversion if there are
-    /// fewer. It has no effect on an interleaved stream, which has no end of its list.
+    /// fewer. It has no effect on an interleaved stream, whose list has no end.
     pub min_members: u64,
 }
 

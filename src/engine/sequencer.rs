@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
-use super::slice::{RejectPosition, Slice};
+use super::slice::{BadRecord, Slice};
 use super::{Counts, Observer, ReplayError, Settings};
 use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
 use crate::location::{LineIndex, Location, RecordNumber};
@@ -106,7 +106,7 @@ impl<'a> Sequencer<'a> {
         let ordered = self.check_times(block, slice);
         let entries = ordered.as_ref().map_or_else(|(entry, _)| *entry, |()| u32::MAX);
         let (decoder, mut splitter) = (self.decoder(block), RecordSplitter::default());
-        let before = |reject: &&RejectPosition| reject.entries_before <= entries;
+        let before = |reject: &&BadRecord| reject.entries_before <= entries;
         for index in 0..slice.rejects.iter().take_while(before).count() {
             let reject = &slice.rejects[index];
             let location = self.location(block, reject.line, reject.raw.start);
@@ -163,7 +163,7 @@ impl<'a> Sequencer<'a> {
     }
 
     /// Counts the bytes and lines of a piece. A line or frame is counted at its last piece. A row may have several
-    /// lines, and one more than line feeds if it ends with a carriage return.
+    /// lines: one for each line feed, and one more if it ends with a carriage return.
     fn count_piece(&mut self, block: &Block, last: bool) {
         let piece = block.bytes();
         self.counts.bytes += piece.len() as u64;

@@ -165,7 +165,7 @@ pub(super) struct Slice {
     fields: Vec<FieldSpans>,
     /// The entries of each partition, in order.
     routes: Vec<Vec<Route>>,
-    pub rejects: Vec<RejectPosition>,
+    pub rejects: Vec<BadRecord>,
     pub counts: Counts,
     pub lines: u32,
     /// The number of the first line, counted over all inputs.
@@ -180,7 +180,7 @@ pub(super) struct Slice {
 /// The position of a bad record. The reason is determined when the record is reported, so half a million consecutive
 /// bad records do not need half a million messages in memory.
 #[derive(Debug)]
-pub(super) struct RejectPosition {
+pub(super) struct BadRecord {
     /// The number of lines before it in its slice.
     pub line: u32,
     /// The number of good records before it in its slice.
@@ -259,8 +259,8 @@ impl Slice {
         self.lines = 0;
     }
 
-    /// Frees the memory above `max_bytes` that unescaped fields needed. A long record is in any slice, so all slices
-    /// would keep as much. The slice must be encoded.
+    /// Frees the memory above `max_bytes` that unescaped fields needed. A long record can be in any slice, so without
+    /// this all slices would keep as much. The slice must be encoded.
     pub fn shrink(&mut self, max_bytes: usize) {
         self.splitter.shrink_scratch(max_bytes);
     }
@@ -286,7 +286,7 @@ impl Slice {
     fn reject(&mut self, record: &RawRecord) {
         self.counts.rejects += 1;
         let entries_before = self.entries.len() as u32;
-        self.rejects.push(RejectPosition { line: self.lines, entries_before, raw: record.raw.clone() });
+        self.rejects.push(BadRecord { line: self.lines, entries_before, raw: record.raw.clone() });
     }
 
     /// Removes all good records but the first ones.

@@ -165,13 +165,13 @@ impl LineBuffer {
         }
     }
 
-    /// Marks the end of a record at every line end in the unscanned bytes, up to `end`. `line_end` finds the first
-    /// line end.
+    /// Marks the end of a record at every line ending in the unscanned bytes, up to `end`. `line_end` finds the first
+    /// line ending.
     pub(super) fn mark_line_ends(&mut self, end: usize, line_end: impl Fn(&[u8]) -> Option<usize>) {
         let from = self.scanned;
         self.complete = end;
         loop {
-            // The byte before the boundary may be a line end.
+            // The byte before the boundary may be a line ending.
             let goal = self.next_boundary().max(from + 1) - 1;
             match self.storage.get(goal..end).and_then(&line_end) {
                 Some(len) if goal + len < end => self.boundaries.push(goal + len),

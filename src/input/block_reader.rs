@@ -12,7 +12,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr2, memrchr};
 
 use super::block::LineBuffer;
-use super::csv::{RowScanner, line_end_len};
+use super::csv::{RowScanner, line_ending_len};
 use super::format::{FRAME_HEADER_BYTES, announced_length};
 use super::{Block, ByteSource, Content, Format, InputError, InputLabel, ReadMode, ReadOptions, ReaderSettings};
 
@@ -187,7 +187,7 @@ impl<'a> BlockReader<'a> {
         let is_last = matches!(self.end, End::Clean);
         if let Some((consumed, row_end)) = self.rows.skip_unquoted(buffer.unscanned(), delimiter, is_last) {
             if let Some(row_end) = row_end {
-                let line_end = |bytes: &[u8]| memchr2(b'\n', b'\r', bytes).map(|at| at + line_end_len(&bytes[at..]));
+                let line_end = |bytes: &[u8]| memchr2(b'\n', b'\r', bytes).map(|at| at + line_ending_len(&bytes[at..]));
                 buffer.mark_line_ends(buffer.scanned + row_end, line_end);
             }
             buffer.scanned += consumed;

@@ -51,7 +51,7 @@ impl RowScanner {
                 (_, b'\r') if at + 1 == bytes.len() && !is_last => return Scanned { bytes: at, row_ended: false },
                 (_, b'\n' | b'\r') => {
                     *self = Self::FieldStart;
-                    return Scanned { bytes: at + line_end_len(&bytes[at..]), row_ended: true };
+                    return Scanned { bytes: at + line_ending_len(&bytes[at..]), row_ended: true };
                 }
                 (Self::FieldStart | Self::QuoteInQuoted, b'"') => {
                     *self = Self::Quoted;
@@ -93,12 +93,12 @@ impl RowScanner {
     }
 }
 
-/// The length of the line end at the beginning of `bytes`: a line feed, a carriage return, or both.
-pub(super) fn line_end_len(bytes: &[u8]) -> usize {
+/// The length of the line ending at the beginning of `bytes`: a line feed, a carriage return, or both.
+pub(super) fn line_ending_len(bytes: &[u8]) -> usize {
     if bytes.starts_with(b"\r\n") { 2 } else { 1 }
 }
 
-/// The bytes before the next delimiter or line end.
+/// The bytes before the next delimiter or line ending.
 fn unquoted_len(bytes: &[u8], delimiter: u8) -> usize {
     memchr3(delimiter, b'\n', b'\r', bytes).unwrap_or(bytes.len())
 }
@@ -116,7 +116,7 @@ pub(super) struct RowFields {
 
 impl RowFields {
     /// Splits the row that begins at `start` in `bytes` and keeps its first `keep` fields. Fields with doubled quotes
-    /// are unescaped in `scratch`. Returns the end of the row, including its line end.
+    /// are unescaped in `scratch`. Returns the end of the row, including its line ending.
     pub(super) fn split(
         &mut self,
         bytes: &[u8],
@@ -143,7 +143,7 @@ impl RowFields {
             self.width += 1;
             match bytes.get(end) {
                 Some(&byte) if byte == delimiter => at = end + 1,
-                Some(_) => return end + line_end_len(&bytes[end..]),
+                Some(_) => return end + line_ending_len(&bytes[end..]),
                 None => return end,
             }
         }

@@ -1,6 +1,6 @@
 //! Opens an input, and decompresses gzip and zstd while reading. No other module knows whether an input is compressed.
 //!
-//! All members of an archive are read. Records on a compressed live pipe are decided as soon as its writer flushes
+//! All parts of a compressed file are read. Records on a compressed live pipe are decided as soon as its writer flushes
 //! them.
 
 use std::fs::File;
@@ -16,8 +16,8 @@ use super::format::{Compression, compression};
 use super::source::{ByteSource, FileSource, Input, InputError, Origin, PeekedSource, ReadMode};
 use crate::system::stdin_file;
 
-/// The maximum window of a zstd archive, as a power of two: 128 MiB, the default limit of `zstd` itself. `zstd --long`
-/// and the highest levels use that much; other levels use at most 8 MiB.
+/// The maximum window of a zstd file, as a power of two: 128 MiB, the default limit of `zstd` itself. `zstd --long` and
+/// the highest levels use that much; other levels use at most 8 MiB.
 const MAX_WINDOW_LOG: u32 = 27;
 
 /// The size of a read of compressed bytes.
@@ -42,7 +42,7 @@ impl Input {
     }
 }
 
-/// `source`, decompressed if it begins like an archive.
+/// `source`, decompressed if it begins like a compressed file.
 ///
 /// # Errors
 /// When its first bytes cannot be read, or there is no memory for a decompressor.
@@ -55,7 +55,7 @@ fn decompressed(source: Box<dyn ByteSource>) -> io::Result<Box<dyn ByteSource>> 
         None | Some(Compression::Uncompressed) => Box::new(source),
         Some(Compression::Gzip) => {
             let decoder = Some(GzDecoder::new(buffered(source)));
-            let decoder = GzipMembers { decoder, position: GzipPosition::InMember };
+            let decoder = GzipParts { decoder, state: GzipState::InPart };
             Box::new(Decompressor { decoder, waits, format: "gzip" })
         }
         Some(Compression::Zstd) => {
@@ -122,43 +122,43 @@ impl<D: Read + Send> ByteSource for Decompressor<D> {
     }
 }
 
-/// Decompresses all members of a gzip archive. It can be read again after [`io::ErrorKind::WouldBlock`].
+/// Decompresses all parts of a gzip file. It can be read again after [`io::ErrorKind::WouldBlock`].
 ///
-/// Tapes and block devices pad an archive with zeros, which are ignored, as `gzip` does. Any other data after a member
-/// must be another member.
-struct GzipMembers {
-    /// `None` only while the next member begins.
+/// Tapes and block devices pad a file with zeros, which are ignored, as `gzip` does. Any other data after a part must
+/// be another part.
+struct GzipParts {
+    /// `None` only while the next part begins.
     decoder: Option<GzDecoder<Compressed>>,
-    position: GzipPosition,
+    state: GzipState,
 }
 
-enum GzipPosition {
-    InMember,
-    AfterMember,
+enum GzipState {
+    InPart,
+    AfterPart,
     InPadding,
 }
 
-impl Read for GzipMembers {
+impl Read for GzipParts {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
         loop {
-            let decoder = self.decoder.as_mut().expect("the next member has begun");
-            self.position = match self.position {
-                GzipPosition::InMember => match decoder.read(buffer)? {
-                    0 => GzipPosition::AfterMember,
+            let decoder = self.decoder.as_mut().expect("the next part has begun");
+            self.state = match self.state {
+                GzipState::InPart => match decoder.read(buffer)? {
+                    0 => GzipState::AfterPart,
                     count => return Ok(count),
                 },
-                GzipPosition::AfterMember => match decoder.get_mut().fill_buf()?.first() {
+                GzipState::AfterPart => match decoder.get_mut().fill_buf()?.first() {
                     None => return Ok(0),
-                    Some(0) => GzipPosition::InPadding,
+                    Some(0) => GzipState::InPadding,
                     Some(_) => {
                         self.decoder = self.decoder.take().map(|ended| GzDecoder::new(ended.into_inner()));
-                        GzipPosition::InMember
+                        GzipState::InPart
                     }
                 },
-                GzipPosition::InPadding => return skip_zeros(decoder.get_mut()),
+                GzipState::InPadding => return skip_zeros(decoder.get_mut()),
             };
         }
     }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn all_members_of_an_archive_are_read() {
+    fn all_parts_of_a_compressed_file_are_read() {
         assert_eq!(read_all([gzip(b"one "), gzip(b""), gzip(b"two")].concat()).unwrap(), b"one two");
         assert_eq!(read_all([zstd(b"one "), zstd(b""), zstd(b"two")].concat()).unwrap(), b"one two");
         // Parallel compressors begin with a skippable frame.
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_truncated_at_any_byte_is_an_error() {
+    fn compressed_file_truncated_at_any_byte_is_an_error() {
         for whole in [gzip(b"some text, some text"), zstd(b"some text, some text")] {
             for len in 4..whole.len() {
                 let message = read_all(whole[..len].to_vec()).unwrap_err();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_after_an_archive_are_ignored() {
+    fn zeros_after_a_gzip_file_are_ignored() {
         let zeros = vec![0; 2 * COMPRESSED_BYTES];
         assert_eq!(read_all([gzip(b"one "), gzip(b"two"), zeros.clone()].concat()).unwrap(), b"one two");
         for rest in [&b"\0more"[..], b"more", &gzip(b"two")] {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_archive_is_an_error() {
+    fn damaged_compressed_file_is_an_error() {
         let mut damaged = gzip(b"some text, some text");
         let checksum = damaged.len() - 6;
         damaged[checksum] ^= 1;
@@ -300,7 +300,7 @@ mod tests {
             assert_eq!(read().unwrap(), b"two");
             assert_eq!(read().unwrap_err(), io::ErrorKind::WouldBlock);
             pipe.lock().unwrap().extend(end);
-            // The end of the archive is not yet the end of the pipe.
+            // The end of the compressed data is not yet the end of the pipe.
             assert_eq!(read().unwrap_err(), io::ErrorKind::WouldBlock);
         }
     }

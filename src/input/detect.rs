@@ -1,5 +1,5 @@
 //! Format detection from the first bytes of an input, and the guards against reading CSV or another type of file as
-//! text. Nothing is detected if an option names the format.
+//! text. If an option sets the format, nothing is detected.
 
 use super::format::ReadOptions;
 use super::header::{Header, first_names, missing_columns, required};
@@ -11,16 +11,16 @@ use crate::record::{Column, ColumnNames, ConversionKind, SourceKind};
 /// The delimiters that are detected. The first one is the default.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// A type of file that is not read: its first bytes, whether a byte that is not text follows, and what to do.
+/// An unsupported file type: its first bytes, whether a binary byte follows them, and a description with the remedy.
 const OTHER_TYPES: [(&[u8], bool, &str); 13] = [
-    (b"\xfd7zXZ\0", false, "an xz archive; decompress it first (xz -dc)"),
-    (b"BZh", true, "a bzip2 archive; decompress it first (bzip2 -dc)"),
+    (b"\xfd7zXZ\0", false, "an xz file; decompress it first (xz -dc)"),
+    (b"BZh", true, "a bzip2 file; decompress it first (bzip2 -dc)"),
     (b"7z\xbc\xaf\x27\x1c", false, "a 7z archive; decompress it first (7z x -so)"),
-    (b"\x04\x22\x4d\x18", false, "an lz4 archive; decompress it first (lz4 -dc)"),
+    (b"\x04\x22\x4d\x18", false, "an lz4 file; decompress it first (lz4 -dc)"),
     (
         b"PK\x03\x04",
         false,
-        "a zip archive or an Excel workbook; unpack it first (unzip -p), or export the workbook as CSV \
+        "a zip archive or an Excel workbook; extract it first (unzip -p), or export the workbook as CSV \
          (duckdb -c \"COPY (FROM 'FILE.xlsx') TO '/dev/stdout'\" | adseg …)",
     ),
     (b"\xd0\xcf\x11\xe0", false, "an Excel workbook; export it as CSV"),
@@ -39,7 +39,7 @@ const OTHER_TYPES: [(&[u8], bool, &str); 13] = [
 
 const UTF_16: &str = "UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)";
 
-/// What a file that begins with `head` is, if it is a type that is not read. `Err` if more bytes are needed.
+/// The unsupported file type that begins with `head`, if any. `Err` if more bytes are needed.
 pub(super) fn other_type(head: &[u8]) -> Result<Option<&'static str>, ()> {
     for (magic, then_binary, what) in OTHER_TYPES {
         let is_utf16 = magic == b"\xff\xfe";
@@ -73,7 +73,7 @@ pub(super) enum Detected {
 /// Detects the format from the beginning of the first line that is not blank.
 ///
 /// # Errors
-/// When the input is certainly or probably no format of this source. The message has a remedy.
+/// When the input is not, or probably not, in a format of this source. The message has a remedy.
 pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> Result<Detected, String> {
     match trim(line) {
         [b'{', ..] => return Ok(Detected::JsonLines),
@@ -143,8 +143,8 @@ fn is_conversions_header(line: &[u8], delimiter: u8, options: &ReadOptions) -> b
     has_columns(line, delimiter, SourceKind::Conversions, &names)
 }
 
-/// The delimiter of CSV with a header row if an option says that it is CSV: the one of a header row with the columns
-/// that are needed, or else the one with the most columns.
+/// The delimiter of CSV with a header row if an option says that it is CSV: the one that gives a header row with the
+/// required columns, or else the one that gives the most columns.
 pub(super) fn header_delimiter(line: &[u8], source: SourceKind, options: &ReadOptions) -> u8 {
     candidates(options)
         .find(|&delimiter| has_columns(line, delimiter, source, options))
@@ -175,11 +175,11 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     };
     let table = match source {
         SourceKind::Loyalty | SourceKind::Conversions => {
-            format!("for CSV without a header row add {columns} in its order (- ignores a column)")
+            format!("for CSV without a header row, add {columns} in the order of its columns (- ignores a column)")
         }
         SourceKind::Interleaved => "an interleaved stream cannot be CSV; it can be JSON Lines".to_owned(),
     };
-    let remedy = format!("; {table}; {format} reads it literally");
+    let remedy = format!("; {table}; to read it literally, add {format}");
     let delimiter = widest_delimiter(line, options);
     let (names, width) = first_names(line, delimiter).unwrap_or_else(|| (unquoted_names(line, delimiter), 0));
     if width > names.len() {
@@ -188,15 +188,12 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     if !looks_like_header(&names) {
         let first = trim(line);
         if first.starts_with(b"\"") {
-            return Err(format!("the first record begins with a quote, and text has no quoting{remedy}"));
+            return Err(format!("the first record begins with a quote, but text has no quoting{remedy}"));
         }
         if !first.contains(&b',')
             && let Some(separator) = first.iter().find(|byte| matches!(byte, b';' | b'\t'))
         {
-            return Err(format!(
-                "the fields are separated by {}, and those of text by commas{remedy}",
-                Quoted(&[*separator])
-            ));
+            return Err(format!("the fields are separated by {}, but text uses commas{remedy}", Quoted(&[*separator])));
         }
         if let Some(delimiter) = options.delimiter.filter(|delimiter| first.contains(delimiter)) {
             return Err(format!(
@@ -223,7 +220,7 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     };
     let missing: Vec<_> = required(source, &wanted).filter(is_missing).collect();
     let reason = missing_columns(&missing, &names, &wanted, source);
-    Err(format!("this looks like a header row of CSV, but it has {reason}; {format} reads it as text"))
+    Err(format!("this looks like a CSV header row, but it has {reason}; to read it as text, add {format}"))
 }
 
 /// The fields of a line with bad quotes, without the quotes.
@@ -295,7 +292,7 @@ mod tests {
             ("id;Customer Mail;city", SourceKind::Loyalty, "--column loyalty.email='Customer Mail'"),
             ("promo,type,email", SourceKind::Conversions, "--column conversion=type"),
             ("id;user_mail", SourceKind::Loyalty, "--column loyalty.email=user_mail"),
-            ("a@x;b", SourceKind::Interleaved, "it can be JSON Lines; --input-format text"),
+            ("a@x;b", SourceKind::Interleaved, "it can be JSON Lines; to read it literally, add --input-format text"),
             ("1001,quinn@x,F,Bern", SourceKind::Loyalty, "--loyalty-columns email,"),
             ("email,conversion", SourceKind::Loyalty, "swapped"),
             ("email,conversion", SourceKind::Interleaved, "cannot be CSV"),

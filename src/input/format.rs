@@ -18,7 +18,7 @@ pub enum InputFormat {
     Auto,
     /// One record per line, fields separated by commas, no quoting; every line is read literally
     Text,
-    /// Each record after its length, a 4-byte big-endian number
+    /// Each record is preceded by its length, a 4-byte big-endian integer
     Framed,
     /// CSV or TSV with a header row, columns in any order. Required: email; for conversions email and conversion.
     /// Baskets and purchases need items, purchases total_cost. Other columns are ignored
@@ -68,14 +68,14 @@ impl ReadOptions {
         } else {
             return Ok(());
         };
-        Err(format!("{option} to CSV and JSON Lines, and this is {format}"))
+        Err(format!("{option} only to CSV and JSON Lines, but this is {format}"))
     }
 }
 
 /// The format of an input: how records are delimited and split into fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// One record per line, fields separated by commas. The last line feed may be missing.
+    /// One record per line, fields separated by commas. The final line feed may be missing.
     Text,
     /// A 4-byte big-endian length, then a record of that many bytes with the fields of a line of text.
     Framed,
@@ -174,8 +174,8 @@ pub(super) const fn is_utf16(head: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether text that begins like this would be read as another format: as an archive, UTF-16, a byte-order mark, or the
-/// length of a frame. A byte-order mark before the text prevents that.
+/// Whether text that begins like this would be read as another format: as a compressed file, UTF-16, a byte-order mark,
+/// or the length of a frame. A byte-order mark before the text prevents that.
 pub fn is_ambiguous_as_text(text: &[u8]) -> bool {
     looks_compressed(text)
         || is_utf16(text) == Some(true)

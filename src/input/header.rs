@@ -1,4 +1,4 @@
-//! The columns of CSV: which one has which field, from the header row or from an option.
+//! The columns of CSV and the field that each contains, from the header row or from an option.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const MAX_PRINTED_NAME: usize = 60;
 /// The header row, or the columns that an option gives for a file without one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The row verbatim, with its line end. Empty if there is none.
+    /// The row verbatim, with its line ending. Empty if there is none.
     pub raw: Vec<u8>,
     /// The number of lines up to the end of the header row, including blank ones before it.
     pub lines: u64,
@@ -61,11 +61,11 @@ impl Header {
         }
         let mut columns = Vec::new();
         for (column, name) in wanted.iter() {
-            let mut places = (0..names.len()).filter(|&place| normalized(&names[place]) == name);
-            if let Some(place) = places.next() {
-                columns.push((column, place));
-                if places.next().is_some() {
-                    return Err(format!("it has more than one column {}", Quoted(&names[place])));
+            let mut indexes = (0..names.len()).filter(|&index| normalized(&names[index]) == name);
+            if let Some(index) = indexes.next() {
+                columns.push((column, index));
+                if indexes.next().is_some() {
+                    return Err(format!("it has more than one column {}", Quoted(&names[index])));
                 }
             }
         }
@@ -79,7 +79,7 @@ impl Header {
         {
             return Err(format!("no column \"{name}\" for {} (found: {})", unmatched.name(), found(&names)));
         }
-        let other = (0..names.len()).find(|place| columns.iter().all(|(_, of)| of != place));
+        let other = (0..names.len()).find(|index| columns.iter().all(|(_, of)| of != index));
         if let Some(other) = other.filter(|_| options.only_known) {
             return Err(format!(
                 "the column {} would be lost when the saved list replaces this file; save to another file",
@@ -93,18 +93,18 @@ impl Header {
     /// The columns of a list that is saved in this format: the known ones of a header row, or all of a file without one,
     /// so the same option fits the saved list.
     pub fn saved_columns(&self) -> Vec<SavedColumn> {
-        let column = |place| self.columns.iter().find(|(_, of)| *of == place).map(|(column, _)| *column);
+        let column = |index| self.columns.iter().find(|(_, of)| *of == index).map(|(column, _)| *column);
         if self.raw.is_empty() {
-            return (0..self.width).map(|place| SavedColumn { column: column(place), name: Vec::new() }).collect();
+            return (0..self.width).map(|index| SavedColumn { column: column(index), name: Vec::new() }).collect();
         }
         let names = split_names(&self.raw, self.delimiter).expect("the header row was parsed before");
-        let saved = |(place, name)| Some(SavedColumn { column: Some(column(place)?), name });
+        let saved = |(index, name)| Some(SavedColumn { column: Some(column(index)?), name });
         names.into_iter().enumerate().filter_map(saved).collect()
     }
 
     /// The columns of a file without a header row.
     pub(super) fn without_row(columns: &[Option<Column>], delimiter: u8, options: &ReadOptions) -> Self {
-        let named = (0..).zip(columns).filter_map(|(place, column)| Some(((*column)?, place))).collect();
+        let named = (0..).zip(columns).filter_map(|(index, column)| Some(((*column)?, index))).collect();
         Self::new(Vec::new(), 0, delimiter, columns.len(), named, options)
     }
 
@@ -116,7 +116,7 @@ impl Header {
         columns: Vec<(Column, usize)>,
         options: &ReadOptions,
     ) -> Self {
-        let kept_fields = columns.iter().map(|(_, place)| place + 1).max().unwrap_or(0);
+        let kept_fields = columns.iter().map(|(_, index)| index + 1).max().unwrap_or(0);
         Self { raw, lines, delimiter, rules: Arc::clone(&options.rules), width, columns, kept_fields }
     }
 
@@ -134,8 +134,8 @@ impl Header {
             return Err(RecordError::WrongWidth { header: self.width as u32, row: width as u32 });
         }
         let mut fields = TableFields::default();
-        for &(column, place) in &self.columns {
-            fields.set(column, field(place));
+        for &(column, index) in &self.columns {
+            fields.set(column, field(index));
         }
         Ok(fields)
     }
@@ -216,13 +216,14 @@ pub(super) fn missing_columns(
             format!("--column {scope}{}={name}", column.name())
         });
         let maps: Vec<_> = maps.collect();
-        if maps.is_empty() { String::new() } else { format!("; map it with {}", maps.join(" ")) }
+        let them = if maps.len() == 1 { "it" } else { "them" };
+        if maps.is_empty() { String::new() } else { format!("; map {them} with {}", maps.join(" ")) }
     };
     let columns = if missing.len() == 1 { "column" } else { "columns" };
     format!("no {columns} {} (found: {}){hint}", list.join(" and "), found(names))
 }
 
-/// The name that probably means `column`, unless it is too long to be shown.
+/// The name that probably means `column`, unless it is too long for a message.
 fn likely_name(column: Column, names: &[Vec<u8>]) -> Option<&[u8]> {
     let parts: &[&str] = match column {
         Column::Email => &["mail"],

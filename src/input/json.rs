@@ -12,7 +12,7 @@ use crate::record::column::normalized;
 use crate::record::field::Bytes;
 use crate::record::{Column, ColumnNames, RecordError, SourceKind, Span, TableFields, TableRules};
 
-/// The keys that a record needs. A name with points is a path into nested objects: `user.email`.
+/// The keys that a record needs. A name with dots is a path into nested objects: `user.email`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct JsonKeys {
     names: ColumnNames,
@@ -139,7 +139,7 @@ struct Object<'o, 'a> {
     keys: &'o JsonKeys,
     scratch: &'o mut Vec<u8>,
     found: Found<'a>,
-    /// The normalized path to this object, with a point at its end; empty for the outermost object.
+    /// The normalized path to this object, with a dot at its end; empty for the outermost object.
     prefix: &'o [u8],
     key_number: usize,
 }
@@ -186,7 +186,7 @@ impl<'a> Visitor<'a> for &mut Object<'_, 'a> {
 
 impl<'a> Object<'_, 'a> {
     /// Reads the fields of a nested object. Any other value has none. Fails if a key in it is not a valid string, which
-    /// is not known before.
+    /// has not been checked yet.
     fn nested(&mut self, value: &'a str, prefix: &[u8]) -> serde_json::Result<()> {
         if value.starts_with('{') {
             let Self { of, keys, scratch, found, .. } = self;

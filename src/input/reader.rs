@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_truncated_at_any_byte_is_reported_with_its_location() {
+    fn frame_truncated_at_any_byte_is_reported_with_location() {
         let whole = b"\0\0\0\x01a\0\0\0\x03bcd";
         for len in 1..whole.len() {
             let (blocks, end) = read_source(Cursor::new(&whole[..len]), InputFormat::Auto, 64, 100);

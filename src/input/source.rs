@@ -62,7 +62,7 @@ pub enum InputError {
     Read {
         /// The path of the input, or `stdin`.
         input: Arc<Path>,
-        /// The number of bytes that were read before.
+        /// The number of bytes that were read before the failure.
         byte: u64,
         /// The error of the system.
         cause: io::Error,

@@ -24,7 +24,7 @@ use crate::system::os_error;
 pub struct CommitError {
     /// The step that failed.
     pub(super) failure: CommitFailure,
-    /// The files that were replaced nevertheless.
+    /// The files that could not be restored.
     pub(super) not_restored: Vec<NotRestored>,
 }
 
@@ -140,7 +140,7 @@ enum Before {
     Nothing,
     /// A file, which has this link.
     Linked(TempPath),
-    /// A file that the system did not link.
+    /// A file that could not be linked.
     Lost,
 }
 

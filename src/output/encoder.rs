@@ -19,7 +19,7 @@ pub enum OutputFormat {
     /// The line `Send additional promo code to: EMAIL, True`
     #[default]
     Text,
-    /// The same line after its length, a 4-byte big-endian number, as a Wallaroo receiver reads it
+    /// The same line, preceded by its length, a 4-byte big-endian integer, as a Wallaroo receiver reads it
     Framed,
     /// One JSON object per line, with every field of the conversion
     Jsonl,

@@ -1,4 +1,4 @@
-//! Renders the loyalty list at the end of a run in the format in which it was read, or another one.
+//! Writes the loyalty list at the end of a run, in the format in which it was read or in another one.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ pub enum ListFormat {
         /// original record, and can be read with the same limit.
         max_record_bytes: usize,
     },
-    /// The rows of text as frames.
+    /// The same rows as frames.
     Framed,
     /// CSV.
     Csv {

@@ -141,7 +141,7 @@ impl Rejects {
     /// Writes the next piece of the oversized record that was written last.
     ///
     /// # Panics
-    /// When no record was written before.
+    /// When no record has been written.
     pub fn write_more(&mut self, raw: &[u8]) -> io::Result<()> {
         let (index, out) = self.open.as_mut().expect("the first piece of the record was written");
         self.files[*index].write(raw, out).map_err(|error| with_folder(&self.name, &error))

@@ -1,7 +1,7 @@
 //! One staged file: its target path, its temporary file, and the rename.
 //!
 //! A staged file behaves like a shell redirect: symbolic links are followed, and permissions and owner are kept. They
-//! are set at the commit, so the new content of a private file is never readable by others.
+//! are set at the commit, so the new content of a private file is never readable by other users.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -149,7 +149,7 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
     }
 }
 
-/// Fsyncs a folder, so renames in it are on the disk. On Windows, folders cannot be opened as files.
+/// Fsyncs a folder, so that renames in it are durable. On Windows, folders cannot be opened as files.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
         _ if cfg!(not(unix)) => Ok(()),
@@ -165,7 +165,7 @@ pub(super) fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is the name of a folder"));
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is the name of a directory"));
         }
         let folder = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,

@@ -1,9 +1,8 @@
 //! Staged files: written to temporary files in the same folder, and renamed into place at the end of the run.
 //!
-//! Invariant: a path has its old content or the complete new content, even after a crash of the machine. File data is
-//! fsynced before any rename, and the folder of a rename before the next rename that depends on it. If a step fails, the
-//! steps before it are undone. A path that is not a regular file (a device, a FIFO) is written directly and never
-//! replaced.
+//! Invariant: a path has its old content or the complete new content, even after a system crash. File data is fsynced
+//! before any rename, and the folder of a rename before the next rename that depends on it. If a step fails, the steps
+//! before it are undone. A path that is not a regular file (a device, a FIFO) is written directly and never replaced.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -24,13 +23,13 @@ pub enum StageError {
     #[error("another output has the same name; give each its own file")]
     DuplicatePath,
     /// Another file in the folder of the rejects could be mistaken for rejects, or keep the next run from using it.
-    #[error("it would be in the folder of the rejects; name another folder")]
+    #[error("it would be in the rejects directory; name another directory")]
     InRejectsFolder,
     /// The run was interrupted, or its files were committed.
     #[error("the run has ended")]
     Closed,
     /// Another run writes rejects to the same folder.
-    #[error("another run is writing to this folder; wait for it to finish")]
+    #[error("another run is writing to this directory; wait for it to finish")]
     FolderLocked,
     /// An I/O error.
     #[error("{}", os_error(.0))]
@@ -76,7 +75,7 @@ impl Staging {
     /// regular file.
     ///
     /// # Errors
-    /// When the folder or the existing file is not writable, `path` was opened before, or the run has ended.
+    /// When the folder or the existing file is not writable, `path` is already open, or the run has ended.
     pub fn create(&self, path: &Path, order: CommitOrder) -> Result<Arc<File>, StageError> {
         let existing = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory).into()),

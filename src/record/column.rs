@@ -63,8 +63,8 @@ impl Column {
     }
 }
 
-/// A name as names are compared: without case, spaces, `_` and `-`. `Total Cost`, `TOTAL_COST` and `total-cost` are the
-/// same name.
+/// A name in the form in which names are compared: without case, spaces, `_` and `-`. `Total Cost`, `TOTAL_COST` and
+/// `total-cost` are the same name.
 pub fn normalized(name: &[u8]) -> Vec<u8> {
     let is_kept = |byte: &u8| !matches!(byte, b' ' | b'_' | b'-');
     name.iter().filter(|byte| is_kept(byte)).map(u8::to_ascii_lowercase).collect()
@@ -75,7 +75,7 @@ pub fn normalized(name: &[u8]) -> Vec<u8> {
 pub struct ColumnNames(Vec<(Column, Vec<u8>)>);
 
 impl ColumnNames {
-    /// The default names of a source, with those of `mapped` instead.
+    /// The default names of a source, overridden by `mapped`.
     pub fn new(source: SourceKind, mapped: &[(Column, String)]) -> Self {
         let columns: &[&[Column]] = match source {
             SourceKind::Loyalty => &[&Column::LOYALTY],
@@ -144,8 +144,8 @@ impl TableFields {
     }
 }
 
-/// The names of conversion types in CSV and JSON Lines, beside those of text: `click`, `basket` and `purchase` in any
-/// case, and those of `--type`.
+/// The names of conversion types in CSV and JSON Lines, in addition to those of text: `click`, `basket` and `purchase`
+/// in any case, and those of `--type`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TypeNames {
     /// The type of each name; `None` for a type that is ignored.
@@ -177,16 +177,16 @@ impl TypeNames {
     }
 }
 
-/// How the rows of a table are decoded, beside the names of its columns.
+/// How the rows of a table are decoded, apart from the names of its columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableRules {
     /// The names of conversion types.
     pub types: TypeNames,
     /// The promo of conversions that have none.
     pub promo: Option<String>,
-    /// Whether a column has the time of a conversion.
+    /// Whether a column contains the time of a conversion.
     pub has_times: bool,
-    /// The part of the log that is replayed.
+    /// The time range of the conversions that are decided.
     pub window: TimeWindow,
 }
 

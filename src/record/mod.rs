@@ -30,7 +30,7 @@ pub use types::{
 /// An error borrows the invalid bytes, so rejecting a record does not allocate. Fields and emails in it are stripped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RecordError<'a> {
-    /// A frame of length 0. Blank lines of text are skipped before.
+    /// A frame of length 0. Blank lines of text are skipped before decoding.
     #[error("the frame is empty")]
     Empty,
     #[error("the record is longer than {limit} bytes (--max-record-bytes sets the limit)")]
@@ -54,10 +54,10 @@ pub enum RecordError<'a> {
         conversion_hint(promo, name)
     )]
     UnknownConversion { promo: &'a [u8], name: &'a [u8] },
-    /// A conversion type of CSV or JSON Lines that has no meaning.
+    /// An unknown conversion type in CSV or JSON Lines.
     #[error(
-        "unknown conversion type {0} (expected click, basket or purchase); give it a meaning with --type click={0} or \
-         --type ignore={0}",
+        "unknown conversion type {0} (expected click, basket or purchase); map it with --type click={0}, or ignore \
+         it with --type ignore={0}",
         Quoted(name)
     )]
     UnknownType { name: &'a [u8] },

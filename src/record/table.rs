@@ -1,4 +1,4 @@
-//! Decodes rows of named columns: CSV and JSON Lines. The checks are those of text.
+//! Decodes rows of named columns: CSV and JSON Lines. The same checks as for text apply.
 
 use serde_json::value::RawValue;
 
@@ -136,8 +136,8 @@ fn fill_promo(fields: &mut TableFields, rules: &TableRules, scratch: &mut Vec<u8
 }
 
 /// Writes a list of ids in another form as `[6;14]`, the form of the text format, to `scratch`. These forms are
-/// accepted: `6;14`, `[6, 14]`, `["6","14"]`, `{6,14}` (an array of Postgres). The span of `items` is kept if it has
-/// the form of the text format already, and if it is not a list of ids; then the fields are marked.
+/// accepted: `6;14`, `[6, 14]`, `["6","14"]`, `{6,14}` (an PostgreSQL array). The span is unchanged if the items
+/// already have that form, or are not a list of ids, which clears `has_valid_items`.
 fn convert_items(fields: &mut TableFields, block: &[u8], scratch: &mut Vec<u8>) {
     let Some(span) = fields.get(Column::Items) else { return };
     let ids = match (Bytes { block, scratch }).get(span) {

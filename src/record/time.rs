@@ -1,4 +1,4 @@
-//! The time of a conversion: parsing, and the part of a log that is replayed.
+//! The time of a conversion: parsing, and the time range that is decided.
 
 use std::fmt;
 
@@ -57,10 +57,10 @@ impl fmt::Display for Time {
     }
 }
 
-/// The part of a log that is replayed.
+/// The time range of the conversions that are decided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeWindow {
-    /// Conversions before this time get no decision; a purchase still makes its customer a member.
+    /// Conversions before this time get no decision, but a purchase still makes its customer a member.
     pub since: Option<Time>,
     /// Conversions at or after this time are ignored.
     pub until: Option<Time>,

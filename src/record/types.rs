@@ -128,7 +128,7 @@ pub struct FieldSpans {
 }
 
 impl DecodedRecord {
-    /// The loyalty row that the record is; `None` for a conversion.
+    /// The record as a loyalty row; `None` for a conversion.
     #[inline]
     pub fn loyalty_row<'a>(&self, bytes: Bytes<'a>) -> Option<LoyaltyRow<'a>> {
         let Self { kind: RecordKind::LoyaltyRow, email, fields, .. } = *self else { return None };
@@ -141,7 +141,7 @@ impl DecodedRecord {
         })
     }
 
-    /// The conversion that the record is, with or without a decision; `None` for a loyalty row.
+    /// The record as a conversion, with or without a decision; `None` for a loyalty row.
     #[inline]
     pub fn conversion<'a>(&self, bytes: Bytes<'a>) -> Option<Conversion<'a>> {
         let Self { kind, email, fields, .. } = *self;
@@ -196,7 +196,7 @@ impl<'a> Items<'a> {
         Ok(items)
     }
 
-    /// The list in a field that the decoder accepted before. An empty field, which only tables have, is an empty list.
+    /// The list in a field that the decoder has accepted. An empty field, which only tables have, is an empty list.
     #[inline]
     fn of_checked(field: &'a [u8]) -> Self {
         if field.is_empty() {

@@ -107,7 +107,7 @@ pub struct ItemCounts {
     /// Baskets that contain it.
     pub baskets: u64,
     /// Purchases that contain it.
-    pub orders: u64,
+    pub purchases: u64,
     /// Its occurrences in purchases, repeats included.
     pub units: u64,
     /// The sum of the purchases that contain it.
@@ -128,7 +128,7 @@ impl ItemCounts {
     pub fn count_in_purchase(&mut self, record: u64, amount: Option<Amount>) {
         self.units += 1;
         if self.last_record.replace(record) != Some(record) {
-            self.orders += 1;
+            self.purchases += 1;
             if let Some(amount) = amount {
                 self.revenue += amount;
             }
@@ -139,7 +139,7 @@ impl ItemCounts {
 impl AddAssign for ItemCounts {
     fn add_assign(&mut self, other: Self) {
         self.baskets += other.baskets;
-        self.orders += other.orders;
+        self.purchases += other.purchases;
         self.units += other.units;
         self.revenue += other.revenue;
     }
@@ -248,7 +248,7 @@ pub struct Bucket {
 
 add_fields!(Bucket { conversions, new_members });
 
-/// Conversions and new members from the start of a log to its end.
+/// Conversions and new members from the first conversion to the last.
 ///
 /// Conversions have no time, so the timeline is by record number, in at most 100 buckets of equal size, a power of two.
 /// If there are too many buckets, pairs of them are merged. A bucket starts at a multiple of its size, so the buckets

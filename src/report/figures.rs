@@ -20,7 +20,7 @@ struct Figure<T> {
 enum Formula<T> {
     Count(fn(&T) -> u64),
     Money(fn(&T) -> Sum),
-    /// The mean of a sum of so many purchases.
+    /// A sum divided by the number of purchases in it.
     Mean(fn(&T) -> (Sum, u64)),
     /// A part of a whole.
     Share(fn(&T) -> (u64, u64)),
@@ -104,8 +104,8 @@ const TOTALS: Definition<Activity> = Definition {
         PURCHASES,
         REVENUE,
         figure(
-            "average_order",
-            "average order",
+            "average_purchase",
+            "average purchase",
             "revenue divided by the number of purchases in it, rounded half away from zero",
             Formula::Mean(|group| (group.revenue, group.purchases - group.not_in_revenue)),
         ),
@@ -173,10 +173,13 @@ const ITEMS: Definition<ItemCounts> = Definition {
     names: &["item"],
     layout: Layout::Top,
     figures: &[
-        money("revenue", "revenue of orders", "exact sum of these orders' total costs, other items included", |item| {
-            item.revenue
-        }),
-        count("orders", "orders", "purchases that contain the item", |item| item.orders),
+        money(
+            "revenue",
+            "revenue of purchases",
+            "exact sum of these purchases' total costs, other items included",
+            |item| item.revenue,
+        ),
+        count("purchases", "purchases", "purchases that contain the item", |item| item.purchases),
         count("units", "units", "occurrences of the item in purchases, repeats included", |item| item.units),
         count("baskets", "baskets", "baskets that contain the item", |item| item.baskets),
     ],
@@ -216,7 +219,7 @@ const TIMELINE: Definition<Bucket> = Definition {
     names: &[],
     layout: Layout::Sample,
     figures: &[
-        count("conversions", "conversions so far", "conversions from the start of the log to this point", |so_far| {
+        count("conversions", "conversions so far", "conversions from the first conversion to this point", |so_far| {
             so_far.conversions
         }),
         count("new_members", "new members so far", "these conversions that made the customer a member", |so_far| {
@@ -317,7 +320,7 @@ pub fn tables(totals: &Totals, counts: &Counts) -> Vec<Table> {
         PROMOS.named(decimals, &totals.promos, |promo| Reverse((promo.clicks, promo.purchases))),
         CHANNELS.named(decimals, &totals.channels, |channel| Reverse(channel.clicks)),
         PROMO_CHANNELS.named(decimals, &totals.pairs, |pair| Reverse(pair.clicks)),
-        ITEMS.named(decimals, &totals.items, |item| Reverse((item.revenue.sort_key(), item.orders))),
+        ITEMS.named(decimals, &totals.items, |item| Reverse((item.revenue.sort_key(), item.purchases))),
         MEMBERSHIP.table(decimals, Some(vec![(vec![], totals)])),
         GENDERS.named(decimals, &genders, |gender| Reverse(gender.members())),
         timeline,

@@ -150,7 +150,7 @@ fn chart(table: &Table, rows: &[&Row]) -> Option<(&'static str, String)> {
     let (caption, svg) = match table.key {
         "funnel" => ("Customers at each stage", bars(&funnel(table, rows))?),
         "channels" => ("Clicks by channel", bars(&by_name("clicks"))?),
-        "items" => ("Revenue of orders that contain the item", bars(&by_name("revenue"))?),
+        "items" => ("Revenue of purchases that contain the item", bars(&by_name("revenue"))?),
         "timeline" if !table.names.is_empty() => {
             let periods = table.rows.iter().flatten().map(|row| (row.name(), table.value(row, "conversions")));
             ("Conversions by time", bars(&periods.collect::<Vec<_>>())?)

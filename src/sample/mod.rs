@@ -18,7 +18,7 @@ pub struct Settings {
     pub members: u64,
     /// The number of conversions, bad ones included.
     pub events: u64,
-    /// The number of customers. It is raised to the number of members, and to 1.
+    /// The number of customers. At least the number of members, and at least 1.
     pub customers: u64,
     /// The weights of clicks, baskets and purchases. If all are 0, every conversion is a click.
     pub mix: [u32; 3],

@@ -248,7 +248,7 @@ pub fn is_compressed_or_utf16(bytes: &[u8]) -> bool {
 }
 
 /// Whether a run failed because compressed data is damaged or truncated.
-pub fn is_damaged_archive(result: &RunResult) -> bool {
+pub fn is_damaged_compressed_data(result: &RunResult) -> bool {
     result.failed.as_ref().is_some_and(|failed| failed.contains("counted decompressed"))
 }
 

@@ -16,7 +16,7 @@ use crate::record::SourceKind;
 const MAX_BLANK_BYTES: usize = 1 << 20;
 
 impl BlockReader<'_> {
-    /// The format, which is found without reading more than the start. `None` if the input is empty.
+    /// Detects the format from the start of the input. `None` if the input is empty.
     pub(in crate::input) fn into_format(mut self) -> Result<Option<Format>, InputError> {
         let mut buffer = LineBuffer::new(Vec::new(), &[], self.settings.block_bytes, self.settings.slice_bytes);
         let format = self.start(&mut buffer)?;
@@ -74,7 +74,7 @@ impl BlockReader<'_> {
         Ok(match detected {
             Detected::Text => Some(Format::Text),
             Detected::JsonLines if options.columns.is_some() => {
-                return Err(self.error("a list of columns applies to CSV, and this is JSON Lines".to_owned()));
+                return Err(self.error("a list of columns applies only to CSV, but this is JSON Lines".to_owned()));
             }
             Detected::JsonLines => Some(Format::JsonLines(Arc::new(JsonKeys::new(source, &options)))),
             Detected::Csv { delimiter } => {
@@ -96,8 +96,8 @@ impl BlockReader<'_> {
     }
 
     /// The first line that is not blank, without blank lines before it; empty if there is none. A line whose first byte
-    /// decides may lack its end. A line that is longer than a record may be is truncated to the same length for any
-    /// chunks of arrival.
+    /// decides its format may be incomplete. A line that is longer than a record may be is truncated to the same length
+    /// however the input is split when it arrives.
     fn first_line<'b>(&mut self, buffer: &'b mut LineBuffer) -> Result<&'b [u8], InputError> {
         let range = loop {
             let bytes = buffer.bytes();
