@@ -4,7 +4,7 @@
 use clap::ValueEnum;
 
 use super::args::{near_match, usage_error};
-use super::files::is_dash;
+use super::file_id::is_dash;
 use super::input_args::{ColumnArg, FieldList, InputArgs, TypeArg, fields, parse_delimiter, type_arg};
 use super::toml_section::{Section, TomlFile};
 use crate::escape::Quoted;

@@ -13,7 +13,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::{EXIT_CODES, ReplayArgs, ReportFormat, ReportOutputArgs, usage_error};
-use super::files::{Inputs, Output, is_dash};
+use super::file_id::is_dash;
+use super::files::{Inputs, Output};
 use super::input_args::InputArgs;
 use super::replay::{analyze, commit_report, plural, write_report};
 use super::session::Session;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 
 use super::args::usage_error;
+use super::file_id::{FileId, is_dash, is_replaced};
 use super::input_args::InputArgs;
 use super::session::{Progress, Session};
 use crate::escape;
@@ -253,94 +254,6 @@ pub fn is_compressed(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
     File::open(path)?.take(4).read_to_end(&mut head)?;
     Ok(looks_compressed(&head))
-}
-
-/// The identity of a file that must not be used twice: a regular file or a FIFO, not a device or a terminal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FileId(Id);
-
-#[cfg(unix)]
-type Id = (u64, u64);
-#[cfg(not(unix))]
-type Id = PathBuf;
-
-impl FileId {
-    /// The file at `path`; `None` if it does not exist or may be used twice.
-    pub fn of_path(path: &Path) -> Option<Self> {
-        Self::of(&path.metadata().ok()?, || path.canonicalize())
-    }
-
-    pub fn of_open(file: &File) -> Option<Self> {
-        Self::of(&file.metadata().ok()?, || Err(io::ErrorKind::NotFound.into()))
-    }
-
-    /// The existing file that an output to `path` would write to.
-    pub fn of_output(path: &Path) -> Option<Self> {
-        if is_dash(path) { Self::of_open(&stdout_file().ok()?) } else { Self::of_path(path) }
-    }
-
-    #[cfg(unix)]
-    fn of(metadata: &Metadata, _path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
-        use std::os::unix::fs::{FileTypeExt, MetadataExt};
-        let can_be_damaged = metadata.is_file() || metadata.file_type().is_fifo();
-        can_be_damaged.then(|| Self((metadata.dev(), metadata.ino())))
-    }
-
-    /// Whether a rename could replace this file by the other one.
-    #[cfg(unix)]
-    fn is_on_device_of(&self, other: &Self) -> bool {
-        self.0.0 == other.0.0
-    }
-
-    #[cfg(not(unix))]
-    fn is_on_device_of(&self, other: &Self) -> bool {
-        self == other
-    }
-
-    #[cfg(not(unix))]
-    fn of(metadata: &Metadata, path: impl FnOnce() -> io::Result<PathBuf>) -> Option<Self> {
-        metadata.is_file().then(path)?.ok().map(Self)
-    }
-}
-
-/// Whether `path` is an open file that was deleted or replaced at the name under which it was opened. Another hard link
-/// to it may remain.
-#[cfg(unix)]
-fn is_replaced(path: &Path, file: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let Some(name) = name_of_open_file(path) else { return file.nlink() == 0 };
-    match name.metadata() {
-        Ok(current) => (current.dev(), current.ino()) != (file.dev(), file.ino()),
-        Err(_) => file.nlink() == 0 || name.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"),
-    }
-}
-
-/// The name of an open file that `path` denotes, such as `/dev/stdin`. Only Linux reports it, and appends " (deleted)"
-/// if the file no longer has it.
-#[cfg(unix)]
-fn name_of_open_file(path: &Path) -> Option<PathBuf> {
-    const MAX_LINKS: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-        let folder = folder.canonicalize().ok()?;
-        let link = path.read_link().ok()?;
-        if folder.starts_with("/proc") && link.is_absolute() {
-            return Some(link);
-        }
-        path = folder.join(link);
-    }
-    None
-}
-
-#[cfg(not(unix))]
-fn is_replaced(_path: &Path, _file: &Metadata) -> bool {
-    false
-}
-
-/// Whether `path` is `-`, standard input or output.
-pub fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }
 
 /// The open file of an output. A write to it waits.

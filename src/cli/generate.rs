@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::args::{EXIT_CODES, count, usage_error};
-use super::files::{FileId, Output};
+use super::file_id::FileId;
+use super::files::Output;
 use super::session::Session;
 use crate::escape;
 use crate::input::push_frame;

@@ -18,6 +18,7 @@ mod campaign_print;
 mod check;
 mod completions;
 mod explain;
+mod file_id;
 mod files;
 mod frame;
 mod generate;

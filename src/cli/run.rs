@@ -11,7 +11,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::args::{EXIT_CODES, OnError, ReplayArgs, count, usage_error};
-use super::files::{FileId, Inputs, NamedInput, Output, is_compressed, is_dash, standard_stream};
+use super::file_id::{FileId, is_dash};
+use super::files::{Inputs, NamedInput, Output, is_compressed, standard_stream};
 use super::input_args::InputArgs;
 use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
 use super::session::Session;
@@ -19,7 +20,7 @@ use crate::analysis::{Decide, DecideState, saved_list};
 use crate::engine::{Counts, DecisionOutput, Outcome, ReplayError, replay};
 use crate::escape;
 use crate::output::{
-    CommitOrder, DecisionEncoder, ListFormat, OutputFormat, Rejects, can_contain_rejects, earlier_rejects,
+    CommitOrder, DecisionEncoder, ListFormat, OutputFormat, Rejects, SaveFormat, can_contain_rejects, earlier_rejects,
 };
 use crate::record::SourceKind;
 
@@ -130,33 +131,6 @@ pub struct RunArgs {
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Messages")]
     #[arg(num_args = 0..=1, default_missing_value = "text")]
     summary: Option<SummaryFormat>,
-}
-
-/// The format of the saved list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum SaveFormat {
-    /// One row per line
-    Text,
-    /// The same row, preceded by its length, a 4-byte big-endian integer
-    Framed,
-    /// CSV with a header row
-    Csv,
-    /// JSON Lines: one object per line
-    Jsonl,
-}
-
-impl SaveFormat {
-    /// This format, as in the list that was read if that has it.
-    fn list_format(self, as_read: ListFormat, max_record_bytes: usize) -> ListFormat {
-        match (self, as_read) {
-            (Self::Csv, csv @ ListFormat::Csv { has_header: true, .. }) => csv,
-            (Self::Jsonl, json_lines @ ListFormat::JsonLines { .. }) => json_lines,
-            (Self::Text, _) => ListFormat::Text { max_record_bytes },
-            (Self::Framed, _) => ListFormat::Framed,
-            (Self::Csv, _) => ListFormat::csv(),
-            (Self::Jsonl, _) => ListFormat::json_lines(),
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

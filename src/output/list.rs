@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
+use clap::ValueEnum;
 use csv::{Terminator, WriterBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -102,6 +103,33 @@ impl ListFormat {
             Self::Framed => write_frames(members, out),
             Self::Csv { columns, has_header, delimiter } => write_csv(members, columns, *has_header, *delimiter, out),
             Self::JsonLines { keys } => write_json_lines(members, keys, out),
+        }
+    }
+}
+
+/// The format of the saved list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SaveFormat {
+    /// One row per line
+    Text,
+    /// The same row, preceded by its length, a 4-byte big-endian integer
+    Framed,
+    /// CSV with a header row
+    Csv,
+    /// JSON Lines: one object per line
+    Jsonl,
+}
+
+impl SaveFormat {
+    /// This format, as in the list that was read if that has it.
+    pub fn list_format(self, as_read: ListFormat, max_record_bytes: usize) -> ListFormat {
+        match (self, as_read) {
+            (Self::Csv, csv @ ListFormat::Csv { has_header: true, .. }) => csv,
+            (Self::Jsonl, json_lines @ ListFormat::JsonLines { .. }) => json_lines,
+            (Self::Text, _) => ListFormat::Text { max_record_bytes },
+            (Self::Framed, _) => ListFormat::Framed,
+            (Self::Csv, _) => ListFormat::csv(),
+            (Self::Jsonl, _) => ListFormat::json_lines(),
         }
     }
 }

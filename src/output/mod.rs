@@ -14,7 +14,7 @@ mod staging;
 mod writer;
 
 pub use encoder::{DecisionEncoder, OutputFormat};
-pub use list::ListFormat;
+pub use list::{ListFormat, SaveFormat};
 pub use rejects::{ErrorLine, Rejection, Rejects, can_contain_rejects, earlier_rejects};
 pub use staged_file::CommitOrder;
 pub use staging::{StageError, Staging};
