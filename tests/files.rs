@@ -223,6 +223,18 @@ fn saved_list_has_the_format_of_the_list_that_it_replaces() {
 }
 
 #[test]
+fn saved_list_has_the_columns_of_the_list_that_it_replaces() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("a.csv", "email;gender\nlee@example.com;M\n");
+    scratch.write("b.csv", "email,fb_user,gender\nkim@example.com,kim.fb,F\n");
+    let run = "run --loyalty a.csv b.csv --conversions conversions.txt --save-loyalty";
+    scratch.adseg(&format!("{run} b.csv")).assert().success();
+    assert_eq!(scratch.read("b.csv"), "email,fb_user,gender\nlee@example.com,,M\nkim@example.com,kim.fb,F\n");
+    let other_format = scratch.adseg(&format!("{run} b.csv --save-format jsonl")).assert().code(2);
+    other_format.stderr(contains("a list that is replaced keeps its format"));
+}
+
+#[test]
 fn list_with_other_columns_is_not_replaced() {
     for (list, message) in [
         ("email,city\nkim@example.com,Bern\n", "list:1: invalid header row: the column \"city\" would be lost"),

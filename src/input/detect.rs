@@ -219,6 +219,12 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
         name.is_none_or(|name| names.iter().all(|found| normalized(found) != name))
     };
     let missing: Vec<_> = required(source, &wanted).filter(is_missing).collect();
+    if missing.is_empty() {
+        return Err(format!(
+            "this looks like a CSV header row with quotes that are not around complete names; fix them, or add {format} to \
+             read it as text"
+        ));
+    }
     let reason = missing_columns(&missing, &names, &wanted, source);
     Err(format!("this looks like a CSV header row, but it has {reason}; to read it as text, add {format}"))
 }
