@@ -21,7 +21,7 @@ pub enum InputFormat {
     /// Each record is preceded by its length, a 4-byte big-endian integer
     Framed,
     /// CSV or TSV with a header row, columns in any order. Required: email; for conversions email and conversion.
-    /// Baskets and purchases need items, purchases total_cost. Other columns are ignored
+    /// Other columns are ignored
     Csv,
     /// JSON Lines: one object per line, with the same names as keys
     Jsonl,

@@ -25,7 +25,7 @@ pub enum OutputFormat {
     Jsonl,
     /// CSV with a header row, with every field of the conversion
     Csv,
-    /// One email per line, for the decisions to send a code
+    /// One email per line, for the decisions to send a code; an email with several codes occurs several times
     Emails,
 }
 
