@@ -27,7 +27,7 @@
 //! | [`cli`] | the command line: one file for each subcommand |
 //! | `input` | reading files and pipes as blocks, and decoding the records of a slice |
 //! | `record` | decoding one record: typed values, and the errors of bad records |
-//! | `campaign` | the rule, the customers of a partition, the saved list; without I/O and threads |
+//! | `campaign` | the rule, the customers of a partition, the saved list; without I/O or threads |
 //! | `engine` | the pipeline |
 //! | `analysis` | the computations of the commands over the partitions, except that of `report` |
 //! | `report` | counting for `adseg report`, and rendering as text, JSON, CSV and HTML |

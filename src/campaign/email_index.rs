@@ -1,7 +1,7 @@
 //! The emails of one partition, each with a number in order of first appearance.
 //!
 //! An open-addressing hash table. A slot has 8 bytes: a part of the hash, and the position of the email in one buffer.
-//! A look-up costs one cache miss if the email is not found and two if it is found. An email needs its length and about
+//! A lookup costs one cache miss if the email is not found and two if it is found. An email needs its length and about
 //! 20 bytes. The full hash is not stored: when the table grows, it hashes the emails again in the order of the buffer,
 //! which is cheaper than eight more bytes for each email.
 

@@ -100,7 +100,7 @@ impl Inputs {
         self.others.extend(id.map(|id| (name, id)));
     }
 
-    /// Adds the campaign file, which was read before. It cannot be an input, too: a pipe would be empty.
+    /// Adds the campaign file, which was read before. It cannot also be an input: a pipe would be empty.
     fn add_campaign(&mut self, path: &Path) -> anyhow::Result<()> {
         if let Some(same) = FileId::of_path(path).and_then(|id| self.find(&id)) {
             return usage_error(format!("{} is the campaign file; it cannot also be an input", same.name()));

@@ -1,4 +1,4 @@
-//! `adseg report`: counts the events of a campaign, and writes the figures as text, JSON, CSV or an HTML page.
+//! `adseg report`: counts the conversions of a campaign, and writes the figures as text, JSON, CSV or an HTML page.
 
 use std::io::Write;
 use std::path::PathBuf;

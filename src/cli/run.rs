@@ -117,7 +117,7 @@ pub struct RunArgs {
     #[command(flatten)]
     replay: ReplayArgs,
 
-    /// Keep skipped records, and the reason for each, in the directory DIR
+    /// Keep bad records, and the reason for each, in the directory DIR
     ///
     /// Bad records are kept verbatim and in input order, in one file for each source and format (`loyalty.txt`,
     /// `conversions.frames` and so on), so they can be fixed and read again. `errors.jsonl` lists the file, the line or

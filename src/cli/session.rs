@@ -58,7 +58,7 @@ impl Session {
     }
 
     /// Discards the files of a command that failed, and prints its error unless an interrupt caused it. The exit code is
-    /// `failed`, unless the usage is wrong.
+    /// `failed`, unless it is a usage error.
     fn fail(&self, error: &anyhow::Error, failed: u8) -> ExitCode {
         self.exit_code.get_or_init(|| ExitCode::from(failed));
         self.progress.finish();
@@ -97,7 +97,7 @@ pub fn run(failed: u8, work: impl FnOnce(&Session) -> anyhow::Result<ExitCode> +
     wait_for(&session, failed, work).unwrap_or_else(|error| session.fail(&error, failed))
 }
 
-/// Prints why a command failed, with all causes, and returns its exit code: `failed`, unless the usage is wrong.
+/// Prints why a command failed, with all causes, and returns its exit code: `failed`, unless it is a usage error.
 /// `files_discarded` is whether staged files were discarded.
 pub fn print_failure(error: &anyhow::Error, files_discarded: bool, failed: u8) -> ExitCode {
     // The reader closed the pipe, which is not an error. The exit code must not be 0 if files were discarded, or if 0
@@ -209,7 +209,7 @@ fn ignored_signals() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// The time that the messages of an interrupted command have after its files were committed or discarded.
+/// How long an interrupted command may print messages after its files were committed or discarded.
 const AFTER_COMMIT: Duration = Duration::from_millis(50);
 
 /// A shorter command shows no bar.

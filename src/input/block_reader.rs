@@ -1,8 +1,8 @@
 //! Splits one input into blocks of complete records, in any format.
 //!
-//! A block is emitted when its buffer is full, and also when no more input is available, so an event on a live pipe
-//! never waits for the next one. A buffer grows only with the bytes that arrive, never to a length that a header
-//! announces. An oversized record is emitted in pieces of the size of a buffer.
+//! A block is emitted when its buffer is full, and also when no more input is available, so a record on a live pipe
+//! never waits for the next one. A buffer grows only with the bytes that arrive, never to the declared length of a
+//! frame. An oversized record is emitted in pieces of the size of a buffer.
 
 mod start;
 

@@ -1,7 +1,7 @@
 //! CSV as RFC 4180 defines it, with any delimiter: row ends and the fields of a row.
 //!
-//! A quote opens a quoted field only at the beginning of a field. A quote anywhere else makes its own row bad and no
-//! other: the row ends where it would end without the quote. A line feed, a carriage return, or both together end a row
+//! A quote opens a quoted field only at the beginning of a field. A quote anywhere else makes only its row
+//! bad: the row ends where it would end without the quote. A line feed, a carriage return, or both together end a row
 //! outside quotes.
 
 use memchr::{memchr, memchr_iter, memchr3, memrchr2};

@@ -2,7 +2,7 @@
 //!
 //! [`DecisionEncoder`] renders decisions, and [`Writer`] writes them in input order on its own thread.
 //! [`ListFormat`] writes the list. [`Staging`] replaces files completely or not at all, and locks the saved list.
-//! [`Rejects`] keeps the rejected records.
+//! [`Rejects`] keeps the bad records.
 
 mod commit;
 mod encoder;

@@ -1,4 +1,4 @@
-//! The computation of `adseg report`: counts the events of a campaign, in each partition and in total.
+//! The computation of `adseg report`: counts the conversions of a campaign, in each partition and in total.
 //!
 //! Counting takes one pass. It needs about 60 bytes for each customer, and one entry for each of a limited number of
 //! names. Totals do not depend on the number or the order of the partitions.

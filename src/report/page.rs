@@ -1,4 +1,4 @@
-//! The tables as an HTML page with charts: one file, without scripts and external resources.
+//! The tables as an HTML page with charts: one file, without scripts or external resources.
 //!
 //! The charts are inline SVG, sized for a phone screen, so their text is never scaled down. The page sets the colour of
 //! the text; the other colours fit light and dark pages. The table beside a chart has the exact numbers.
