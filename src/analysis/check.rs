@@ -13,7 +13,7 @@ use foldhash::quality::RandomState;
 use super::copies::{Copies, LevelCounts};
 use super::names::{Names, Occurrences};
 use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
-use crate::engine::{Computation, EventBatch};
+use crate::engine::{Computation, EventBatch, MAX_PARTITIONS_WITH_NAMES};
 use crate::record::{Action, TotalCost};
 
 /// Counts records, and collects warnings.
@@ -46,10 +46,6 @@ pub enum WarningKind {
 
 /// If none of this number of emails has an `@`, there is one warning, instead of one for each.
 const FIRST_EMAILS: usize = 1_000;
-
-/// The maximum number of partitions. Each may count [`MAX_NAMES`](super::names) promos and channels, so memory does not grow with
-/// `--partitions`.
-const MAX_PARTITIONS: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
 
 /// The findings of a check.
 #[derive(Debug, Default)]
@@ -108,7 +104,7 @@ impl AtSigns {
 impl Computation for Check {
     type State = Findings;
 
-    const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS;
+    const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS_WITH_NAMES;
 
     fn new_state(&self, _hasher: &EmailHasher) -> Findings {
         Findings::default()
@@ -130,7 +126,7 @@ impl Computation for Check {
 
 /// Whether a total cost and the text after its comma are probably one number with a decimal comma, such as `12,50`.
 fn is_decimal_comma(total_cost: TotalCost<'_>, extra: &[u8]) -> bool {
-    let decimals = extra.split(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
+    let decimals = extra.split(|&byte| byte == b',').next().expect("a split has a first piece").trim_ascii();
     !total_cost.as_bytes().contains(&b'.') && decimals.len() == 2 && decimals.iter().all(u8::is_ascii_digit)
 }
 

@@ -121,7 +121,8 @@ impl OrderState {
         if let Some(here) = last.filter(|&last| self.activities[last as usize].input == input) {
             return here;
         }
-        let here = ActivityNumber::try_from(self.activities.len()).expect("a partition has fewer than 2^32 activities");
+        let here =
+            ActivityNumber::try_from(self.activities.len()).expect("2^32 activities need over 200 GB in one partition");
         self.activities.push(FileActivity { input, earlier: last, ..FileActivity::default() });
         self.last[customer] = Some(here);
         here

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use super::args::{near_match, usage_error};
 use super::file_id::is_dash;
-use super::input_args::{ColumnArg, FieldList, InputArgs, TypeArg, fields, parse_delimiter, type_arg};
+use super::input_args::{ColumnArg, FieldList, InputArgs, TypeArg, column_arg, fields, parse_delimiter, type_arg};
 use super::toml_section::{Section, TomlFile};
 use crate::escape::Quoted;
 use crate::input::InputFormat;
@@ -131,13 +131,10 @@ fn listed_field(source: SourceKind, field: &str, before: &[Option<Column>]) -> R
 
 fn named_field(source: SourceKind, field: &str, name: &str, before: &[ColumnArg]) -> Result<ColumnArg, String> {
     let column = parse_field(source, field)?;
-    if name.trim().is_empty() {
-        return Err("the name is empty".to_owned());
-    }
     if before.iter().any(|earlier| earlier.column == column) {
         return Err(format!("the field {} has two names", column.name()));
     }
-    Ok(ColumnArg { source: Some(source), column, name: name.to_owned() })
+    column_arg(Some(source), column, name)
 }
 
 fn parse_field(source: SourceKind, field: &str) -> Result<Column, String> {

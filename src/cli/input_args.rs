@@ -141,6 +141,36 @@ impl TableArgs {
         let columns = self.conversions_columns.as_ref();
         self.time_column.is_some() || columns.is_some_and(|FieldList(columns)| columns.contains(&Some(Column::Time)))
     }
+
+    /// The names that `--column` gives the fields of a source. A name for both sources does not apply to a source with a
+    /// list of columns. Fails if two of them contradict each other.
+    fn column_names(&self, source: SourceKind, has_list: bool) -> anyhow::Result<Vec<(Column, String)>> {
+        let applies = |arg: &&ColumnArg| {
+            let names_source = match arg.source {
+                None => !has_list,
+                Some(of) => of == source || source == SourceKind::Interleaved,
+            };
+            names_source && has_field(source, arg.column)
+        };
+        let mut column_names: Vec<(Column, String)> = Vec::new();
+        for arg in self.column.iter().filter(applies) {
+            let named = (arg.column, arg.name.clone());
+            if !column_names.contains(&named) {
+                column_names.push(named);
+            }
+        }
+        if let Some(first) = column_names.iter().enumerate().find_map(|(index, (column, _))| {
+            column_names[..index].iter().any(|(earlier, _)| earlier == column).then_some(*column)
+        }) {
+            return usage_error(format!("--column gives the field {} two names", first.name()));
+        }
+        let names = || column_names.iter().map(|(_, name)| normalized(name.as_bytes())).filter(|name| name != b"");
+        if let Some((_, name)) = names().enumerate().find(|(index, name)| names().take(*index).any(|one| one == *name))
+        {
+            return usage_error(format!("--column gives the name {} to two fields", Quoted(&name)));
+        }
+        Ok(column_names)
+    }
 }
 
 impl InputArgs {
@@ -164,37 +194,13 @@ impl InputArgs {
         if format == InputFormat::Csv && source == SourceKind::Interleaved {
             return usage_error("an interleaved stream cannot be CSV, because CSV has one header row for all records");
         }
-        let applies = |arg: &&ColumnArg| {
-            // A name for both sources does not apply to a file without a header row.
-            let names_source = match arg.source {
-                None => columns.is_none(),
-                Some(of) => of == source || source == SourceKind::Interleaved,
-            };
-            names_source && has_field(source, arg.column)
-        };
-        let mut column_names: Vec<(Column, String)> = Vec::new();
-        for arg in column.iter().filter(applies) {
-            let named = (arg.column, arg.name.clone());
-            if !column_names.contains(&named) {
-                column_names.push(named);
-            }
-        }
         let columns = columns.as_ref().map(|FieldList(columns)| columns.clone());
+        let mut column_names = self.tables.column_names(source, columns.is_some())?;
         let names_nothing = loyalty_columns.is_some() && conversions_columns.is_some() && !column.is_empty();
         if names_nothing || (columns.is_some() && !column_names.is_empty()) {
             return usage_error(
                 "--column maps the names of a header row, so it cannot be combined with a list of columns",
             );
-        }
-        if let Some(first) = column_names.iter().enumerate().find_map(|(index, (column, _))| {
-            column_names[..index].iter().any(|(earlier, _)| earlier == column).then_some(*column)
-        }) {
-            return usage_error(format!("--column gives the field {} two names", first.name()));
-        }
-        let names = || column_names.iter().map(|(_, name)| normalized(name.as_bytes())).filter(|name| name != b"");
-        if let Some((_, name)) = names().enumerate().find(|(index, name)| names().take(*index).any(|one| one == *name))
-        {
-            return usage_error(format!("--column gives the name {} to two fields", Quoted(&name)));
         }
         let is_conversion_name =
             |arg: &&ColumnArg| arg.column == Column::Conversion && arg.source != Some(SourceKind::Loyalty);
@@ -202,15 +208,17 @@ impl InputArgs {
         if columns.as_ref().is_some_and(|columns| !columns.contains(&Some(Column::Email))) {
             return usage_error("a list of columns needs the field email");
         }
-        let mut rules = TableRules { types: self.rules()?.types, ..TableRules::default() };
-        if source != SourceKind::Loyalty {
+        let mut rules = self.rules()?;
+        if source == SourceKind::Loyalty {
+            // The types are needed to detect conversions in the list.
+            rules = TableRules { types: rules.types, ..TableRules::default() };
+        } else {
             if columns.is_some() && time_column.is_some() {
                 return usage_error(
                     "--time-column names a column of a header row; in a list of columns, the field is called time",
                 );
             }
             column_names.extend(time_column.iter().map(|name| (Column::Time, name.clone())));
-            rules = self.rules()?;
         }
         Ok(ReadOptions {
             format,
@@ -261,19 +269,24 @@ fn parse_column(text: &str) -> Result<ColumnArg, String> {
         }
         None => (None, field),
     };
-    if name.trim().is_empty() {
-        return Err("the name is empty".to_owned());
-    }
     let column = parse_field(field)?;
-    if name == "-" && matches!(column, Column::Email | Column::Conversion) {
-        return Err(format!("the field {} cannot be ignored", column.name()));
-    }
     match source {
         Some(of) if !has_field(of, column) => {
             let of = if of == SourceKind::Loyalty { "loyalty" } else { "conversions" };
             Err(format!("the source {of} has no field {}", column.name()))
         }
-        source => Ok(ColumnArg { source, column, name: name.to_owned() }),
+        source => column_arg(source, column, name),
+    }
+}
+
+/// The name of the column of a field; `-` ignores the field.
+pub fn column_arg(source: Option<SourceKind>, column: Column, name: &str) -> Result<ColumnArg, String> {
+    match name.trim() {
+        "" => Err("the name is empty".to_owned()),
+        "-" if matches!(column, Column::Email | Column::Conversion) => {
+            Err(format!("the field {} cannot be ignored", column.name()))
+        }
+        _ => Ok(ColumnArg { source, column, name: name.to_owned() }),
     }
 }
 

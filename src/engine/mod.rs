@@ -31,7 +31,7 @@ use crate::record::{ConversionKind, RecordKind, Time};
 use crate::system::os_error;
 
 pub use pipeline::{DecisionOutput, Outcome, replay};
-pub use slice::{Computation, EventBatch, PREFETCH};
+pub use slice::{Computation, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
 
 /// The default of `--partitions`, as in the original Wallaroo application.
 pub const DEFAULT_PARTITIONS: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");

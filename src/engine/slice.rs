@@ -17,6 +17,10 @@ use crate::system::panic_point;
 /// The number of look-ups that are prefetched together, so their cache misses overlap.
 pub const PREFETCH: usize = 32;
 
+/// The maximum number of partitions of a computation that counts names. Each partition may count 10,000 names in each
+/// table, which need 10 to 20 MB, so memory does not grow with `--partitions`.
+pub const MAX_PARTITIONS_WITH_NAMES: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
+
 /// The computation of a command: one state for each partition, to which its events are applied in order.
 pub trait Computation: Sync {
     /// The state of one partition.

@@ -1,8 +1,8 @@
 //! Format detection from the first bytes of an input, and the guards against reading CSV or another type of file as
 //! text. If an option sets the format, nothing is detected.
 
-use super::format::ReadOptions;
-use super::header::{Header, first_names, missing_columns, required};
+use super::format::{ReadOptions, is_utf16};
+use super::header::{first_names, missing_columns, missing_required};
 use crate::escape::Quoted;
 use crate::record::column::normalized;
 use crate::record::field::trim;
@@ -11,52 +11,66 @@ use crate::record::{Column, ColumnNames, ConversionKind, SourceKind};
 /// The delimiters that are detected. The first one is the default.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// An unsupported file type: its first bytes, whether a binary byte follows them, and a description with the remedy.
-const OTHER_TYPES: [(&[u8], bool, &str); 13] = [
-    (b"\xfd7zXZ\0", false, "an xz file; decompress it first (xz -dc)"),
-    (b"BZh", true, "a bzip2 file; decompress it first (bzip2 -dc)"),
-    (b"7z\xbc\xaf\x27\x1c", false, "a 7z archive; decompress it first (7z x -so)"),
-    (b"\x04\x22\x4d\x18", false, "an lz4 file; decompress it first (lz4 -dc)"),
+/// The byte after the first bytes of a file type. It distinguishes the type from text that begins the same way.
+#[derive(Debug, Clone, Copy)]
+enum NextByte {
+    Any,
+    Digit,
+    Binary,
+}
+
+impl NextByte {
+    const fn matches(self, byte: u8) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Digit => byte.is_ascii_digit(),
+            Self::Binary => byte >= 0x80 || (byte.is_ascii_control() && !byte.is_ascii_whitespace()),
+        }
+    }
+}
+
+/// An unsupported file type: its first bytes, the byte that follows them, and a description with the remedy.
+const OTHER_TYPES: [(&[u8], NextByte, &str); 11] = [
+    (b"\xfd7zXZ\0", NextByte::Any, "an xz file; decompress it first (xz -dc)"),
+    (b"BZh", NextByte::Digit, "a bzip2 file; decompress it first (bzip2 -dc)"),
+    (b"7z\xbc\xaf\x27\x1c", NextByte::Any, "a 7z archive; decompress it first (7z x -so)"),
+    (b"\x04\x22\x4d\x18", NextByte::Any, "an lz4 file; decompress it first (lz4 -dc)"),
     (
         b"PK\x03\x04",
-        false,
+        NextByte::Any,
         "a zip archive or an Excel workbook; extract it first (unzip -p), or export the workbook as CSV \
          (duckdb -c \"COPY (FROM 'FILE.xlsx') TO '/dev/stdout'\" | adseg …)",
     ),
-    (b"\xd0\xcf\x11\xe0", false, "an Excel workbook; export it as CSV"),
+    (b"\xd0\xcf\x11\xe0", NextByte::Any, "an Excel workbook; export it as CSV"),
     (
         b"PAR1",
-        true,
+        NextByte::Binary,
         "a Parquet file; convert it to CSV (duckdb -c \"COPY (FROM 'FILE.parquet') TO '/dev/stdout'\" | adseg …)",
     ),
-    (b"Obj\x01", false, "an Avro file; convert it to CSV or JSON Lines first"),
-    (b"ORC", true, "an ORC file; convert it to CSV or JSON Lines first"),
-    (b"SQLite format 3\0", false, "a SQLite database; export a table (sqlite3 -csv -header FILE 'SELECT …' | adseg …)"),
-    (b"%PDF-", false, "a PDF file; export the table as CSV"),
-    (b"\xff\xfe", true, UTF_16),
-    (b"\xfe\xff\0", false, UTF_16),
+    (b"Obj\x01", NextByte::Any, "an Avro file; convert it to CSV or JSON Lines first"),
+    (b"ORC", NextByte::Binary, "an ORC file; convert it to CSV or JSON Lines first"),
+    (
+        b"SQLite format 3\0",
+        NextByte::Any,
+        "a SQLite database; export a table (sqlite3 -csv -header FILE 'SELECT …' | adseg …)",
+    ),
+    (b"%PDF-", NextByte::Any, "a PDF file; export the table as CSV"),
 ];
 
 const UTF_16: &str = "UTF-16 text; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)";
 
 /// The unsupported file type that begins with `head`, if any. `Err` if more bytes are needed.
 pub(super) fn other_type(head: &[u8]) -> Result<Option<&'static str>, ()> {
-    for (magic, then_binary, what) in OTHER_TYPES {
-        let is_utf16 = magic == b"\xff\xfe";
-        // In UTF-16 the first character is below U+0100, so its second byte is 0.
-        let needed = magic.len() + if is_utf16 { 2 } else { usize::from(then_binary) };
-        if head.len() < needed && head[..head.len().min(magic.len())] == magic[..head.len().min(magic.len())] {
-            return Err(());
-        }
-        let is_binary = |byte: u8| byte >= 0x80 || (byte.is_ascii_control() && !byte.is_ascii_whitespace());
-        let follows = match head.get(magic.len()..) {
-            Some([_, second, ..]) if is_utf16 => *second == 0,
-            Some([next, ..]) if then_binary && magic != b"BZh" => is_binary(*next),
-            Some([next, ..]) if then_binary => next.is_ascii_digit(),
-            _ => !then_binary,
-        };
-        if head.starts_with(magic) && follows {
-            return Ok(Some(what));
+    if is_utf16(head).ok_or(())? {
+        return Ok(Some(UTF_16));
+    }
+    for (magic, next, what) in OTHER_TYPES {
+        match (head.strip_prefix(magic), next) {
+            (Some([]), NextByte::Any) => return Ok(Some(what)),
+            (Some([byte, ..]), next) if next.matches(*byte) => return Ok(Some(what)),
+            (Some([]), _) => return Err(()),
+            (None, _) if magic.starts_with(head) => return Err(()),
+            (Some([..]) | None, _) => {}
         }
     }
     Ok(None)
@@ -128,31 +142,31 @@ fn has_columns(line: &[u8], delimiter: u8, source: SourceKind, options: &ReadOpt
         // A record may have the name of a column as a field.
         return false;
     }
-    let names: Vec<_> = names.iter().map(|name| normalized(name)).collect();
-    let has = |column: Column| wanted.iter().any(|(of, name)| of == column && names.iter().any(|found| found == name));
-    required(source, &wanted).filter(|&column| column != Column::Time).all(has)
+    missing_required(&names, &wanted, source).iter().all(|column| *column == Column::Time)
 }
 
 /// Whether a header row that has an email also has the type of a conversion, under the name that it has in the
 /// conversions.
 fn is_conversions_header(line: &[u8], delimiter: u8, options: &ReadOptions) -> bool {
-    let column_names = [(Column::Conversion, options.conversion_name.clone())];
-    let column_names = column_names.into_iter().filter_map(|(column, name)| Some((column, name?)));
     let email = options.column_names.iter().filter(|(column, _)| *column == Column::Email).cloned();
-    let names = ReadOptions { column_names: email.chain(column_names).collect(), ..ReadOptions::default() };
+    let conversion = options.conversion_name.clone().map(|name| (Column::Conversion, name));
+    let names = ReadOptions { column_names: email.chain(conversion).collect(), ..ReadOptions::default() };
     has_columns(line, delimiter, SourceKind::Conversions, &names)
 }
 
-/// The delimiter of CSV with a header row if an option says that it is CSV: the one that gives a header row with the
-/// required columns, or else the one that gives the most columns.
-pub(super) fn header_delimiter(line: &[u8], source: SourceKind, options: &ReadOptions) -> u8 {
+/// The delimiter if an option says that the input is CSV: the one that gives a header row with the required columns, or
+/// else the one that gives the most columns.
+pub(super) fn csv_delimiter(line: &[u8], source: SourceKind, options: &ReadOptions) -> u8 {
+    if let Some(columns) = &options.columns {
+        return headerless_delimiter(line, columns.len(), options);
+    }
     candidates(options)
         .find(|&delimiter| has_columns(line, delimiter, source, options))
         .unwrap_or_else(|| widest_delimiter(line, options))
 }
 
 /// The delimiter of CSV without a header row: the one that splits the line into as many columns as there are names.
-pub(super) fn headerless_delimiter(line: &[u8], width: usize, options: &ReadOptions) -> u8 {
+fn headerless_delimiter(line: &[u8], width: usize, options: &ReadOptions) -> u8 {
     let fits = |delimiter: &u8| first_names(line, *delimiter).is_some_and(|(_, found)| found == width);
     candidates(options).find(fits).unwrap_or_else(|| options.delimiter.unwrap_or(DELIMITERS[0]))
 }
@@ -166,67 +180,74 @@ fn widest_delimiter(line: &[u8], options: &ReadOptions) -> u8 {
 
 /// Fails if the first line of text shows that this is probably a table that was not detected.
 fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Result<(), String> {
-    let (format, columns) = match source {
-        SourceKind::Loyalty => ("--loyalty-format text", "--loyalty-columns email,fb_user,insta_user,gender"),
-        SourceKind::Conversions => {
-            ("--conversions-format text", "--conversions-columns promo,conversion,email,where,items,total_cost")
-        }
-        SourceKind::Interleaved => ("--input-format text", ""),
-    };
-    let table = match source {
-        SourceKind::Loyalty | SourceKind::Conversions => {
-            format!("for CSV without a header row, add {columns} in the order of its columns (- ignores a column)")
-        }
-        SourceKind::Interleaved => "an interleaved stream cannot be CSV; it can be JSON Lines".to_owned(),
-    };
-    let remedy = format!("; {table}; to read it literally, add {format}");
     let delimiter = widest_delimiter(line, options);
     let (names, width) = first_names(line, delimiter).unwrap_or_else(|| (unquoted_names(line, delimiter), 0));
     if width > names.len() {
         return Err(format!("the first line has more than {} columns", names.len()));
     }
-    if !looks_like_header(&names) {
-        let first = trim(line);
-        if first.starts_with(b"\"") {
-            return Err(format!("the first record begins with a quote, but text has no quoting{remedy}"));
-        }
-        if !first.contains(&b',')
-            && let Some(separator) = first.iter().find(|byte| matches!(byte, b';' | b'\t'))
-        {
-            return Err(format!("the fields are separated by {}, but text uses commas{remedy}", Quoted(&[*separator])));
-        }
-        if let Some(delimiter) = options.delimiter.filter(|delimiter| first.contains(delimiter)) {
-            return Err(format!(
-                "the first line has the delimiter {}, but is no header row{remedy}",
-                Quoted(&[delimiter])
-            ));
-        }
-        let fields: Vec<_> = first.split(|&byte| byte == b',').map(trim).collect();
-        let is_email = |field: &&[u8]| memchr::memchr(b'@', field).is_some_and(|at| at > 0 && at + 1 < field.len());
-        let is_conversion = fields.iter().any(|field| ConversionKind::from_name(field).is_some());
-        if source == SourceKind::Loyalty && !is_conversion && !fields[0].contains(&b'@') && !first.is_empty() {
-            let also = if fields.iter().any(is_email) { ", and another one is" } else { "" };
-            return Err(format!("the first field of the first record is no email{also}{remedy}"));
-        }
-        return Ok(());
+    match (looks_like_header(&names), source) {
+        (false, _) => check_record(trim(line), source, options),
+        (true, SourceKind::Interleaved) => Err(INTERLEAVED_CSV.to_owned()),
+        (true, SourceKind::Loyalty | SourceKind::Conversions) => Err(header_error(&names, source, options)),
     }
-    if source == SourceKind::Interleaved {
-        return Err(INTERLEAVED_CSV.to_owned());
+}
+
+/// The option that lifts the guards.
+const fn text_option(source: SourceKind) -> &'static str {
+    match source {
+        SourceKind::Loyalty => "--loyalty-format text",
+        SourceKind::Conversions => "--conversions-format text",
+        SourceKind::Interleaved => "--input-format text",
     }
+}
+
+/// What is wrong with a header row that was not detected.
+fn header_error(names: &[Vec<u8>], source: SourceKind, options: &ReadOptions) -> String {
+    let text = text_option(source);
     let wanted = ColumnNames::new(source, &options.column_names);
-    let is_missing = |column: &Column| {
-        let name = wanted.iter().find(|(of, _)| of == column).map(|(_, name)| name.to_vec());
-        name.is_none_or(|name| names.iter().all(|found| normalized(found) != name))
-    };
-    let missing: Vec<_> = required(source, &wanted).filter(is_missing).collect();
+    let missing = missing_required(names, &wanted, source);
     if missing.is_empty() {
-        return Err(format!(
-            "this looks like a CSV header row with quotes that are not around complete names; fix them, or add {format} to \
+        return format!(
+            "this looks like a CSV header row with quotes that are not around complete names; fix them, or add {text} to \
              read it as text"
-        ));
+        );
     }
-    let reason = missing_columns(&missing, &names, &wanted, source);
-    Err(format!("this looks like a CSV header row, but it has {reason}; to read it as text, add {format}"))
+    let reason = missing_columns(&missing, names, &wanted, source);
+    format!("this looks like a CSV header row, but it has {reason}; to read it as text, add {text}")
+}
+
+/// Fails if the first record of text is probably a row of CSV.
+fn check_record(record: &[u8], source: SourceKind, options: &ReadOptions) -> Result<(), String> {
+    let table = match source {
+        SourceKind::Loyalty => {
+            "for CSV without a header row, add --loyalty-columns email,fb_user,insta_user,gender in the order of its \
+             columns (- ignores a column)"
+        }
+        SourceKind::Conversions => {
+            "for CSV without a header row, add --conversions-columns promo,conversion,email,where,items,total_cost in \
+             the order of its columns (- ignores a column)"
+        }
+        SourceKind::Interleaved => "an interleaved stream cannot be CSV; it can be JSON Lines",
+    };
+    let error = |reason: String| Err(format!("{reason}; {table}; to read it literally, add {}", text_option(source)));
+    if record.starts_with(b"\"") {
+        return error("the first record begins with a quote, but text has no quoting".to_owned());
+    }
+    let separator = record.iter().find(|byte| matches!(byte, b';' | b'\t')).filter(|_| !record.contains(&b','));
+    if let Some(separator) = separator {
+        return error(format!("the fields are separated by {}, but text uses commas", Quoted(&[*separator])));
+    }
+    if let Some(delimiter) = options.delimiter.filter(|delimiter| record.contains(delimiter)) {
+        return error(format!("the first line has the delimiter {}, but is no header row", Quoted(&[delimiter])));
+    }
+    let fields: Vec<_> = record.split(|&byte| byte == b',').map(trim).collect();
+    let is_email = |field: &&[u8]| memchr::memchr(b'@', field).is_some_and(|at| at > 0 && at + 1 < field.len());
+    let is_conversion = fields.iter().any(|field| ConversionKind::from_name(field).is_some());
+    if source == SourceKind::Loyalty && !is_conversion && !fields[0].contains(&b'@') && !record.is_empty() {
+        let also = if fields.iter().any(is_email) { ", and another one is" } else { "" };
+        return error(format!("the first field of the first record is no email{also}"));
+    }
+    Ok(())
 }
 
 /// The fields of a line with bad quotes, without the quotes.
@@ -245,11 +266,6 @@ fn looks_like_header(names: &[Vec<u8>]) -> bool {
     let known =
         names.iter().filter(|name| Column::from_name(&String::from_utf8_lossy(name)).is_some() && !name.is_empty());
     !names.iter().any(is_value) && (names.iter().any(|name| names_email(&normalized(name))) || known.count() >= 2)
-}
-
-/// The header of CSV for a file without a header row, whose first line is `line`.
-pub(super) fn header_without_row(line: &[u8], columns: &[Option<Column>], options: &ReadOptions) -> Header {
-    Header::without_row(columns, headerless_delimiter(line, columns.len(), options), options)
 }
 
 #[cfg(test)]

@@ -70,14 +70,15 @@ impl Header {
             }
         }
         let has = |column: Column| columns.iter().any(|(of, _)| *of == column);
-        let missing: Vec<_> = required(source, &wanted).filter(|&column| !has(column)).collect();
+        let missing = missing_required(&names, &wanted, source);
         if !missing.is_empty() {
             return Err(missing_columns(&missing, &names, &wanted, source));
         }
         if let Some((unmatched, name)) =
             options.column_names.iter().find(|(column, _)| wanted.contains(*column) && !has(*column))
         {
-            return Err(format!("no column \"{name}\" for {} (found: {})", unmatched.name(), found(&names)));
+            let name = Quoted(name.as_bytes());
+            return Err(format!("no column {name} for {} (found: {})", unmatched.name(), found(&names)));
         }
         let other = (0..names.len()).find(|index| columns.iter().all(|(_, of)| of != index));
         if let Some(other) = other.filter(|_| options.only_known) {
@@ -141,11 +142,13 @@ impl Header {
     }
 }
 
-/// The columns that every record of a source needs.
-pub(super) fn required(source: SourceKind, names: &ColumnNames) -> impl Iterator<Item = Column> {
+/// The columns that every record of a source needs, and that are not among these names of a header row.
+pub(super) fn missing_required(names: &[Vec<u8>], wanted: &ColumnNames, source: SourceKind) -> Vec<Column> {
     let of_conversion = (source != SourceKind::Loyalty).then_some(Column::Conversion);
-    let time = names.contains(Column::Time).then_some(Column::Time);
-    std::iter::once(Column::Email).chain(of_conversion).chain(time)
+    let time = wanted.contains(Column::Time).then_some(Column::Time);
+    let is_named = |name: &[u8]| names.iter().any(|found| normalized(found) == name);
+    let has = |column: Column| wanted.iter().any(|(of, name)| of == column && is_named(name));
+    std::iter::once(Column::Email).chain(of_conversion).chain(time).filter(|&column| !has(column)).collect()
 }
 
 /// The names in a header row, stripped.

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::campaign::{Decision, Event};
 use crate::escape::json_line;
 use crate::input::push_frame;
-use crate::record::{Action, Column, Conversion, Items};
+use crate::record::{Action, Column, Conversion, Items, TotalCost};
 
 /// The format of the decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -143,18 +143,12 @@ const fn bool_text(value: bool) -> &'static [u8] {
     if value { b"true" } else { b"false" }
 }
 
-/// The channel, the items and the total cost, if the type of conversion has them.
-const fn optional_fields<'a>(conversion: &Conversion<'a>) -> (Option<&'a [u8]>, Option<Items<'a>>, Option<&'a [u8]>) {
+/// The channel, the items and the total cost, if the conversion has them.
+fn optional_fields<'a>(conversion: &Conversion<'a>) -> (Option<&'a [u8]>, Option<Items<'a>>, Option<&'a [u8]>) {
     match conversion.action {
         Action::Click { channel } => (Some(channel), None, None),
         Action::Basket { items } => (None, Some(items), None),
-        Action::Purchase { items, total_cost } => {
-            let total_cost = match total_cost {
-                Some(cost) => Some(cost.as_bytes()),
-                None => None,
-            };
-            (None, Some(items), total_cost)
-        }
+        Action::Purchase { items, total_cost } => (None, Some(items), total_cost.map(TotalCost::as_bytes)),
     }
 }
 

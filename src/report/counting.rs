@@ -12,10 +12,10 @@ use foldhash::fast::RandomState;
 
 use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, KeyKind, Timeline};
 use super::money::Amount;
-use super::names::{MAX_NAMES, MAX_PARTITIONS, NameId, NameTable, RowNames, merge};
+use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
 use super::periods::Periods;
 use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
-use crate::engine::{Computation, EventBatch, PREFETCH};
+use crate::engine::{Computation, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
 use crate::record::{Action, Conversion, LoyaltyRow, RecordKind, Time};
 
 /// Applies the rule of the campaign, and counts events and decisions.
@@ -34,7 +34,7 @@ pub struct CountState {
 impl Computation for CountCampaign {
     type State = CountState;
 
-    const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS;
+    const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS_WITH_NAMES;
 
     fn new_state(&self, hasher: &EmailHasher) -> CountState {
         let table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);

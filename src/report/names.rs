@@ -4,7 +4,6 @@
 //! reported, because the names that were counted would depend on the partitions.
 
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroU32;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
@@ -14,10 +13,6 @@ use crate::escape::display_name;
 
 /// The maximum number of names of a table.
 pub const MAX_NAMES: usize = 10_000;
-
-/// The maximum number of partitions of a report. Each may count [`MAX_NAMES`] names in each table, which need 10 to 20 MB,
-/// so memory does not grow with `--partitions`.
-pub const MAX_PARTITIONS: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
 
 /// The maximum length of a name, in bytes. Longer names are counted together.
 pub const MAX_NAME_BYTES: usize = 200;

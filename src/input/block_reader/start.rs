@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{BlockReader, End, LineBuffer, RowScanner};
 use crate::input::csv::count_lines;
-use crate::input::detect::{Detected, INTERLEAVED_CSV, detect, header_delimiter, header_without_row};
+use crate::input::detect::{Detected, INTERLEAVED_CSV, csv_delimiter, detect};
 use crate::input::format::{BYTE_ORDER_MARK, Format, InputFormat, is_blank};
 use crate::input::header::Header;
 use crate::input::json::JsonKeys;
@@ -53,9 +53,7 @@ impl BlockReader<'_> {
             }
             InputFormat::Jsonl => Detected::JsonLines,
             InputFormat::Csv if source == SourceKind::Interleaved => return Err(self.error(INTERLEAVED_CSV.to_owned())),
-            InputFormat::Csv => {
-                Detected::Csv { delimiter: header_delimiter(self.first_line(buffer)?, source, &options) }
-            }
+            InputFormat::Csv => Detected::Csv { delimiter: csv_delimiter(self.first_line(buffer)?, source, &options) },
             InputFormat::Auto => match self.first_line(buffer)? {
                 [] => Detected::Text,
                 // The failed read is reported, and not what is wrong with an incomplete line.
@@ -83,7 +81,7 @@ impl BlockReader<'_> {
                         let reason = "the saved list would lose the columns that are ignored; save to another file";
                         return Err(self.error(reason.to_owned()));
                     }
-                    Some(columns) => Some(header_without_row(self.first_line(buffer)?, columns, &options)),
+                    Some(columns) => Some(Header::without_row(columns, delimiter, &options)),
                     None => self.read_header(buffer, delimiter)?,
                 };
                 header.map(|header| Format::Csv(Arc::new(header)))
