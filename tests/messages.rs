@@ -205,3 +205,12 @@ fn swapped_csv_and_csv_without_header_are_recognized() {
     let text = scratch.adseg(&format!("{RUN} --loyalty-format csv")).assert().code(1);
     text.stderr(contains("; if the first line is a record, this is text (--loyalty-format text) or CSV without"));
 }
+
+#[test]
+fn name_from_an_option_is_escaped_in_a_header_error() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("list.csv", "email\nkim@example.com\n");
+    let run = "run --loyalty list.csv --conversions conversions.txt --column";
+    let error = scratch.adseg(run).arg("loyalty.gender=\u{1b}]0;x\u{202e}").assert().code(1);
+    error.stderr(contains(r#"no column "\u{1b}]0;x\u{202e}" for gender"#).and(contains("\u{1b}").not()));
+}
