@@ -12,8 +12,8 @@ use foldhash::quality::RandomState;
 
 use super::copies::{Copies, LevelCounts};
 use super::names::{Names, Occurrences};
-use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
-use crate::engine::{Computation, EventBatch, MAX_PARTITIONS_WITH_NAMES};
+use crate::campaign::{EmailHash, EmailHasher, Event};
+use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES};
 use crate::record::{Action, TotalCost};
 
 /// Counts records, and collects warnings.
@@ -114,7 +114,7 @@ impl Computation for Check {
         hasher.hash(&lower_case(email))
     }
 
-    fn apply(&self, state: &mut Findings, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+    fn apply(&self, state: &mut Findings, events: EventBatch<'_>, _decided: &mut Decided) {
         let has_quoting = events.has_quoting();
         state.copies.keep_from(self.distinct_records.lowest());
         for (_, _, event) in events.events() {

@@ -1,20 +1,25 @@
 //! The computation of `adseg run`: the decisions.
 
-use crate::campaign::{CustomerTable, Decision, EmailHasher, Member, SavedRows, Tracked, members_in_order};
-use crate::engine::{Computation, EventBatch, PREFETCH};
+use crate::campaign::{
+    CustomerTable, Decision, EmailHasher, Member, Policy, PolicyState, SavedRows, Tracked, members_in_order,
+};
+use crate::engine::{Computation, Decided, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
 
-/// Applies the rule of the campaign.
+/// Applies the rule and the policy of the campaign.
 #[derive(Debug, Clone, Copy)]
-pub struct Decide {
+pub struct Decide<'a> {
     /// Keep the rows of the members for the saved list.
     pub keeps_rows: bool,
+    /// The policy.
+    pub policy: &'a Policy,
 }
 
 /// The state of one partition.
 #[derive(Debug)]
 pub struct DecideState {
     customers: CustomerTable,
+    policy: PolicyState,
     rows: Option<SavedRows>,
     /// The number of decisions to send a code.
     pub sent: u64,
@@ -29,16 +34,21 @@ impl DecideState {
     }
 }
 
-impl Computation for Decide {
+impl Computation for Decide<'_> {
     type State = DecideState;
 
     fn new_state(&self, hasher: &EmailHasher) -> DecideState {
-        let customers = CustomerTable::new(hasher.clone(), Tracked::Members);
-        DecideState { customers, rows: self.keeps_rows.then(SavedRows::default), sent: 0, enrolled: 0 }
+        let customers = CustomerTable::with_case(hasher.clone(), Tracked::Members, self.policy.ignores_case());
+        let rows = self.keeps_rows.then(SavedRows::default);
+        DecideState { customers, policy: PolicyState::new(self.policy), rows, sent: 0, enrolled: 0 }
+    }
+
+    fn hasher(&self) -> EmailHasher {
+        self.policy.event_hasher()
     }
 
     fn needs_fields(&self) -> bool {
-        self.keeps_rows
+        self.keeps_rows || self.policy.needs_promo()
     }
 
     fn members(&self, states: &[DecideState]) -> Option<u64> {
@@ -50,18 +60,20 @@ impl Computation for Decide {
         kind != RecordKind::Conversion(ConversionKind::Basket)
     }
 
-    fn apply(&self, state: &mut DecideState, events: EventBatch<'_>, decisions: &mut Vec<(u32, Decision)>) {
+    fn apply(&self, state: &mut DecideState, events: EventBatch<'_>, decided: &mut Decided) {
         for chunk in events.chunks(PREFETCH) {
             state.customers.prefetch(chunk.hashes());
             for (entry, hash, event) in chunk.events() {
-                let step = state.customers.apply(hash, event.email, event.kind);
+                let mut step = state.customers.apply(hash, event.email, event.kind);
                 if let Some(rows) = &mut state.rows {
                     rows.apply(&event, step);
                 }
                 if step.decision != Decision::default() {
+                    let claim = state.policy.apply(self.policy, &event, &mut step);
                     state.sent += u64::from(step.decision.send);
                     state.enrolled += u64::from(step.decision.enrolled);
-                    decisions.push((entry, step.decision));
+                    decided.decisions.push((entry, step.decision));
+                    decided.claims.extend(claim.map(|claim| (entry, claim)));
                 }
             }
         }

@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 use serde::Serialize;
 
 use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
-use crate::engine::{Computation, EventBatch};
+use crate::engine::{Computation, Decided, EventBatch};
 use crate::record::field::is_space;
 use crate::record::{Action, Conversion, ConversionKind, Items, RecordKind};
 
@@ -145,7 +145,7 @@ impl Computation for Explain {
         ExplainState { customers, histories: HashMap::new() }
     }
 
-    fn apply(&self, state: &mut ExplainState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+    fn apply(&self, state: &mut ExplainState, events: EventBatch<'_>, _decided: &mut Decided) {
         for (_, hash, event) in events.events() {
             if self.requested.contains(normalized_email(event.email).as_ref()) {
                 let step = state.customers.apply(hash, event.email, event.kind);

@@ -7,6 +7,7 @@
 //! | `check` | `adseg check`: counts and warnings |
 //! | `copies`, `names` | exact copies of records, and counts of names, for `check` |
 //! | `explain` | `adseg explain`: the histories of the requested emails |
+//! | `suppress` | `--suppress` of several commands: the suppression lists |
 //! | `order` | `adseg order-check`: clicks whose decision depends on the order of the files |
 
 mod check;
@@ -15,9 +16,11 @@ mod decide;
 mod explain;
 mod names;
 mod order;
+mod suppress;
 
 pub use check::{Check, Findings, WarningKind};
 pub use decide::{Decide, DecideState, saved_list};
 pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals, normalized_email};
 pub use names::{Names, Occurrences};
 pub use order::{DependentClicks, OrderCheck};
+pub use suppress::LoadSuppression;

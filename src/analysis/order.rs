@@ -8,8 +8,8 @@
 //!
 //! The state of a customer who is not on the list: for each file, the first purchase and the clicks before it.
 
-use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Membership, Tracked, transition};
-use crate::engine::{Computation, EventBatch, PREFETCH};
+use crate::campaign::{CustomerNumber, CustomerTable, EmailHasher, Membership, Tracked, transition};
+use crate::engine::{Computation, Decided, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
 
 /// Applies the rule of the campaign, and records the clicks that a different order of the files could change.
@@ -93,7 +93,7 @@ impl Computation for OrderCheck {
         kind != RecordKind::Conversion(ConversionKind::Basket)
     }
 
-    fn apply(&self, state: &mut OrderState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+    fn apply(&self, state: &mut OrderState, events: EventBatch<'_>, _decided: &mut Decided) {
         let input = events.input() as u32;
         for chunk in events.chunks(PREFETCH) {
             state.customers.prefetch(chunk.hashes());

@@ -51,8 +51,13 @@ pub struct CustomerTable {
 impl CustomerTable {
     /// An empty table. `hasher` must be the hasher of the events' hashes.
     pub fn new(hasher: EmailHasher, tracked: Tracked) -> Self {
+        Self::with_case(hasher, tracked, false)
+    }
+
+    /// An empty table in which emails that differ only in ASCII case are one customer if `ignores_case`.
+    pub fn with_case(hasher: EmailHasher, tracked: Tracked, ignores_case: bool) -> Self {
         let memberships = (tracked == Tracked::AllCustomers).then(Vec::new);
-        Self { emails: EmailIndex::new(hasher), memberships }
+        Self { emails: EmailIndex::with_case(hasher, ignores_case), memberships }
     }
 
     /// Applies a record of the customer with this email, whose hash is `hash`.
@@ -144,6 +149,12 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn new(kind: RecordKind, email: Span, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, number: u64) -> Self {
         Self { kind, email: bytes.get(email), number, fields: fields.map(|fields| (email, fields)), bytes }
+    }
+
+    /// The promo of a conversion.
+    #[inline]
+    pub fn promo(&self) -> &'a [u8] {
+        self.bytes.get(self.record().fields.first)
     }
 
     /// The event as a loyalty row; `None` for a conversion.

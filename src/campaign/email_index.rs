@@ -7,6 +7,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
+use std::num::NonZeroU32;
 
 use foldhash::quality::RandomState;
 
@@ -19,15 +20,60 @@ pub struct EmailHash(pub u64);
 
 /// Hashes emails with a random key for each run, so an attacker cannot prepare emails with colliding hashes.
 #[derive(Debug, Clone, Default)]
-pub struct EmailHasher(RandomState);
+pub struct EmailHasher {
+    key: RandomState,
+    ignores_case: bool,
+}
+
+/// The length up to which an email is converted to lower case without an allocation.
+const SHORT_EMAIL: usize = 64;
 
 impl EmailHasher {
+    /// A hasher that gives emails that differ only in ASCII case the same hash if `ignores_case`.
+    pub fn new(ignores_case: bool) -> Self {
+        Self { ignores_case, ..Self::default() }
+    }
+
     /// The hash of `email`.
     #[inline]
     pub fn hash(&self, email: &[u8]) -> EmailHash {
-        let mut hasher = self.0.build_hasher();
+        if self.ignores_case {
+            return self.hash_lower_case(email);
+        }
+        let mut hasher = self.key.build_hasher();
         hasher.write(email);
         EmailHash(hasher.finish())
+    }
+
+    #[inline(never)]
+    fn hash_lower_case(&self, email: &[u8]) -> EmailHash {
+        let mut hasher = self.key.build_hasher();
+        let mut short = [0; SHORT_EMAIL];
+        match short.get_mut(..email.len()) {
+            Some(lower) => {
+                lower.copy_from_slice(email);
+                lower.make_ascii_lowercase();
+                hasher.write(lower);
+            }
+            None => hasher.write(&email.to_ascii_lowercase()),
+        }
+        EmailHash(hasher.finish())
+    }
+}
+
+/// Assigns emails to partitions.
+#[derive(Debug, Clone)]
+pub struct Partitioner {
+    pub hasher: EmailHasher,
+    pub partitions: NonZeroU32,
+}
+
+impl Partitioner {
+    /// The partition of the email with this hash. It depends on the upper half of the hash; the tables use the lower
+    /// half.
+    #[inline]
+    pub const fn partition(&self, hash: EmailHash) -> usize {
+        (((hash.0 >> 32) * self.partitions.get() as u64) >> 32) as usize
     }
 }
 
@@ -49,6 +95,8 @@ const MAX_FULL_EIGHTHS: usize = 5;
 #[derive(Debug)]
 pub struct EmailIndex {
     hasher: EmailHasher,
+    /// Whether emails that differ only in ASCII case are the same. The first spelling is kept.
+    ignores_case: bool,
     /// A power of two of slots: `tag << POSITION_BITS | position`, or `EMPTY`.
     slots: Vec<u64>,
     /// The entries, one after the other.
@@ -73,8 +121,15 @@ const LONG: u8 = 0xff;
 const LONG_BYTES: usize = 4;
 
 impl EmailIndex {
+    /// An empty index that compares emails byte for byte.
     pub fn new(hasher: EmailHasher) -> Self {
-        Self { hasher, slots: vec![EMPTY; FIRST_SLOTS], entries: Vec::new(), len: 0 }
+        Self::with_case(hasher, false)
+    }
+
+    /// An empty index. If it ignores case, the hasher must, too.
+    pub fn with_case(hasher: EmailHasher, ignores_case: bool) -> Self {
+        assert!(hasher.ignores_case || !ignores_case, "equal emails need equal hashes");
+        Self { hasher, ignores_case, slots: vec![EMPTY; FIRST_SLOTS], entries: Vec::new(), len: 0 }
     }
 
     /// The number of `email`, if it is in the index. `hash` must be its hash by the hasher of the index.
@@ -130,7 +185,7 @@ impl EmailIndex {
         loop {
             let (at, position) = self.tagged(hash, from)?;
             let entry = self.entry(position);
-            if entry.email == email {
+            if entry.email == email || (self.ignores_case && entry.email.eq_ignore_ascii_case(email)) {
                 return Ok(entry.number);
             }
             from = at + 1;

@@ -1,16 +1,26 @@
-//! The campaign: members, decisions, and the saved list.
+//! The campaign: members, decisions, the policy, and the saved list.
 //!
 //! This module does no I/O and starts no threads. [`transition`] is the only definition of the rule. [`CustomerTable`]
-//! applies it to the customers of one partition.
+//! applies it to the customers of one partition. [`Policy`] stops some of the codes that the rule sends.
 
+mod codes;
 mod customers;
 mod email_index;
+mod holdout;
+mod ledger;
+mod policy;
 mod rule;
 mod saved_list;
+mod suppression;
 
+pub use codes::{CodeError, CodePosition, Codes, MAX_BYTES as MAX_CODE_BYTES};
 pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
-pub use email_index::{CustomerNumber, EmailHash, EmailHasher};
-pub use rule::{Decision, transition};
+pub use email_index::{CustomerNumber, EmailHash, EmailHasher, Partitioner};
+pub use holdout::Holdout;
+pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SentRowNumber};
+pub use policy::{Claim, Once, Policy, PolicyRules, PolicyState};
+pub use rule::{Decision, Gate, Reason, transition};
 #[cfg(test)]
 pub use saved_list::tests;
 pub use saved_list::{Member, SavedRows, members_in_order};
+pub use suppression::{SuppressedEmails, SuppressionList, suppression_key};

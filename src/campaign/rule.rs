@@ -1,4 +1,5 @@
-//! The rule of the campaign, as the original Wallaroo application defines it (`process_email_add_customer`).
+//! The rule of the campaign, as the original Wallaroo application defines it (`process_email_add_customer`), and the
+//! reasons for decisions.
 
 use crate::record::{ConversionKind, RecordKind};
 
@@ -9,6 +10,94 @@ pub struct Decision {
     pub send: bool,
     /// The customer becomes a member by this conversion.
     pub enrolled: bool,
+    /// The gate of the policy that stopped a click by a member.
+    pub stopped_by: Option<Gate>,
+}
+
+/// A gate of the campaign policy. A click by a member passes the gates in this order; the first that stops it gives the
+/// reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// The campaign names promos, and the promo of the click is none of them.
+    Promos,
+    /// The email is on a suppression list.
+    Suppression,
+    /// The customer was sent a code before.
+    Once,
+    /// The customer is in the control group.
+    Holdout,
+    /// No unused code is left.
+    Codes,
+}
+
+/// The reason for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Reason {
+    MemberClick,
+    OtherPromo,
+    Suppressed,
+    AlreadySent,
+    HeldOut,
+    NoCodeLeft,
+    NotAMember,
+    Basket,
+    Purchase,
+}
+
+impl Reason {
+    /// All reasons, in the order in which they are listed.
+    pub const ALL: [Self; 9] = [
+        Self::MemberClick,
+        Self::OtherPromo,
+        Self::Suppressed,
+        Self::AlreadySent,
+        Self::HeldOut,
+        Self::NoCodeLeft,
+        Self::NotAMember,
+        Self::Basket,
+        Self::Purchase,
+    ];
+
+    /// The name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MemberClick => "member-click",
+            Self::OtherPromo => "other-promo",
+            Self::Suppressed => "suppressed",
+            Self::AlreadySent => "already-sent",
+            Self::HeldOut => "held-out",
+            Self::NoCodeLeft => "no-code-left",
+            Self::NotAMember => "not-a-member",
+            Self::Basket => "basket",
+            Self::Purchase => "purchase",
+        }
+    }
+}
+
+impl Decision {
+    /// A decision to send a code.
+    pub const SEND: Self = Self { send: true, enrolled: false, stopped_by: None };
+
+    /// The decision for a click by a member that this gate stopped.
+    pub const fn stopped(gate: Gate) -> Self {
+        Self { send: false, enrolled: false, stopped_by: Some(gate) }
+    }
+
+    /// The reason for the decision on a conversion of this kind.
+    pub const fn reason(self, kind: ConversionKind) -> Reason {
+        match (kind, self.stopped_by) {
+            (_, Some(Gate::Promos)) => Reason::OtherPromo,
+            (_, Some(Gate::Suppression)) => Reason::Suppressed,
+            (_, Some(Gate::Once)) => Reason::AlreadySent,
+            (_, Some(Gate::Holdout)) => Reason::HeldOut,
+            (_, Some(Gate::Codes)) => Reason::NoCodeLeft,
+            (ConversionKind::Click, None) if self.send => Reason::MemberClick,
+            (ConversionKind::Click, None) => Reason::NotAMember,
+            (ConversionKind::Basket, None) => Reason::Basket,
+            (ConversionKind::Purchase, None) => Reason::Purchase,
+        }
+    }
 }
 
 /// The effect of a record.
@@ -26,15 +115,14 @@ pub struct Transition {
 /// Nothing else has an effect.
 #[inline]
 pub const fn transition(was_member: bool, record: RecordKind) -> Transition {
+    const NOTHING: Decision = Decision { send: false, enrolled: false, stopped_by: None };
     let RecordKind::Conversion(conversion) = record else {
-        return Transition { decision: Decision { send: false, enrolled: false }, joins: !was_member };
+        return Transition { decision: NOTHING, joins: !was_member };
     };
     let decision = match (conversion, was_member) {
-        (ConversionKind::Click, true) => Decision { send: true, enrolled: false },
-        (ConversionKind::Purchase, false) => Decision { send: false, enrolled: true },
-        (ConversionKind::Click, false) | (ConversionKind::Purchase, true) | (ConversionKind::Basket, _) => {
-            Decision { send: false, enrolled: false }
-        }
+        (ConversionKind::Click, true) => Decision::SEND,
+        (ConversionKind::Purchase, false) => Decision { enrolled: true, ..NOTHING },
+        (ConversionKind::Click, false) | (ConversionKind::Purchase, true) | (ConversionKind::Basket, _) => NOTHING,
     };
     Transition { decision, joins: decision.enrolled }
 }
@@ -57,7 +145,7 @@ mod tests {
             (true, LoyaltyRow, false, false, false),
             (false, LoyaltyRow, false, false, true),
         ] {
-            let expected = Transition { decision: Decision { send, enrolled }, joins };
+            let expected = Transition { decision: Decision { send, enrolled, stopped_by: None }, joins };
             assert_eq!(transition(was_member, record), expected, "{was_member}, {record:?}");
         }
     }

@@ -4,6 +4,7 @@
 use clap::ValueEnum;
 
 use super::args::{near_match, usage_error};
+use super::campaign_policy::policy;
 use super::file_id::is_dash;
 use super::input_args::{ColumnArg, FieldList, InputArgs, TypeArg, column_arg, fields, parse_delimiter, type_arg};
 use super::toml_section::{Section, TomlFile};
@@ -21,6 +22,7 @@ pub fn add_campaign_file(args: &mut InputArgs) -> anyhow::Result<()> {
     let mut root = file.root()?;
     let loyalty = root.section("loyalty")?.map(loyalty).transpose()?;
     let conversions = root.section("conversions")?.map(conversions).transpose()?;
+    args.policy = policy(&mut root)?;
     root.finish()?;
     if let Some(loyalty) = loyalty {
         add_source(loyalty, SourceKind::Loyalty, args);
@@ -155,7 +157,7 @@ fn add_source(table: SourceTable, source: SourceKind, args: &mut InputArgs) {
     let tables = &mut args.tables;
     let (format, delimiter, list) = match source {
         SourceKind::Loyalty => (&mut args.loyalty_format, &mut tables.loyalty_delimiter, &mut tables.loyalty_columns),
-        SourceKind::Conversions | SourceKind::Interleaved => {
+        SourceKind::Conversions | SourceKind::Interleaved | SourceKind::Suppression => {
             (&mut args.conversions_format, &mut tables.conversions_delimiter, &mut tables.conversions_columns)
         }
     };

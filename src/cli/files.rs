@@ -25,6 +25,8 @@ use crate::system::{Blocking, stderr_file, stdin_file, stdout_file};
 pub struct Inputs {
     /// The inputs with records, in the order in which they are read.
     named: Vec<NamedInput>,
+    /// The suppression lists, which are read before.
+    suppressions: Vec<NamedInput>,
     /// The name and the identity of each other file that the command reads.
     others: Vec<(String, FileId)>,
 }
@@ -87,7 +89,7 @@ impl Inputs {
     }
 
     fn of(named: impl Iterator<Item = anyhow::Result<NamedInput>>) -> anyhow::Result<Self> {
-        Ok(Self { named: named.collect::<anyhow::Result<_>>()?, others: Vec::new() })
+        Ok(Self { named: named.collect::<anyhow::Result<_>>()?, suppressions: Vec::new(), others: Vec::new() })
     }
 
     /// Adds a file that the command reads but that contains no records, so no output may overwrite it.
@@ -98,6 +100,24 @@ impl Inputs {
             (escape::path(path), FileId::of_path(path))
         };
         self.others.extend(id.map(|id| (name, id)));
+    }
+
+    /// Adds suppression lists. Fails if one does not exist, or standard input is named twice.
+    pub fn add_suppressions(&mut self, paths: &[PathBuf]) -> anyhow::Result<()> {
+        let stdin = count_stdin(paths);
+        if stdin > 1 || (stdin > 0 && self.named.iter().any(|input| input.path.is_none())) {
+            return usage_error(STDIN_TWICE);
+        }
+        for path in paths {
+            self.suppressions.push(NamedInput::new(SourceKind::Suppression, Arc::default(), path)?);
+            self.add_other(path);
+        }
+        Ok(())
+    }
+
+    /// The suppression lists for the engine.
+    pub fn take_suppressions(&mut self, progress: &Progress) -> Vec<Input> {
+        std::mem::take(&mut self.suppressions).into_iter().map(|named| named.into_input(progress)).collect()
     }
 
     /// Adds the campaign file, which was read before. It cannot also be an input: a pipe would be empty.
@@ -187,19 +207,12 @@ impl Inputs {
 
     /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
-        self.named.iter().map(|input| input.size).sum()
+        self.suppressions.iter().chain(&self.named).map(|input| input.size).sum()
     }
 
     /// The inputs for the engine. `progress` counts the bytes that are read.
     pub fn into_inputs(self, progress: &Progress) -> Vec<Input> {
-        let input = |named: NamedInput| Input {
-            path: named.path_or_stdin().into(),
-            source: named.source,
-            options: named.options,
-            origin: named.path.map_or(Origin::Stdin, Origin::Path),
-            bytes_read: Arc::clone(progress.bytes_read()),
-        };
-        self.named.into_iter().map(input).collect()
+        self.named.into_iter().map(|named| named.into_input(progress)).collect()
     }
 }
 
@@ -228,6 +241,16 @@ impl NamedInput {
         let size = metadata.is_file().then_some(metadata.len());
         let (id, is_replaced) = (FileId::of_path(path), metadata.is_file() && is_replaced(path, &metadata));
         Ok(Self { source, options, path: Some(path.to_owned()), id, is_replaced, size })
+    }
+
+    fn into_input(self, progress: &Progress) -> Input {
+        Input {
+            path: self.path_or_stdin().into(),
+            source: self.source,
+            options: self.options,
+            origin: self.path.map_or(Origin::Stdin, Origin::Path),
+            bytes_read: Arc::clone(progress.bytes_read()),
+        }
     }
 
     fn path_or_stdin(&self) -> &Path {

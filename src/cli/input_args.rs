@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::args::{MaxRecordBytes, usage_error};
+use crate::campaign::PolicyRules;
 use crate::escape::{self, Quoted};
 use crate::input::{InputFormat, ReadOptions};
 use crate::record::column::normalized;
@@ -46,6 +47,10 @@ pub struct InputArgs {
 
     #[command(flatten)]
     pub tables: TableArgs,
+
+    /// The rules of the policy, which only the campaign file has.
+    #[arg(skip)]
+    pub policy: PolicyRules,
 }
 
 /// How CSV, TSV and JSON Lines are read. The campaign file adds to these values; the fields that clap skips are set
@@ -189,6 +194,7 @@ impl InputArgs {
                 return usage_error("an interleaved stream cannot be CSV, so it has no columns; it can be JSON Lines");
             }
             SourceKind::Interleaved => (self.loyalty_format, &None, None),
+            SourceKind::Suppression => return Ok(ReadOptions::default()),
         };
         let format = own_format.or(self.input_format).unwrap_or_default();
         if format == InputFormat::Csv && source == SourceKind::Interleaved {
@@ -297,6 +303,7 @@ pub fn fields(source: SourceKind) -> impl Iterator<Item = Column> {
         SourceKind::Loyalty => Column::LOYALTY.contains(column),
         SourceKind::Conversions => Column::CONVERSION.contains(column),
         SourceKind::Interleaved => *column != Column::Time,
+        SourceKind::Suppression => *column == Column::Email,
     })
 }
 

@@ -14,6 +14,7 @@
 
 mod args;
 mod campaign_file;
+mod campaign_policy;
 mod campaign_print;
 mod check;
 mod completions;
@@ -24,10 +25,13 @@ mod frame;
 mod generate;
 mod input_args;
 mod order_check;
+mod policy_args;
 mod replay;
 mod report;
 mod run;
+mod run_outputs;
 mod session;
+mod summary;
 mod toml_section;
 
 use std::process::ExitCode;

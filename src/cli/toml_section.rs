@@ -50,7 +50,7 @@ impl TomlFile {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
         match errors.iter().min_by_key(|error| start(error)) {
-            None => Ok(Section::new(self, String::new(), table.into_inner())),
+            None => Ok(Section::new(self, String::new(), 0, table.into_inner())),
             Some(first) => Err(self.error(start(first), &format!("invalid TOML: {}", escape::text(first.message())))),
         }
     }
@@ -71,13 +71,15 @@ pub struct Section<'a> {
     entries: Vec<(Spanned<DeString<'a>>, Spanned<DeValue<'a>>)>,
     /// The keys that were asked for.
     known: Vec<&'static str>,
+    /// The byte at which the table begins.
+    start: usize,
 }
 
 impl<'a> Section<'a> {
-    fn new(file: &'a TomlFile, prefix: String, table: DeTable<'a>) -> Self {
+    fn new(file: &'a TomlFile, prefix: String, start: usize, table: DeTable<'a>) -> Self {
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        Self { file, prefix, entries, known: Vec::new() }
+        Self { file, prefix, entries, known: Vec::new(), start }
     }
 
     fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'a>>> {
@@ -96,7 +98,7 @@ impl<'a> Section<'a> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let at = value.span().start;
         match value.into_inner() {
-            DeValue::Table(table) => Ok(Some(Self::new(self.file, format!("{}{key}.", self.prefix), table))),
+            DeValue::Table(table) => Ok(Some(Self::new(self.file, format!("{}{key}.", self.prefix), at, table))),
             other => Err(self.wrong_type(at, key, "a table", &other)),
         }
     }
@@ -108,6 +110,20 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> anyhow::Result<Option<T>> {
         self.take(key).map(|value| self.parse(key, "a string", value, parse)).transpose()
+    }
+
+    /// The boolean of a key.
+    pub fn boolean(&mut self, key: &'static str) -> anyhow::Result<Option<bool>> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        match value.get_ref() {
+            DeValue::Boolean(value) => Ok(Some(*value)),
+            other => Err(self.wrong_type(value.span().start, key, "true or false", other)),
+        }
+    }
+
+    /// The error for a key that is missing.
+    pub fn missing(&self, key: &str) -> anyhow::Error {
+        self.error(self.start, key, "this key is missing")
     }
 
     /// The array of strings of a key, each parsed with `parse`, which also receives the earlier elements.

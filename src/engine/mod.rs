@@ -10,11 +10,17 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `pipeline` | the main loop: three blocks in progress, each one step behind the next, as tasks for the threads |
-//! | `slice` | the records that one thread decodes and encodes, and the events of each partition |
+//! | `pipeline` | the main loop: three blocks in progress, each one step behind the next |
+//! | `batch` | one of these blocks, and its steps as tasks for the threads |
+//! | `slice` | the records that one thread decodes and encodes |
+//! | `computation` | what a command does with the events of a partition |
 //! | `sequencer` | work in input order: numbering, counting, rejecting |
+//! | `sends` | work in input order: codes and the ledger |
 
+mod batch;
+mod computation;
 mod pipeline;
+mod sends;
 mod sequencer;
 mod slice;
 
@@ -30,8 +36,9 @@ use crate::output::Rejection;
 use crate::record::{ConversionKind, RecordKind, Time};
 use crate::system::os_error;
 
+pub use computation::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
 pub use pipeline::{DecisionOutput, Outcome, replay};
-pub use slice::{Computation, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
+pub use sends::{MissingCodes, Sends};
 
 /// The default of `--partitions`, as in the original Wallaroo application.
 pub const DEFAULT_PARTITIONS: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
@@ -107,7 +114,7 @@ impl Counts {
             RecordKind::Conversion(ConversionKind::Click) => self.clicks += 1,
             RecordKind::Conversion(ConversionKind::Basket) => self.baskets += 1,
             RecordKind::Conversion(ConversionKind::Purchase) => self.purchases += 1,
-            RecordKind::EarlierPurchase => self.ignored += 1,
+            RecordKind::EarlierPurchase | RecordKind::SuppressedEmail => self.ignored += 1,
         }
     }
 }
@@ -187,6 +194,12 @@ pub enum ReplayError {
         /// The minimum.
         minimum: u64,
     },
+    /// There are fewer unused codes than sends.
+    #[error("{0}")]
+    TooFewCodes(MissingCodes),
+    /// A write to the ledger failed.
+    #[error("cannot write the ledger: {}", os_error(.0))]
+    Ledger(io::Error),
     /// An input is damaged.
     #[error(transparent)]
     Input(#[from] InputError),

@@ -6,23 +6,29 @@
 
 use std::io::{self, Write};
 
-use rayon::prelude::*;
-
+use super::batch::{Batch, BatchBuffers, run_tasks};
+use super::computation::Computation;
+use super::sends::Sends;
 use super::sequencer::Sequencer;
-use super::slice::{Computation, DecodeContext, Partitioner, Slice};
+use super::slice::DecodeContext;
 use super::{Counts, Observer, ReplayError, Settings};
-use crate::campaign::Decision;
+use crate::campaign::{Partitioner, Reason};
 use crate::input::{Block, Blocks, Content, Format, Input, InputError};
 use crate::location::LineIndex;
 use crate::output::{DecisionEncoder, Writer};
 use crate::record::SourceKind;
-use crate::system::panic_point;
 
 /// The result of a replay.
 #[derive(Debug)]
-pub struct Outcome<State> {
+pub struct Outcome<'a, State> {
     /// The states of the partitions.
     pub states: Vec<State>,
+    /// The partition of each email.
+    pub partitioner: Partitioner,
+    /// The number of decisions by reason, if the campaign has a policy.
+    pub reasons: [u64; Reason::ALL.len()],
+    /// The codes that are left, if codes were handed out.
+    pub sends: Option<Sends<'a>>,
     /// The counts of the input.
     pub counts: Counts,
     /// The locations of records by their numbers.
@@ -34,9 +40,11 @@ pub struct Outcome<State> {
 }
 
 /// The output of decisions.
-pub struct DecisionOutput {
+pub struct DecisionOutput<'a> {
     /// The encoder.
     pub encoder: DecisionEncoder,
+    /// The codes and the ledger, if there is one.
+    pub sends: Option<Sends<'a>>,
     /// The destination.
     pub out: Box<dyn Write + Send>,
 }
@@ -49,13 +57,13 @@ pub struct DecisionOutput {
 ///
 /// # Panics
 /// When a thread panics, which is a bug.
-pub fn replay<C: Computation>(
+pub fn replay<'a, C: Computation>(
     computation: &C,
     settings: &Settings,
     inputs: Vec<Input>,
-    output: Option<DecisionOutput>,
+    output: Option<DecisionOutput<'a>>,
     observer: &mut dyn Observer,
-) -> Result<Outcome<C::State>, ReplayError> {
+) -> Result<Outcome<'a, C::State>, ReplayError> {
     let pool = rayon::ThreadPoolBuilder::new()
         // Idle threads are not free.
         .num_threads(settings.threads.get().min(useful_slices(settings)))
@@ -63,12 +71,14 @@ pub fn replay<C: Computation>(
         .map_err(|error| ReplayError::Threads(io::Error::other(error)))?;
     let has_list = inputs.iter().any(|input| input.source == SourceKind::Loyalty);
     let blocks = Blocks::read(inputs, settings.reader).map_err(ReplayError::Threads)?;
-    let (encoder, out) = output.map(|output| (output.encoder, output.out)).unzip();
-    let out = out.unwrap_or_else(|| Box::new(io::sink()));
+    let (encoder, sends, out) = match output {
+        Some(DecisionOutput { encoder, sends, out }) => (Some(encoder), sends, out),
+        None => (None, None, Box::new(io::sink()) as _),
+    };
     let mut writer = Writer::start(out).map_err(ReplayError::Threads)?;
     let replayed = pool.install(|| {
         let pipeline = Pipeline::new(computation, encoder, settings, &mut writer, observer);
-        Pipeline { is_loading_list: has_list, ..pipeline }.run(blocks)
+        Pipeline { is_loading_list: has_list, sends, ..pipeline }.run(blocks)
     });
     match (replayed, writer.finish()) {
         // A write error takes precedence over other errors.
@@ -100,9 +110,11 @@ fn is_long(block: &Block, settings: &Settings) -> bool {
 /// A replay in progress: three batches, each one step behind the next. While one is decoded, the one before it is
 /// applied and the one before that is encoded. So no thread waits for the slowest slice or the largest partition of a
 /// step.
-struct Pipeline<'a, C: Computation> {
+struct Pipeline<'a, 's, C: Computation> {
     computation: &'a C,
     encoder: Option<DecisionEncoder>,
+    sends: Option<Sends<'s>>,
+    reasons: [u64; Reason::ALL.len()],
     settings: &'a Settings,
     partitioner: Partitioner,
     states: Vec<C::State>,
@@ -117,7 +129,7 @@ struct Pipeline<'a, C: Computation> {
     is_loading_list: bool,
 }
 
-impl<'a, C: Computation> Pipeline<'a, C> {
+impl<'a, 's, C: Computation> Pipeline<'a, 's, C> {
     fn new(
         computation: &'a C,
         encoder: Option<DecisionEncoder>,
@@ -125,11 +137,14 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         writer: &'a mut Writer,
         observer: &'a mut dyn Observer,
     ) -> Self {
-        let partitioner = Partitioner::new(settings.partitions.min(C::MAX_PARTITIONS));
+        let partitions = settings.partitions.min(C::MAX_PARTITIONS);
+        let partitioner = Partitioner { hasher: computation.hasher(), partitions };
         let new_state = || computation.new_state(&partitioner.hasher);
         Self {
             computation,
             encoder,
+            sends: None,
+            reasons: [0; Reason::ALL.len()],
             settings,
             states: std::iter::repeat_with(new_state).take(partitioner.partitions.get() as usize).collect(),
             partitioner,
@@ -142,7 +157,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         }
     }
 
-    fn run(mut self, mut blocks: Blocks) -> Result<Outcome<C::State>, ReplayError> {
+    fn run(mut self, mut blocks: Blocks) -> Result<Outcome<'s, C::State>, ReplayError> {
         let header = self.encoder.map_or(Vec::new(), |encoder| encoder.header());
         if !header.is_empty() {
             self.writer.write(header).map_err(ReplayError::Output)?;
@@ -155,8 +170,10 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             }
         }
         read?;
+        self.sends.as_mut().map_or(Ok(()), Sends::finish)?;
+        let Self { states, partitioner, reasons, sends, .. } = self;
         let Sequencer { counts, line_index, list_format, steps_back, .. } = self.sequencer;
-        Ok(Outcome { states: self.states, counts, line_index, list_format, steps_back })
+        Ok(Outcome { states, partitioner, reasons, sends, counts, line_index, list_format, steps_back })
     }
 
     /// Reads all blocks. The last batches may still be in progress at the end, or after an error.
@@ -237,6 +254,9 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         let mut next = next.map(|block| Batch { block, buffers: self.spare.pop().unwrap_or_default() });
         let (mut applied, mut encoded) = (self.decoded.take(), self.applied.take());
         let computation = self.computation;
+        if let (Some(batch), Some(sends)) = (&mut encoded, &mut self.sends) {
+            batch.grant(sends);
+        }
         let mut tasks = Vec::new();
         let decoding;
         if let Some(batch) = &mut next {
@@ -260,7 +280,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         }
         if let (Some(batch), Some(encoder)) = (&mut encoded, &self.encoder) {
             batch.block_and_slices().1.iter_mut().for_each(|slice| slice.output = self.writer.buffer());
-            tasks.extend(batch.encode(encoder));
+            tasks.extend(batch.encode(encoder, self.sends.as_ref()));
         }
         run_tasks(in_parallel, tasks);
         (self.decoded, self.applied) = (next, applied);
@@ -283,6 +303,12 @@ impl<'a, C: Computation> Pipeline<'a, C> {
 
     fn write(&mut self, mut batch: Batch, blocks: &Blocks) -> Result<(), ReplayError> {
         for slice in batch.block_and_slices().1 {
+            if let Some(sends) = &mut self.sends {
+                sends.write_rows(&slice.ledger_rows).map_err(ReplayError::Ledger)?;
+            }
+            for (sum, count) in self.reasons.iter_mut().zip(slice.reasons) {
+                *sum += count;
+            }
             self.writer.write(std::mem::take(&mut slice.output)).map_err(ReplayError::Output)?;
             slice.shrink(spare_bytes(self.settings));
         }
@@ -291,98 +317,5 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         }
         blocks.recycle(batch.block);
         Ok(())
-    }
-}
-
-/// A batch: one block in the three parallel steps, with its slices and the decisions of the partitions.
-///
-/// Each step is a list of independent tasks: one for each slice to decode, one for each partition to apply its events
-/// of all slices in order, one for each slice to encode. Tasks of different batches are also independent, if only one
-/// batch is being applied.
-#[derive(Debug)]
-struct Batch {
-    block: Block,
-    buffers: BatchBuffers,
-}
-
-/// The buffers of a batch, which are reused for every block.
-#[derive(Debug, Default)]
-struct BatchBuffers {
-    slices: Vec<Slice>,
-    /// The number of slices of the current block.
-    used: usize,
-    /// By partition and slice: the decisions that are not the default.
-    decisions: Vec<Vec<Vec<(u32, Decision)>>>,
-}
-
-impl Batch {
-    /// The block, and its slices in the order of their records.
-    fn block_and_slices(&mut self) -> (&Block, &mut [Slice]) {
-        (&self.block, &mut self.buffers.slices[..self.buffers.used])
-    }
-
-    /// Decodes the block in at most `count` slices.
-    fn decode<'a, C: Computation>(
-        &'a mut self,
-        count: usize,
-        context: &'a DecodeContext<'_, C>,
-    ) -> impl Iterator<Item = Task<'a>> {
-        let (block, buffers) = (&self.block, &mut self.buffers);
-        let ranges = block.slices(count);
-        buffers.used = ranges.len();
-        while buffers.slices.len() < ranges.len() {
-            buffers.slices.push(Slice::new(context.partitioner.partitions.get() as usize));
-        }
-        buffers
-            .slices
-            .iter_mut()
-            .zip(ranges)
-            .map(move |(slice, range)| -> Task<'a> { Box::new(move || slice.decode(block, range, context)) })
-    }
-
-    fn apply<'a, C: Computation>(
-        &'a mut self,
-        states: &'a mut [C::State],
-        computation: &'a C,
-    ) -> impl Iterator<Item = Task<'a>> {
-        let (block, buffers) = (&self.block, &mut self.buffers);
-        let slices = &buffers.slices[..buffers.used];
-        buffers.decisions.resize_with(states.len(), Vec::new);
-        states.iter_mut().zip(&mut buffers.decisions).enumerate().map(
-            move |(partition, (state, decisions))| -> Task<'a> {
-                Box::new(move || {
-                    panic_point("apply");
-                    decisions.resize_with(slices.len().max(decisions.len()), Vec::new);
-                    for (slice, decisions) in slices.iter().zip(decisions) {
-                        decisions.clear();
-                        computation.apply(state, slice.events(block, partition), decisions);
-                    }
-                })
-            },
-        )
-    }
-
-    fn encode<'a>(&'a mut self, encoder: &'a DecisionEncoder) -> impl Iterator<Item = Task<'a>> {
-        let (block, buffers) = (&self.block, &mut self.buffers);
-        let (slices, decisions) = (&mut buffers.slices[..buffers.used], &buffers.decisions);
-        slices.iter_mut().enumerate().map(move |(index, slice)| -> Task<'a> {
-            Box::new(move || slice.encode(block, decisions.iter().map(|slices| slices[index].as_slice()), encoder))
-        })
-    }
-}
-
-/// A task that shares no mutable data with other tasks.
-type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
-
-/// Runs all tasks, on the thread pool if `in_parallel`. For a few lines of a live pipe, waking a thread would cost
-/// more.
-///
-/// The tasks are in the same order every round, and rayon splits them in halves. So a thread is likely to get the same
-/// partitions in every round, which are in its caches.
-fn run_tasks(in_parallel: bool, tasks: Vec<Task<'_>>) {
-    if in_parallel {
-        tasks.into_par_iter().with_max_len(1).for_each(|task| task());
-    } else {
-        tasks.into_iter().for_each(|task| task());
     }
 }

@@ -3,161 +3,16 @@
 //! Invariant: all records of one email are in one partition. Partition numbers and hashes are internal; nothing that a
 //! user sees depends on them.
 
-use std::hint::black_box;
-use std::num::NonZeroU32;
 use std::ops::{ControlFlow, Range};
 
 use super::Counts;
-use crate::campaign::{Decision, EmailHash, EmailHasher, Event};
+use super::computation::{Computation, Entry, EventBatch, Route};
+use super::sends::{Grant, Sends};
+use crate::campaign::{Decision, Event, Gate, Partitioner, Reason};
 use crate::input::{Block, Decoded, RawRecord, RecordSplitter, RecordVisitor, is_blank};
-use crate::output::DecisionEncoder;
-use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordError, RecordKind, Span, Time};
+use crate::output::{DecidedConversion, DecisionEncoder};
+use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordError, RecordKind, Time};
 use crate::system::panic_point;
-
-/// The number of look-ups that are prefetched together, so their cache misses overlap.
-pub const PREFETCH: usize = 32;
-
-/// The maximum number of partitions of a computation that counts names. Each partition may count 10,000 names in each
-/// table, which need 10 to 20 MB, so memory does not grow with `--partitions`.
-pub const MAX_PARTITIONS_WITH_NAMES: NonZeroU32 = NonZeroU32::new(16).expect("16 is not 0");
-
-/// The computation of a command: one state for each partition, to which its events are applied in order.
-pub trait Computation: Sync {
-    /// The state of one partition.
-    type State: Send;
-
-    /// The maximum number of partitions. Lower if each partition may need much memory; the results are the same.
-    const MAX_PARTITIONS: NonZeroU32 = NonZeroU32::MAX;
-
-    /// The initial state of a partition. `hasher` is the hasher of the events' hashes.
-    fn new_state(&self, hasher: &EmailHasher) -> Self::State;
-
-    /// Whether [`Self::apply`] uses more of an event than its kind, email and number.
-    fn needs_fields(&self) -> bool {
-        true
-    }
-
-    /// Whether [`Self::apply`] needs events of this kind.
-    fn needs_kind(&self, _kind: RecordKind) -> bool {
-        true
-    }
-
-    /// The number of members, if the computation knows it.
-    fn members(&self, _states: &[Self::State]) -> Option<u64> {
-        None
-    }
-
-    /// The hash that determines the partition of an email. Emails that must be in the same partition have the same
-    /// hash.
-    #[inline]
-    fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
-        hasher.hash(email)
-    }
-
-    /// Applies the events of one slice for a partition, in order. Pushes the decisions that are not the default, each
-    /// with the number of its entry. A computation without output pushes none.
-    fn apply(&self, state: &mut Self::State, events: EventBatch<'_>, decisions: &mut Vec<(u32, Decision)>);
-}
-
-/// A good record. It is small, because there are millions of them.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    kind: RecordKind,
-    /// The number of lines before it in its slice.
-    line: u32,
-    email: Span,
-}
-
-impl Entry {
-    /// The event of the entry, in a slice whose first line has this number.
-    #[inline]
-    fn event<'a>(&self, fields: Option<&'a FieldSpans>, bytes: Bytes<'a>, first_line: u64) -> Event<'a> {
-        Event::new(self.kind, self.email, fields, bytes, first_line + u64::from(self.line))
-    }
-}
-
-/// Assigns emails to partitions.
-#[derive(Debug, Clone)]
-pub(super) struct Partitioner {
-    pub hasher: EmailHasher,
-    pub partitions: NonZeroU32,
-}
-
-impl Partitioner {
-    pub fn new(partitions: NonZeroU32) -> Self {
-        Self { hasher: EmailHasher::default(), partitions }
-    }
-
-    /// The partition of the email with this hash. It depends on the upper half of the hash; the tables use the lower
-    /// half.
-    #[inline]
-    const fn partition(&self, hash: EmailHash) -> usize {
-        (((hash.0 >> 32) * self.partitions.get() as u64) >> 32) as usize
-    }
-}
-
-/// An entry of a slice that belongs to a partition.
-#[derive(Debug, Clone, Copy)]
-struct Route {
-    hash: EmailHash,
-    /// The number of the entry in its slice.
-    entry: u32,
-}
-
-/// The events of one slice for one partition, in the order of their records.
-#[derive(Debug, Clone, Copy)]
-pub struct EventBatch<'a> {
-    input: usize,
-    has_quoting: bool,
-    bytes: Bytes<'a>,
-    entries: &'a [Entry],
-    /// The fields of every entry, or empty.
-    fields: &'a [FieldSpans],
-    routes: &'a [Route],
-    first_line: u64,
-}
-
-impl<'a> EventBatch<'a> {
-    /// The index of the input of the events, in the order of the inputs, counted from 0.
-    pub const fn input(self) -> usize {
-        self.input
-    }
-
-    /// Whether the format has quoting. Then fields have no quotes around them.
-    pub const fn has_quoting(self) -> bool {
-        self.has_quoting
-    }
-
-    /// The batch in chunks of at most `size` events, in order.
-    pub fn chunks(self, size: usize) -> impl Iterator<Item = Self> {
-        self.routes.chunks(size).map(move |routes| Self { routes, ..self })
-    }
-
-    /// Prefetches the records, which may have left the nearest cache since they were decoded.
-    #[inline]
-    pub fn prefetch(self) {
-        let first_byte = |span: Span| self.bytes.get(span).first().copied().unwrap_or(0);
-        let prefetch = |route: &Route| {
-            let entry = route.entry as usize;
-            let fields = self.fields.get(entry).map_or(0, |fields| first_byte(fields.first));
-            first_byte(self.entries[entry].email) ^ fields
-        };
-        black_box(self.routes.iter().fold(0, |read, route| read ^ prefetch(route)));
-    }
-
-    pub fn hashes(self) -> impl Iterator<Item = EmailHash> + Clone {
-        self.routes.iter().map(|route| route.hash)
-    }
-
-    /// The events, each with the number of its entry and the hash of its email.
-    pub fn events(self) -> impl Iterator<Item = (u32, EmailHash, Event<'a>)> {
-        self.routes.iter().map(move |route| {
-            let entry = route.entry as usize;
-            let event = self.entries[entry].event(self.fields.get(entry), self.bytes, self.first_line);
-            (route.entry, route.hash, event)
-        })
-    }
-}
 
 /// The decoded records of a slice, and their decisions. Its buffers are reused for every block.
 #[derive(Debug, Default)]
@@ -175,6 +30,12 @@ pub(super) struct Slice {
     /// The number of the first line, counted over all inputs.
     pub first_line: u64,
     decisions: Vec<Decision>,
+    /// The codes and ledger rows that [`Sends`] grants, each with the number of its entry, in order.
+    pub grants: Vec<(u32, Grant)>,
+    /// The encoded ledger rows.
+    pub ledger_rows: Vec<u8>,
+    /// The number of decisions by reason, if the campaign has a policy.
+    pub reasons: [u64; Reason::ALL.len()],
     /// The times of the conversions, each with the number of its entry, if a column has them.
     pub times: Vec<(u32, Time)>,
     /// The encoded decisions. The buffer belongs to the writer.
@@ -257,6 +118,7 @@ impl Slice {
         self.entries.clear();
         self.fields.clear();
         self.routes.iter_mut().for_each(Vec::clear);
+        self.grants.clear();
         self.rejects.clear();
         self.times.clear();
         self.counts = Counts::default();
@@ -318,12 +180,19 @@ impl Slice {
         }
     }
 
-    /// Sorts the decisions of the partitions into record order, and encodes the conversions.
+    /// The event of an entry.
+    pub fn event<'a>(&'a self, block: &'a Block, entry: u32) -> Event<'a> {
+        let index = entry as usize;
+        self.entries[index].event(self.fields.get(index), self.bytes(block), self.first_line)
+    }
+
+    /// Sorts the decisions of the partitions into record order, and encodes the conversions and the ledger rows.
     pub fn encode<'a>(
         &mut self,
         block: &Block,
         decisions: impl Iterator<Item = &'a [(u32, Decision)]>,
         encoder: &DecisionEncoder,
+        sends: Option<&Sends<'_>>,
     ) {
         panic_point("encode");
         self.decisions.clear();
@@ -331,14 +200,48 @@ impl Slice {
         for &(entry, decision) in decisions.flatten() {
             self.decisions[entry as usize] = decision;
         }
+        if let Some(sends) = sends {
+            self.apply_grants(block, sends);
+        }
+        if encoder.with_policy {
+            self.count_reasons();
+        }
         let mut output = std::mem::take(&mut self.output);
         let bytes = self.bytes(block);
         let conversions = self.entries.iter().zip(&self.decisions).enumerate();
-        let decided = conversions
-            .filter(|(_, (entry, _))| matches!(entry.kind, RecordKind::Conversion(_)))
-            .map(|(index, (entry, &decision))| (entry.event(self.fields.get(index), bytes, self.first_line), decision));
+        let mut grants = self.grants.iter().peekable();
+        let decided = conversions.filter(|(_, (entry, _))| matches!(entry.kind, RecordKind::Conversion(_))).map(
+            |(index, (entry, &decision))| {
+                let grant = grants.next_if(|(of, _)| *of as usize == index);
+                let code = grant.zip(sends).map_or(&[][..], |((_, grant), sends)| sends.code(*grant));
+                let event = entry.event(self.fields.get(index), bytes, self.first_line);
+                DecidedConversion { event, decision, code }
+            },
+        );
         encoder.encode(decided, &mut output);
         self.output = output;
+    }
+
+    /// Withholds the sends without a code, and encodes the ledger rows.
+    fn apply_grants(&mut self, block: &Block, sends: &Sends<'_>) {
+        let mut rows = std::mem::take(&mut self.ledger_rows);
+        rows.clear();
+        for &(entry, grant) in &self.grants {
+            if grant == Grant::Withheld {
+                self.decisions[entry as usize] = Decision::stopped(Gate::Codes);
+            }
+        }
+        sends.encode_rows(self.grants.iter().map(|&(entry, grant)| (self.event(block, entry), grant)), &mut rows);
+        self.ledger_rows = rows;
+    }
+
+    fn count_reasons(&mut self) {
+        self.reasons = [0; Reason::ALL.len()];
+        for (entry, decision) in self.entries.iter().zip(&self.decisions) {
+            if let RecordKind::Conversion(kind) = entry.kind {
+                self.reasons[decision.reason(kind) as usize] += 1;
+            }
+        }
     }
 
     fn bytes<'a>(&'a self, block: &'a Block) -> Bytes<'a> {
@@ -349,10 +252,12 @@ impl Slice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::campaign::EmailHasher;
 
     #[test]
     fn emails_are_spread_evenly_over_the_partitions() {
-        let partitioner = Partitioner::new(crate::engine::DEFAULT_PARTITIONS);
+        let hasher = EmailHasher::default();
+        let partitioner = Partitioner { hasher, partitions: crate::engine::DEFAULT_PARTITIONS };
         let mut shares = [0_u32; 10];
         for number in 0..10_000 {
             let hash = || partitioner.hasher.hash(format!("customer{number}@example.com").as_bytes());

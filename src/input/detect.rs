@@ -96,6 +96,9 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
         }
         _ => {}
     }
+    if source == SourceKind::Suppression {
+        return detect_suppression(line, options);
+    }
     if let Some(columns) = &options.columns {
         let delimiter = headerless_delimiter(line, columns.len(), options);
         let row = first_names(line, delimiter).map_or_else(Vec::new, |(fields, _)| fields);
@@ -118,12 +121,30 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
                  loyalty list, add --loyalty-format csv"
                     .to_owned(),
             ),
-            SourceKind::Loyalty | SourceKind::Conversions => Ok(Detected::Csv { delimiter }),
+            SourceKind::Loyalty | SourceKind::Conversions | SourceKind::Suppression => Ok(Detected::Csv { delimiter }),
         };
     }
     reject_tables(line, source, options)?;
     options.check_not_table("text", source)?;
     Ok(Detected::Text)
+}
+
+/// A suppression list is CSV if its header row has a column `email`; otherwise each line begins with an email or a
+/// digest, which the decoder checks.
+fn detect_suppression(line: &[u8], options: &ReadOptions) -> Result<Detected, String> {
+    let source = SourceKind::Suppression;
+    if let Some(delimiter) = candidates(options).find(|&delimiter| has_columns(line, delimiter, source, options)) {
+        return Ok(Detected::Csv { delimiter });
+    }
+    let delimiter = widest_delimiter(line, options);
+    match first_names(line, delimiter) {
+        Some((names, _)) if looks_like_header(&names) => Err(
+            "this looks like a CSV header row, but it has no column email; rename the column with the emails or digests \
+             to email"
+                .to_owned(),
+        ),
+        _ => Ok(Detected::Text),
+    }
 }
 
 pub(super) const INTERLEAVED_CSV: &str =
@@ -188,7 +209,9 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     match (looks_like_header(&names), source) {
         (false, _) => check_record(trim(line), source, options),
         (true, SourceKind::Interleaved) => Err(INTERLEAVED_CSV.to_owned()),
-        (true, SourceKind::Loyalty | SourceKind::Conversions) => Err(header_error(&names, source, options)),
+        (true, SourceKind::Loyalty | SourceKind::Conversions | SourceKind::Suppression) => {
+            Err(header_error(&names, source, options))
+        }
     }
 }
 
@@ -197,7 +220,7 @@ const fn text_option(source: SourceKind) -> &'static str {
     match source {
         SourceKind::Loyalty => "--loyalty-format text",
         SourceKind::Conversions => "--conversions-format text",
-        SourceKind::Interleaved => "--input-format text",
+        SourceKind::Interleaved | SourceKind::Suppression => "--input-format text",
     }
 }
 
@@ -227,7 +250,9 @@ fn check_record(record: &[u8], source: SourceKind, options: &ReadOptions) -> Res
             "for CSV without a header row, add --conversions-columns promo,conversion,email,where,items,total_cost in \
              the order of its columns (- ignores a column)"
         }
-        SourceKind::Interleaved => "an interleaved stream cannot be CSV; it can be JSON Lines",
+        SourceKind::Interleaved | SourceKind::Suppression => {
+            "an interleaved stream cannot be CSV; it can be JSON Lines"
+        }
     };
     let error = |reason: String| Err(format!("{reason}; {table}; to read it literally, add {}", text_option(source)));
     if record.starts_with(b"\"") {

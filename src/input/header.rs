@@ -144,7 +144,8 @@ impl Header {
 
 /// The columns that every record of a source needs, and that are not among these names of a header row.
 pub(super) fn missing_required(names: &[Vec<u8>], wanted: &ColumnNames, source: SourceKind) -> Vec<Column> {
-    let of_conversion = (source != SourceKind::Loyalty).then_some(Column::Conversion);
+    let has_conversions = matches!(source, SourceKind::Conversions | SourceKind::Interleaved);
+    let of_conversion = has_conversions.then_some(Column::Conversion);
     let time = wanted.contains(Column::Time).then_some(Column::Time);
     let is_named = |name: &[u8]| names.iter().any(|found| normalized(found) == name);
     let has = |column: Column| wanted.iter().any(|(of, name)| of == column && is_named(name));
@@ -198,11 +199,12 @@ pub(super) fn missing_columns(
     let is_swapped = match source {
         SourceKind::Loyalty => has_all(&[Column::Promo, Column::Conversion]),
         SourceKind::Conversions | SourceKind::Interleaved => has_all(&[Column::Email, Column::Gender]),
+        SourceKind::Suppression => false,
     };
     let prefix = match source {
         SourceKind::Loyalty => "loyalty.",
         SourceKind::Conversions => "conversions.",
-        SourceKind::Interleaved => "",
+        SourceKind::Interleaved | SourceKind::Suppression => "",
     };
     let hint = if is_swapped {
         " (are --loyalty and --conversions swapped?)".to_owned()

@@ -19,6 +19,7 @@
 //! | `json` | the fields of an object of JSON Lines |
 //! | `separators` | finding commas and line feeds |
 //! | `splitter` | decoding the records of a slice |
+//! | `policy_files` | the ledger, and files of codes |
 
 mod block;
 mod block_reader;
@@ -28,6 +29,7 @@ mod detect;
 mod format;
 mod header;
 mod json;
+mod policy_files;
 mod reader;
 mod separators;
 mod source;
@@ -39,6 +41,7 @@ pub use format::{
     push_frame, text_as_length,
 };
 pub use header::SavedColumn;
+pub use policy_files::{LEDGER_COLUMNS, read_codes, read_ledger};
 pub use reader::{Blocks, format_of};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

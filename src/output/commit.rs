@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 use thiserror::Error;
 
-use super::list_lock::{Inode, ListLock, inode, lock_folder};
+use super::lock::{FileLock, Inode, inode, lock_folder};
 use super::staged_file::{CommitOrder, StagedFile, parent, sync_folder, temporary_names};
 use crate::escape;
 use crate::system::os_error;
@@ -31,12 +31,22 @@ pub struct CommitError {
 /// The step of a commit that failed.
 #[derive(Debug, Error)]
 pub(super) enum CommitFailure {
-    /// The list is not the file that was locked.
-    #[error("{}: the list changed during this run", escape::path(.0))]
-    ListChanged(PathBuf),
-    /// There was no list, and one appeared while the other files were renamed.
-    #[error("{}: another program created the list during this run", escape::path(.0))]
-    ListCreated(PathBuf),
+    /// The list or the ledger is not the file that was locked.
+    #[error("{}: the {what} changed during this run", escape::path(.path))]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// There was no list or ledger, and one appeared while the other files were renamed.
+    #[error("{}: another program created the {what} during this run", escape::path(.path))]
+    Created {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The run was interrupted and its files were discarded.
     #[error("the run was interrupted")]
     Discarded,
@@ -60,7 +70,7 @@ impl CommitFailure {
 
     const fn remedy(&self) -> &'static str {
         match self {
-            Self::ListChanged(_) | Self::ListCreated(_) | Self::Discarded => ", run again",
+            Self::Changed { .. } | Self::Created { .. } | Self::Discarded => ", run again",
             Self::Io { .. } => "",
         }
     }
@@ -107,11 +117,11 @@ impl fmt::Display for Consequence<'_> {
     }
 }
 
-/// Fails if the list at `path` changed since it was locked.
-pub(super) fn check_list(lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
+/// Fails if the list or ledger at `path` changed since it was locked.
+pub(super) fn check_unchanged(lock: &FileLock, path: &Path) -> Result<(), CommitFailure> {
     match lock.is_unchanged() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(CommitFailure::ListChanged(path.to_owned())),
+        Ok(false) => Err(CommitFailure::Changed { path: path.to_owned(), what: lock.what }),
         Err(error) => Err(CommitFailure::io(path, "read")(error)),
     }
 }
@@ -120,7 +130,8 @@ pub(super) fn check_list(lock: &ListLock, path: &Path) -> Result<(), CommitFailu
 #[derive(Debug, Default)]
 pub(super) struct Commit {
     steps: Vec<Step>,
-    /// Locked folders.
+    /// The folders that were locked, and their locks.
+    locked_folders: BTreeSet<PathBuf>,
     locks: Vec<File>,
     /// The folders that were changed since they were last synced.
     unsynced: BTreeSet<PathBuf>,
@@ -145,10 +156,10 @@ enum Before {
 }
 
 impl Commit {
-    /// Makes other runs that create the same list wait until this commit is complete or undone.
-    pub(super) fn lock_folder_of_new_list(&mut self, lock: &ListLock, path: &Path) -> Result<(), CommitFailure> {
-        if lock.is_of_new_file() {
-            let folder = parent(path);
+    /// Makes other runs that create the same list or ledger wait until this commit is complete or undone.
+    pub(super) fn lock_folder_of_new_file(&mut self, lock: &FileLock, path: &Path) -> Result<(), CommitFailure> {
+        let folder = parent(path);
+        if lock.is_of_new_file() && self.locked_folders.insert(folder.to_owned()) {
             self.locks.extend(lock_folder(folder).map_err(CommitFailure::io(folder, "lock"))?);
         }
         Ok(())
@@ -167,13 +178,18 @@ impl Commit {
         }
     }
 
-    /// Renames a staged file into place. Fails with [`CommitFailure::ListCreated`] if it `must_be_new` but exists.
-    pub(super) fn replace(&mut self, staged: StagedFile, must_be_new: bool) -> Result<(), CommitFailure> {
+    /// Renames a staged file into place. Fails with [`CommitFailure::Created`] if the lock is of a new file but the file
+    /// exists.
+    pub(super) fn replace(&mut self, staged: StagedFile, lock: Option<&FileLock>) -> Result<(), CommitFailure> {
+        let new_file = lock.filter(|lock| lock.is_of_new_file());
+        let must_be_new = new_file.is_some();
         let path = staged.target.clone();
         let before = if must_be_new { Ok(Before::Nothing) } else { Before::of(&path, staged.order) };
         let renamed = before.and_then(|before| staged.rename(must_be_new).map(|inode| (before, inode)));
-        let (before, inode) = renamed.map_err(|cause| match cause.kind() {
-            io::ErrorKind::AlreadyExists if must_be_new => CommitFailure::ListCreated(path.clone()),
+        let (before, inode) = renamed.map_err(|cause| match new_file {
+            Some(lock) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                CommitFailure::Created { path: path.clone(), what: lock.what }
+            }
             _ => CommitFailure::io(&path, "rename into place")(cause),
         })?;
         self.done(path, before, Some(inode));
@@ -280,7 +296,7 @@ mod tests {
         for target in [&path, &path, &new] {
             let mut staged = StagedFile::create(target.clone(), None, CommitOrder::Output).unwrap();
             staged.open().unwrap().write_all(b"new").unwrap();
-            commit.replace(staged, false).unwrap();
+            commit.replace(staged, None).unwrap();
         }
         assert!(!removed.exists());
         assert!(commit.undo().is_empty());
@@ -298,7 +314,7 @@ mod tests {
         commit.remove(removed.clone()).unwrap();
         for target in [&path, &new] {
             let staged = StagedFile::create(target.clone(), None, CommitOrder::Output).unwrap();
-            commit.replace(staged, false).unwrap();
+            commit.replace(staged, None).unwrap();
         }
         for replaced in [&path, &removed, &new] {
             fs::write(&other, "other").unwrap();

@@ -38,6 +38,19 @@ pub struct DecisionEncoder {
     pub send_only: bool,
     /// Write the times of the conversions in JSON Lines and CSV.
     pub with_times: bool,
+    /// Write the reasons and the codes in JSON Lines and CSV, because the campaign has a policy.
+    pub with_policy: bool,
+}
+
+/// A conversion and its decision.
+#[derive(Debug, Clone, Copy)]
+pub struct DecidedConversion<'a> {
+    /// The conversion.
+    pub event: Event<'a>,
+    /// The decision.
+    pub decision: Decision,
+    /// The code that is sent; empty if the campaign has no codes.
+    pub code: &'a [u8],
 }
 
 const TEXT_PREFIX: &[u8] = b"Send additional promo code to: ";
@@ -52,7 +65,7 @@ impl DecisionEncoder {
     pub fn header(&self) -> Vec<u8> {
         let mut header = Vec::new();
         if self.format == OutputFormat::Csv {
-            write_csv_header(self.with_times, &mut header);
+            self.write_csv_header(&mut header);
         }
         header
     }
@@ -62,24 +75,76 @@ impl DecisionEncoder {
     /// # Panics
     /// When one of them is not a conversion.
     #[inline]
-    pub fn encode<'a>(&self, conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
+    pub fn encode<'a>(&self, conversions: impl Iterator<Item = DecidedConversion<'a>>, out: &mut Vec<u8>) {
         let sends_only = self.send_only || self.format == OutputFormat::Emails;
-        let conversions = conversions.filter(move |(_, decision)| decision.send || !sends_only);
+        let conversions = conversions.filter(move |decided| decided.decision.send || !sends_only);
         match self.format {
             // `for_each` compiles to one loop, where `for` calls the filters of the iterator for every event.
-            OutputFormat::Text => conversions.for_each(|(event, decision)| {
+            OutputFormat::Text => conversions.for_each(|DecidedConversion { event, decision, .. }| {
                 push_text(&event, decision, out);
                 out.push(b'\n');
             }),
-            OutputFormat::Framed => conversions.for_each(|(event, decision)| {
+            OutputFormat::Framed => conversions.for_each(|DecidedConversion { event, decision, .. }| {
                 push_frame(out, |out| push_text(&event, decision, out));
             }),
-            OutputFormat::Emails => conversions.for_each(|(event, _)| {
+            OutputFormat::Emails => conversions.for_each(|DecidedConversion { event, .. }| {
                 out.extend_from_slice(event.email);
                 out.push(b'\n');
             }),
-            OutputFormat::Jsonl => write_json_lines(conversions, out),
-            OutputFormat::Csv => write_csv_rows(conversions, self.with_times, out),
+            OutputFormat::Jsonl => self.write_json_lines(conversions, out),
+            OutputFormat::Csv => self.write_csv_rows(conversions, out),
+        }
+    }
+
+    fn write_csv_header(&self, out: &mut Vec<u8>) {
+        let mut writer = csv_writer(out);
+        let time = self.with_times.then_some(Column::Time);
+        let policy = self.with_policy.then_some(POLICY_COLUMNS);
+        let columns = Column::CONVERSION.into_iter().chain(time).map(Column::name).chain(DECISION_COLUMNS);
+        writer.write_record(columns.chain(policy.into_iter().flatten())).expect(IN_MEMORY);
+        writer.flush().expect(IN_MEMORY);
+    }
+
+    /// Appends a CSV row for each conversion. Fields that the type of conversion does not have are empty. Bytes that are
+    /// not UTF-8 are written unchanged.
+    fn write_csv_rows<'a>(&self, conversions: impl Iterator<Item = DecidedConversion<'a>>, out: &mut Vec<u8>) {
+        let mut writer = csv_writer(out);
+        let (mut row, mut list) = (ByteRecord::new(), Vec::new());
+        for DecidedConversion { event, decision, code } in conversions {
+            let conversion = event.conversion().expect(IS_CONVERSION);
+            let (channel, items, total_cost) = optional_fields(&conversion);
+            list.clear();
+            items.into_iter().for_each(|items| push_items(items, &mut list));
+            row.clear();
+            for field in [
+                conversion.promo,
+                conversion.kind().name().as_bytes(),
+                conversion.email,
+                channel.unwrap_or_default(),
+                &list,
+                total_cost.unwrap_or_default(),
+            ] {
+                row.push_field(field);
+            }
+            if self.with_times {
+                row.push_field(conversion.time.unwrap_or_default());
+            }
+            row.push_field(bool_text(decision.send));
+            row.push_field(bool_text(decision.enrolled));
+            if self.with_policy {
+                row.push_field(decision.reason(conversion.kind()).name().as_bytes());
+                row.push_field(code);
+            }
+            writer.write_byte_record(&row).expect(IN_MEMORY);
+        }
+        writer.flush().expect(IN_MEMORY);
+    }
+
+    fn write_json_lines<'a>(&self, conversions: impl Iterator<Item = DecidedConversion<'a>>, out: &mut Vec<u8>) {
+        for decided in conversions {
+            let conversion = decided.event.conversion().expect(IS_CONVERSION);
+            let line = DecisionLine::new(&conversion, &decided, self.with_policy);
+            json_line(&line, &mut *out).expect("writing strings to memory does not fail");
         }
     }
 }
@@ -94,49 +159,15 @@ fn push_text(event: &Event<'_>, decision: Decision, out: &mut Vec<u8>) {
 /// The columns after those of the conversion.
 const DECISION_COLUMNS: [&str; 2] = ["send", "enrolled"];
 
-const IN_MEMORY: &str = "writing to memory does not fail, and all rows have the same number of fields";
+/// The columns after these, if the campaign has a policy.
+const POLICY_COLUMNS: [&str; 2] = ["reason", "code"];
 
-fn write_csv_header(with_times: bool, out: &mut Vec<u8>) {
-    let mut writer = csv_writer(out);
-    let time = with_times.then_some(Column::Time);
-    let columns = Column::CONVERSION.into_iter().chain(time).map(Column::name).chain(DECISION_COLUMNS);
-    writer.write_record(columns).expect(IN_MEMORY);
-    writer.flush().expect(IN_MEMORY);
-}
+const IS_CONVERSION: &str = "only conversions that were decoded are encoded";
+
+const IN_MEMORY: &str = "writing to memory does not fail, and all rows have the same number of fields";
 
 fn csv_writer(out: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
     WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out)
-}
-
-/// Appends a CSV row for each conversion. Fields that the type of conversion does not have are empty. Bytes that are not
-/// UTF-8 are written unchanged.
-fn write_csv_rows<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, with_times: bool, out: &mut Vec<u8>) {
-    let mut writer = csv_writer(out);
-    let (mut row, mut list) = (ByteRecord::new(), Vec::new());
-    for (event, decision) in conversions {
-        let conversion = event.conversion().expect("only conversions that were decoded are encoded");
-        let (channel, items, total_cost) = optional_fields(&conversion);
-        list.clear();
-        items.into_iter().for_each(|items| push_items(items, &mut list));
-        row.clear();
-        for field in [
-            conversion.promo,
-            conversion.kind().name().as_bytes(),
-            conversion.email,
-            channel.unwrap_or_default(),
-            &list,
-            total_cost.unwrap_or_default(),
-        ] {
-            row.push_field(field);
-        }
-        if with_times {
-            row.push_field(conversion.time.unwrap_or_default());
-        }
-        row.push_field(bool_text(decision.send));
-        row.push_field(bool_text(decision.enrolled));
-        writer.write_byte_record(&row).expect(IN_MEMORY);
-    }
-    writer.flush().expect(IN_MEMORY);
 }
 
 const fn bool_text(value: bool) -> &'static [u8] {
@@ -180,10 +211,22 @@ struct DecisionLine<'a> {
     time: Option<Cow<'a, str>>,
     send: bool,
     enrolled: bool,
+    /// Only if the campaign has a policy.
+    #[serde(flatten)]
+    policy: Option<PolicyFields<'a>>,
+}
+
+#[derive(Serialize)]
+struct PolicyFields<'a> {
+    reason: &'static str,
+    code: Option<Cow<'a, str>>,
 }
 
 impl<'a> DecisionLine<'a> {
-    fn new(conversion: &Conversion<'a>, decision: Decision) -> Self {
+    fn new(conversion: &Conversion<'a>, decided: &DecidedConversion<'a>, with_policy: bool) -> Self {
+        let DecidedConversion { decision, code, .. } = *decided;
+        let code = Some(code).filter(|code| !code.is_empty()).map(String::from_utf8_lossy);
+        let reason = decision.reason(conversion.kind()).name();
         let (channel, items, total_cost) = optional_fields(conversion);
         Self {
             promo: String::from_utf8_lossy(conversion.promo),
@@ -195,6 +238,7 @@ impl<'a> DecisionLine<'a> {
             time: conversion.time.map(String::from_utf8_lossy),
             send: decision.send,
             enrolled: decision.enrolled,
+            policy: with_policy.then_some(PolicyFields { reason, code }),
         }
     }
 }
@@ -205,13 +249,5 @@ struct ItemIds<'a>(Items<'a>);
 impl Serialize for ItemIds<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(String::from_utf8_lossy))
-    }
-}
-
-fn write_json_lines<'a>(conversions: impl Iterator<Item = (Event<'a>, Decision)>, out: &mut Vec<u8>) {
-    for (event, decision) in conversions {
-        let conversion = event.conversion().expect("only conversions that were decoded are encoded");
-        json_line(&DecisionLine::new(&conversion, decision), &mut *out)
-            .expect("writing strings to memory does not fail");
     }
 }

@@ -7,13 +7,13 @@
 mod commit;
 mod encoder;
 mod list;
-mod list_lock;
+mod lock;
 mod rejects;
 mod staged_file;
 mod staging;
 mod writer;
 
-pub use encoder::{DecisionEncoder, OutputFormat};
+pub use encoder::{DecidedConversion, DecisionEncoder, OutputFormat};
 pub use list::{ListFormat, SaveFormat};
 pub use rejects::{ErrorLine, Rejection, Rejects, can_contain_rejects, earlier_rejects};
 pub use staged_file::CommitOrder;

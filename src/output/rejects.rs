@@ -257,6 +257,7 @@ const fn stem(source: SourceKind) -> &'static str {
         SourceKind::Loyalty => STEMS[0],
         SourceKind::Conversions => STEMS[1],
         SourceKind::Interleaved => STEMS[2],
+        SourceKind::Suppression => panic!("a bad record of a suppression list ends the run"),
     }
 }
 

@@ -10,20 +10,35 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::list_lock::{Inode, inode};
+use super::lock::{Inode, inode};
 use crate::escape;
 use crate::system::os_error;
 
-/// The order in which files are renamed into place. The saved list is last, because it changes the decisions of the
-/// same command. If a run is killed before that, it can be repeated.
+/// The order in which files are renamed into place. If a run is killed between two of them, it can be repeated with the
+/// same result: the ledger is before the output, so each code in an output is in the ledger, and the saved list is last,
+/// because it changes the decisions of the same command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommitOrder {
     /// The rejected records.
     Rejects,
+    /// The ledger.
+    Ledger,
     /// The decisions, or the output of another subcommand.
     Output,
     /// The loyalty list.
     List,
+}
+
+impl CommitOrder {
+    /// What a file that is locked is called in messages.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Rejects => "rejects",
+            Self::Ledger => "ledger",
+            Self::Output => "output",
+            Self::List => "list",
+        }
+    }
 }
 
 /// A temporary file that will replace `target`.

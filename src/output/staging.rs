@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use super::commit::{Commit, CommitError, CommitFailure, check_list};
-use super::list_lock::{ListLock, ListLockError, try_lock};
+use super::commit::{Commit, CommitError, CommitFailure, check_unchanged};
+use super::lock::{FileLock, LockError, try_lock};
 use super::staged_file::{CommitOrder, StagedFile, copy_permissions, create_folders, follow_links, parent, sync};
 use crate::system::os_error;
 
@@ -55,8 +55,9 @@ struct State {
     temporary: Vec<PathBuf>,
     remove_on_commit: Vec<PathBuf>,
     created_folders: Vec<PathBuf>,
-    list_lock: Option<ListLock>,
-    /// Locked files and folders, besides the list.
+    /// The locks of the list and the ledger that are replaced.
+    file_locks: Vec<(CommitOrder, FileLock)>,
+    /// Other locked files and folders.
     locks: Vec<Arc<File>>,
     /// The folder of the rejects, as a canonical path.
     rejects_folder: Option<PathBuf>,
@@ -123,12 +124,13 @@ impl Staging {
         Ok(self.lock().staged_at(path).ok_or(StageError::Closed)?.open()?)
     }
 
-    /// Locks the list at `path` until the staging is dropped, so no other run can replace it.
+    /// Locks the list or the ledger at `path` until the staging is dropped, so no other run can replace it.
     ///
     /// # Errors
     /// When another run has locked it, or it cannot be opened for writing.
-    pub fn lock_list(&self, path: &Path) -> Result<(), ListLockError> {
-        self.lock().list_lock = ListLock::acquire(path)?;
+    pub fn lock_file(&self, path: &Path, order: CommitOrder) -> Result<(), LockError> {
+        let lock = FileLock::acquire(path, order.name())?;
+        self.lock().file_locks.extend(lock.map(|lock| (order, lock)));
         Ok(())
     }
 
@@ -181,7 +183,7 @@ impl Staging {
         self.lock().staged.is_empty()
     }
 
-    /// Fsyncs all staged files, checks that the list did not change, and renames the files into place in their order.
+    /// Fsyncs all staged files, checks that the list and the ledger did not change, and renames the files into place in their order.
     ///
     /// # Errors
     /// When one of these steps fails or the run was interrupted. All files are restored then, as far as possible.
@@ -255,12 +257,12 @@ impl State {
     }
 
     fn commit(&mut self, commit: &mut Commit) -> Result<(), CommitFailure> {
-        let list = self.staged.iter_mut().find(|staged| staged.order == CommitOrder::List);
-        if let (Some(lock), Some(list)) = (&self.list_lock, list) {
-            commit.lock_folder_of_new_list(lock, &list.target)?;
-            check_list(lock, &list.target)?;
-            // No run may read the new list before this run ends, because the commit may be undone.
-            let file = list.open().map_err(CommitFailure::io(&list.target, "write"))?;
+        for (order, lock) in &self.file_locks {
+            let Some(staged) = self.staged.iter_mut().find(|staged| staged.order == *order) else { continue };
+            commit.lock_folder_of_new_file(lock, &staged.target)?;
+            check_unchanged(lock, &staged.target)?;
+            // No run may read the new file before this run ends, because the commit may be undone.
+            let file = staged.open().map_err(CommitFailure::io(&staged.target, "write"))?;
             try_lock(&file);
             self.locks.push(file);
         }
@@ -278,10 +280,10 @@ impl State {
                 commit.sync_folders()?;
                 order = staged.order;
             }
-            let lock = self.list_lock.as_ref().filter(|_| order == CommitOrder::List);
+            let lock = self.file_locks.iter().find(|(of, _)| *of == order).map(|(_, lock)| lock);
             // The other files may have taken long to sync.
-            lock.map_or(Ok(()), |lock| check_list(lock, &staged.target))?;
-            commit.replace(staged, lock.is_some_and(ListLock::is_of_new_file))?;
+            lock.map_or(Ok(()), |lock| check_unchanged(lock, &staged.target))?;
+            commit.replace(staged, lock)?;
         }
         commit.sync_folders()
     }
@@ -344,12 +346,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [list, out] = ["list", "out"].map(|name| folder.path().join(name));
         let staging = Staging::default();
-        staging.lock_list(&list).unwrap();
+        staging.lock_file(&list, CommitOrder::List).unwrap();
         staging.create(&list, CommitOrder::List).unwrap();
         staging.create(&out, CommitOrder::Output).unwrap();
         staging.create_folder(&folder.path().join("rejects")).unwrap();
         fs::write(&list, "other").unwrap();
-        assert!(matches!(staging.commit(), Err(CommitError { failure: CommitFailure::ListChanged(_), .. })));
+        assert!(matches!(staging.commit(), Err(CommitError { failure: CommitFailure::Changed { .. }, .. })));
         assert_eq!(names(folder.path()), ["list"]);
         assert_eq!(fs::read(&list).unwrap(), b"other");
     }
@@ -361,12 +363,12 @@ mod tests {
         let list = folder.path().join("list");
         for _ in 0..2 {
             let staging = Staging::default();
-            staging.lock_list(&list).unwrap();
+            staging.lock_file(&list, CommitOrder::List).unwrap();
             staging.create(&list, CommitOrder::List).unwrap();
             staging.commit().unwrap();
-            assert!(matches!(Staging::default().lock_list(&list), Err(ListLockError::Locked)));
+            assert!(matches!(Staging::default().lock_file(&list, CommitOrder::List), Err(LockError::Locked(_))));
         }
-        Staging::default().lock_list(&list).unwrap();
+        Staging::default().lock_file(&list, CommitOrder::List).unwrap();
     }
 
     #[cfg(unix)]

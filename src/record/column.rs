@@ -81,6 +81,7 @@ impl ColumnNames {
             SourceKind::Loyalty => &[&Column::LOYALTY],
             SourceKind::Conversions => &[&Column::CONVERSION],
             SourceKind::Interleaved => &[&Column::LOYALTY, &Column::CONVERSION],
+            SourceKind::Suppression => &[&[Column::Email]],
         };
         let mut names: Vec<(Column, Vec<u8>)> = Vec::new();
         for &column in columns.iter().copied().flatten().chain(&[Column::Time]) {

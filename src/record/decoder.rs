@@ -13,6 +13,8 @@ pub enum SourceKind {
     /// Both, in order of arrival. A record whose second field is a conversion type is a conversion; every other record
     /// is a loyalty row.
     Interleaved,
+    /// Emails, and digests of emails, that are not sent codes.
+    Suppression,
 }
 
 pub(super) const LOYALTY_ROW: &str = "a loyalty row";
@@ -49,6 +51,7 @@ impl Decoder {
         let is_conversion = match self.source {
             SourceKind::Conversions => true,
             SourceKind::Loyalty => false,
+            SourceKind::Suppression => return suppressed(fields.bytes(), fields.get(0)),
             SourceKind::Interleaved => {
                 fields.get(1).is_some_and(|name| ConversionKind::from_name(fields.bytes().get(name)).is_some())
             }
@@ -126,6 +129,38 @@ fn text_loyalty_row<'a>(fields: &TextFields<'a, '_>) -> Result<DecodedRecord, Re
     check_email(fields.bytes().get(email))?;
     let fields = FieldSpans { first, second, third, extra: fields.after(LOYALTY_FIELDS.len()), time: Span::ABSENT };
     Ok(DecodedRecord { kind: RecordKind::LoyaltyRow, email, fields, time: None })
+}
+
+/// A suppressed email or digest.
+///
+/// # Errors
+/// When the value is neither. A suppression that is not understood must not become a mail.
+pub(super) fn suppressed<'a>(bytes: Bytes<'a>, value: Option<Span>) -> Result<DecodedRecord, RecordError<'a>> {
+    let email =
+        value.ok_or(RecordError::MissingColumn { what: "a suppression list", column: super::Column::Email.name() })?;
+    let value = bytes.get(email);
+    check_email(value)?;
+    let is_email = || {
+        let is_odd = |byte: &u8| matches!(byte, b' ' | b'"' | b',' | b';' | b'|' | b'<' | b'>');
+        let at = memchr::memrchr(b'@', value).unwrap_or(0);
+        at > 0 && at + 1 < value.len() && !value.iter().any(is_odd)
+    };
+    if !is_digest(value) && !is_email() {
+        return Err(RecordError::NotAnEmail { value });
+    }
+    let none = Span::ABSENT;
+    let fields = FieldSpans { first: none, second: none, third: none, extra: none, time: none };
+    Ok(DecodedRecord { kind: RecordKind::SuppressedEmail, email, fields, time: None })
+}
+
+/// The number of hexadecimal digits of an MD5 digest.
+pub const MD5_DIGITS: usize = 32;
+/// The number of hexadecimal digits of a SHA-256 digest.
+pub const SHA256_DIGITS: usize = 64;
+
+/// Whether a value is the digest of an email, in hexadecimal digits of either case.
+pub fn is_digest(value: &[u8]) -> bool {
+    matches!(value.len(), MD5_DIGITS | SHA256_DIGITS) && value.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Checks that a stripped email is not empty and contains no control bytes, which could forge a line of output.

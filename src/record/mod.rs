@@ -17,7 +17,7 @@ use crate::escape::Quoted;
 pub use column::{Column, ColumnNames, TableFields, TableRules, TypeNames};
 #[cfg(test)]
 pub use decoder::tests::decode;
-pub use decoder::{Decoder, SourceKind};
+pub use decoder::{Decoder, MD5_DIGITS, SourceKind, is_digest};
 pub use field::{Bytes, Span};
 pub use table::{check_table_email, complete_fields, decode_table};
 pub use time::{Time, TimeWindow};
@@ -66,6 +66,13 @@ pub enum RecordError<'a> {
     ConversionInList { kind: &'static str },
     #[error("the email is empty")]
     EmptyEmail,
+    /// A value of a suppression list.
+    #[error(
+        "{} is not an email, nor an MD5 or SHA-256 digest of one (32 or 64 hexadecimal digits); a CSV file needs a header \
+         row with a column email",
+        Quoted(value)
+    )]
+    NotAnEmail { value: &'a [u8] },
     /// A control byte in an email. It could forge output, and no mailer accepts it.
     #[error("the email {} contains a control byte (0x{byte:02x})", Quoted(email))]
     ControlInEmail { email: &'a [u8], byte: u8 },

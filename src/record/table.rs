@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::column::{Column, NamedType, TableFields, TableRules};
-use super::decoder::{LOYALTY_ROW, check_email, required_fields};
+use super::decoder::{LOYALTY_ROW, check_email, required_fields, suppressed};
 use super::field::{Bytes, Span, trim};
 use super::time::Time;
 use super::{ConversionKind, DecodedRecord, FieldSpans, Items, RecordError, RecordKind, SourceKind, TotalCost};
@@ -21,6 +21,7 @@ pub fn decode_table<'a>(
     let is_conversion = match source {
         SourceKind::Loyalty => false,
         SourceKind::Conversions => true,
+        SourceKind::Suppression => return suppressed(bytes, fields.get(Column::Email)),
         SourceKind::Interleaved => fields.get(Column::Conversion).is_some(),
     };
     if is_conversion { conversion(bytes, fields, rules) } else { loyalty_row(bytes, fields, rules) }

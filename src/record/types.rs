@@ -10,6 +10,8 @@ pub enum RecordKind {
     Conversion(ConversionKind),
     /// A purchase before the part of the log that is replayed. It makes the customer a member and has no decision.
     EarlierPurchase,
+    /// An email or a digest of a suppression list.
+    SuppressedEmail,
 }
 
 /// The three types of conversion.
@@ -146,7 +148,7 @@ impl DecodedRecord {
     pub fn conversion<'a>(&self, bytes: Bytes<'a>) -> Option<Conversion<'a>> {
         let Self { kind, email, fields, .. } = *self;
         let kind = match kind {
-            RecordKind::LoyaltyRow => return None,
+            RecordKind::LoyaltyRow | RecordKind::SuppressedEmail => return None,
             RecordKind::Conversion(kind) => kind,
             RecordKind::EarlierPurchase => ConversionKind::Purchase,
         };

@@ -14,8 +14,8 @@ use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group,
 use super::money::Amount;
 use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
 use super::periods::Periods;
-use crate::campaign::{CustomerNumber, CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
-use crate::engine::{Computation, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
+use crate::campaign::{CustomerNumber, CustomerTable, EmailHasher, Event, Step, Tracked};
+use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
 use crate::record::{Action, Conversion, LoyaltyRow, RecordKind, Time};
 
 /// Applies the rule of the campaign, and counts events and decisions.
@@ -41,7 +41,7 @@ impl Computation for CountCampaign {
         CountState { table, counts: CampaignCounts::default(), customers: Vec::new() }
     }
 
-    fn apply(&self, state: &mut CountState, events: EventBatch<'_>, _decisions: &mut Vec<(u32, Decision)>) {
+    fn apply(&self, state: &mut CountState, events: EventBatch<'_>, _decided: &mut Decided) {
         let CountState { table, counts, customers } = state;
         for chunk in events.chunks(PREFETCH) {
             // Each pass over the chunk prefetches the data of the next pass.

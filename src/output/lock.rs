@@ -1,9 +1,9 @@
-//! Locks: one run at a time may replace a list, or write to a folder of rejects.
+//! Locks: one run at a time may replace a list or a ledger, or write to a folder of rejects.
 //!
 //! A run reads a list and replaces it much later. Two concurrent runs would undo each other's changes, so a run locks
 //! the list before it reads anything. The lock is on the file itself and ends with the process. Before the list is
 //! replaced, its stamp is checked, to detect changes by programs that do not lock the list, such as editors. On a file
-//! system without locks, only this check remains.
+//! system without locks, only this check remains. All this applies to a ledger, too.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
@@ -15,21 +15,23 @@ use thiserror::Error;
 
 use crate::system::os_error;
 
-/// The list could not be locked.
+/// The file could not be locked.
 #[derive(Debug, Error)]
-pub enum ListLockError {
+pub enum LockError {
     /// Another run has locked it.
-    #[error("another run is saving to this list; wait for it to finish")]
-    Locked,
+    #[error("another run is saving to this {0}; wait for it to finish")]
+    Locked(&'static str),
     /// It cannot be opened for writing.
     #[error("cannot write: {}", os_error(.0))]
     Io(io::Error),
 }
 
-/// The lock on a list that this run replaces.
+/// The lock on a list or a ledger that this run replaces.
 #[derive(Debug)]
-pub(super) struct ListLock {
+pub(super) struct FileLock {
     path: PathBuf,
+    /// What it is, in messages.
+    pub(super) what: &'static str,
     /// The stamp of the file when it was locked, and the handle with the lock. `None` if there was no file.
     locked: Option<(FileStamp, File)>,
 }
@@ -54,41 +56,41 @@ const MAX_TRIES: usize = 100;
 /// The maximum time that a commit waits for the commit of another run.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
-impl ListLock {
+impl FileLock {
     /// Locks the file at `path`, or records that it does not exist. Returns `None` for a file that is not regular, which
     /// is never replaced.
-    pub(super) fn acquire(path: &Path) -> Result<Option<Self>, ListLockError> {
+    pub(super) fn acquire(path: &Path, what: &'static str) -> Result<Option<Self>, LockError> {
         for _ in 0..MAX_TRIES {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.is_file() => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Ok(Some(Self { path: path.to_owned(), locked: None }));
+                    return Ok(Some(Self { path: path.to_owned(), what, locked: None }));
                 }
                 Ok(_) => return Ok(None),
-                Err(error) => return Err(ListLockError::Io(error)),
+                Err(error) => return Err(LockError::Io(error)),
             }
             let file = match OpenOptions::new().write(true).open(path) {
                 Ok(file) => file,
                 // It was removed since the check.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(ListLockError::Io(error)),
+                Err(error) => return Err(LockError::Io(error)),
             };
-            if let Some(lock) = Self::of_open_file(path, file)? {
+            if let Some(lock) = Self::of_open_file(path, what, file)? {
                 return Ok(Some(lock));
             }
         }
-        Err(ListLockError::Locked)
+        Err(LockError::Locked(what))
     }
 
     /// Locks a file that was opened at `path`. Returns `None` if another file is at `path` now.
-    fn of_open_file(path: &Path, file: File) -> Result<Option<Self>, ListLockError> {
+    fn of_open_file(path: &Path, what: &'static str, file: File) -> Result<Option<Self>, LockError> {
         if !try_lock(&file) {
-            return Err(ListLockError::Locked);
+            return Err(LockError::Locked(what));
         }
         // The previous owner of the lock may have replaced the file. A lock on the old file has no effect.
         let (Ok(locked), Ok(current)) = (file.metadata(), fs::metadata(path)) else { return Ok(None) };
         let is_current = inode(&locked) == inode(&current);
-        Ok(is_current.then(|| Self { path: path.to_owned(), locked: Some((FileStamp::of(&current), file)) }))
+        Ok(is_current.then(|| Self { path: path.to_owned(), what, locked: Some((FileStamp::of(&current), file)) }))
     }
 
     /// Whether there was no file when the lock was acquired.
@@ -160,16 +162,16 @@ mod tests {
     fn a_replaced_or_rewritten_list_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let [path, other] = ["list", "other"].map(|name| folder.path().join(name));
-        let lock = ListLock::acquire(&path).unwrap().unwrap();
+        let lock = FileLock::acquire(&path, "list").unwrap().unwrap();
         assert!(lock.is_unchanged().unwrap());
         fs::write(&path, "old").unwrap();
         assert!(!lock.is_unchanged().unwrap(), "there was no file");
-        let lock = ListLock::acquire(&path).unwrap().unwrap();
+        let lock = FileLock::acquire(&path, "list").unwrap().unwrap();
         assert!(lock.is_unchanged().unwrap());
         fs::write(&other, "old").unwrap();
         fs::rename(&other, &path).unwrap();
         assert!(!lock.is_unchanged().unwrap(), "it is another file");
-        let lock = ListLock::acquire(&path).unwrap().unwrap();
+        let lock = FileLock::acquire(&path, "list").unwrap().unwrap();
         fs::write(&path, "longer").unwrap();
         assert!(!lock.is_unchanged().unwrap(), "it was written to");
     }
@@ -184,11 +186,11 @@ mod tests {
         let file = open();
         fs::write(&other, "new").unwrap();
         fs::rename(&other, &path).unwrap();
-        assert!(ListLock::of_open_file(&path, file).unwrap().is_none());
+        assert!(FileLock::of_open_file(&path, "list", file).unwrap().is_none());
         let file = open();
         fs::remove_file(&path).unwrap();
-        assert!(ListLock::of_open_file(&path, file).unwrap().is_none());
+        assert!(FileLock::of_open_file(&path, "list", file).unwrap().is_none());
         fs::write(&path, "newest").unwrap();
-        assert!(ListLock::of_open_file(&path, open()).unwrap().is_some());
+        assert!(FileLock::of_open_file(&path, "list", open()).unwrap().is_some());
     }
 }

@@ -1,0 +1,208 @@
+//! The ledger in memory: whom earlier runs sent a code, and the rows that a run with the same id has written before.
+
+use std::collections::HashMap;
+
+use foldhash::quality::RandomState;
+
+use super::email_index::{EmailHash, EmailHasher, EmailIndex};
+use super::policy::Once;
+
+/// A row of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerRow<'a> {
+    /// The id of the run.
+    pub run: &'a [u8],
+    pub promo: &'a [u8],
+    /// In the spelling of the click. Compared without regard to ASCII case.
+    pub email: &'a [u8],
+    pub outcome: LedgerOutcome<'a>,
+}
+
+/// What happened to a click.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerOutcome<'a> {
+    /// The customer was sent this code, which is empty if the campaign has no codes.
+    Sent { code: &'a [u8] },
+    /// The customer was in the control group.
+    HeldOut,
+}
+
+/// The promos of eligible clicks and ledger rows, each with a number.
+#[derive(Debug, Clone, Default)]
+pub struct PromoNumbers(HashMap<Vec<u8>, u32, RandomState>);
+
+impl PromoNumbers {
+    /// The number of a promo.
+    pub fn number(&mut self, promo: &[u8]) -> u32 {
+        if let Some(&number) = self.0.get(promo) {
+            return number;
+        }
+        let number = u32::try_from(self.0.len()).expect("there are fewer than 2^32 promos in memory");
+        self.0.insert(promo.to_owned(), number);
+        number
+    }
+}
+
+/// The customer, or the customer and the promo, of a click or a row, as bytes with their hash.
+#[derive(Debug, Default)]
+pub struct SendKey {
+    bytes: Vec<u8>,
+}
+
+impl SendKey {
+    /// Sets the key of a customer and a promo, or of the customer alone.
+    pub fn set(&mut self, email: &[u8], promo: Option<u32>) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(email);
+        self.bytes.make_ascii_lowercase();
+        if let Some(promo) = promo {
+            // An email contains no control bytes, so this byte ends it.
+            self.bytes.push(0);
+            let number = promo.to_le_bytes();
+            let used = number.len() - promo.leading_zeros() as usize / 8;
+            self.bytes.extend_from_slice(&number[..used]);
+        }
+    }
+
+    pub fn hash(&self, hasher: &EmailHasher) -> EmailHash {
+        hasher.hash(&self.bytes)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// No further row.
+const NONE: u32 = u32::MAX;
+
+/// The rows of this run for one customer and promo.
+#[derive(Debug, Clone, Copy)]
+struct RunRows {
+    is_held_out: bool,
+    /// The first and the last `sent` row, or [`NONE`].
+    first: u32,
+    last: u32,
+}
+
+/// A `sent` row of this run: the place of its code, and the next row of the same customer and promo.
+#[derive(Debug)]
+struct SentRow {
+    start: u64,
+    len: u32,
+    next: u32,
+}
+
+/// The number of a `sent` row of this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentRowNumber(u32);
+
+/// What a ledger says about earlier clicks. A row of another run needs about 40 bytes.
+#[derive(Debug)]
+pub struct Ledger {
+    run_id: Option<Vec<u8>>,
+    once: Once,
+    hasher: EmailHasher,
+    promos: PromoNumbers,
+    /// The keys that other runs sent a code.
+    earlier: EmailIndex,
+    /// The keys with rows of this run, whose rows are in `run_rows`.
+    this_run: EmailIndex,
+    run_rows: Vec<RunRows>,
+    sent: Vec<SentRow>,
+    codes: Vec<u8>,
+    key: SendKey,
+}
+
+impl Ledger {
+    /// An empty ledger for a run with this id. Without an id, all rows are those of other runs.
+    pub fn new(run_id: Option<&[u8]>, once: Once) -> Self {
+        let hasher = EmailHasher::default();
+        Self {
+            run_id: run_id.map(<[u8]>::to_owned),
+            once,
+            promos: PromoNumbers::default(),
+            earlier: EmailIndex::new(hasher.clone()),
+            this_run: EmailIndex::new(hasher.clone()),
+            hasher,
+            run_rows: Vec::new(),
+            sent: Vec::new(),
+            codes: Vec::new(),
+            key: SendKey::default(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn add(&mut self, row: &LedgerRow<'_>) {
+        if self.run_id.as_deref() == Some(row.run) {
+            self.add_to_run(row);
+        } else if matches!(row.outcome, LedgerOutcome::Sent { .. }) {
+            let promo = match self.once {
+                Once::Promo => Some(self.promos.number(row.promo)),
+                Once::Customer => None,
+                Once::Never => return,
+            };
+            self.key.set(row.email, promo);
+            self.earlier.insert(self.key.hash(&self.hasher), self.key.bytes());
+        }
+    }
+
+    fn add_to_run(&mut self, row: &LedgerRow<'_>) {
+        self.key.set(row.email, Some(self.promos.number(row.promo)));
+        let (number, is_new) = self.this_run.insert(self.key.hash(&self.hasher), self.key.bytes());
+        if is_new {
+            self.run_rows.push(RunRows { is_held_out: false, first: NONE, last: NONE });
+        }
+        let rows = &mut self.run_rows[number as usize];
+        let LedgerOutcome::Sent { code } = row.outcome else {
+            rows.is_held_out = true;
+            return;
+        };
+        let this = u32::try_from(self.sent.len()).ok().filter(|&row| row != NONE);
+        let this = this.expect("2^32 rows of one run do not fit into memory");
+        let len = u32::try_from(code.len()).expect("a code is shorter than 4 GiB");
+        self.sent.push(SentRow { start: self.codes.len() as u64, len, next: NONE });
+        self.codes.extend_from_slice(code);
+        match rows.last {
+            NONE => rows.first = this,
+            last => self.sent[last as usize].next = this,
+        }
+        rows.last = this;
+    }
+
+    /// The hasher of keys, and the numbers of the promos so far.
+    pub(super) fn keys(&self) -> (EmailHasher, PromoNumbers) {
+        (self.hasher.clone(), self.promos.clone())
+    }
+
+    /// Whether another run sent the customer of this key a code.
+    pub(super) fn was_sent(&self, hash: EmailHash, key: &[u8]) -> bool {
+        self.earlier.find(hash, key).is_some()
+    }
+
+    /// Whether rows of this run hold out the customer and promo of this key, and their first `sent` row.
+    pub(super) fn rows_of_run(&self, hash: EmailHash, key: &[u8]) -> (bool, Option<SentRowNumber>) {
+        match self.this_run.find(hash, key) {
+            Some(number) => {
+                let RunRows { is_held_out, first, .. } = self.run_rows[number as usize];
+                (is_held_out, row_number(first))
+            }
+            None => (false, None),
+        }
+    }
+
+    /// The `sent` row after this one.
+    pub(super) fn next_row(&self, row: SentRowNumber) -> Option<SentRowNumber> {
+        row_number(self.sent[row.0 as usize].next)
+    }
+
+    /// The code of a `sent` row.
+    pub fn code(&self, row: SentRowNumber) -> &[u8] {
+        let SentRow { start, len, .. } = self.sent[row.0 as usize];
+        &self.codes[start as usize..][..len as usize]
+    }
+}
+
+fn row_number(row: u32) -> Option<SentRowNumber> {
+    (row != NONE).then_some(SentRowNumber(row))
+}

@@ -1,0 +1,168 @@
+//! The suppression list: the emails, and the digests of emails, that must not be sent a code.
+//!
+//! Emails are compared without regard to ASCII case. At gmail.com and googlemail.com, which are one provider, dots and
+//! a `+tag` in the local part do not matter either. When in doubt, an email is suppressed.
+
+use std::borrow::Cow;
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::email_index::{EmailHash, EmailHasher, EmailIndex, Partitioner};
+use crate::record::{MD5_DIGITS, is_digest};
+
+/// The domains of one provider. The first one is used in keys.
+const GMAIL: [&[u8]; 2] = [b"gmail.com", b"googlemail.com"];
+
+/// The form in which emails and digests are compared: in lower case, and for Gmail without dots and tag. An email has
+/// an `@` and a digest has none, so they never have the same key.
+pub fn suppression_key(value: &[u8]) -> Cow<'_, [u8]> {
+    match gmail_local_part(value) {
+        Some(local) => [local.as_slice(), b"@", GMAIL[0]].concat().into(),
+        None => lower_case(value),
+    }
+}
+
+fn lower_case(value: &[u8]) -> Cow<'_, [u8]> {
+    if value.iter().any(u8::is_ascii_uppercase) { value.to_ascii_lowercase().into() } else { value.into() }
+}
+
+/// The local part of a Gmail address in lower case, without dots and tag. `None` for other emails.
+fn gmail_local_part(email: &[u8]) -> Option<Vec<u8>> {
+    let at = memchr::memrchr(b'@', email)?;
+    let (local, domain) = (&email[..at], &email[at + 1..]);
+    if !GMAIL.iter().any(|gmail| domain.eq_ignore_ascii_case(gmail)) {
+        return None;
+    }
+    let untagged = local.split(|&byte| byte == b'+').next().expect("a split has a first piece");
+    Some(untagged.iter().filter(|&&byte| byte != b'.').map(u8::to_ascii_lowercase).collect())
+}
+
+/// The suppressed emails and digests of one partition.
+#[derive(Debug)]
+pub struct SuppressedEmails {
+    keys: EmailIndex,
+    has_md5: bool,
+    has_sha256: bool,
+}
+
+impl SuppressedEmails {
+    /// No emails.
+    pub fn new(hasher: EmailHasher) -> Self {
+        Self { keys: EmailIndex::new(hasher), has_md5: false, has_sha256: false }
+    }
+
+    /// Adds an email or a digest, which is in the partition of its [`suppression_key`].
+    pub fn add(&mut self, hash: EmailHash, value: &[u8]) {
+        if is_digest(value) {
+            self.has_md5 |= value.len() == MD5_DIGITS;
+            self.has_sha256 |= value.len() != MD5_DIGITS;
+        }
+        self.keys.insert(hash, &suppression_key(value));
+    }
+}
+
+/// A suppression list.
+#[derive(Debug)]
+pub struct SuppressionList {
+    partitioner: Partitioner,
+    /// By partition.
+    partitions: Vec<SuppressedEmails>,
+    has_md5: bool,
+    has_sha256: bool,
+}
+
+impl SuppressionList {
+    /// The list with these partitions.
+    pub fn new(partitioner: Partitioner, partitions: Vec<SuppressedEmails>) -> Self {
+        let [has_md5, has_sha256] = [|part: &SuppressedEmails| part.has_md5, |part: &SuppressedEmails| part.has_sha256]
+            .map(|has| partitions.iter().any(has));
+        Self { partitioner, partitions, has_md5, has_sha256 }
+    }
+
+    /// The number of different emails and digests.
+    pub fn len(&self) -> usize {
+        self.partitions.iter().map(|partition| partition.keys.len()).sum()
+    }
+
+    /// Whether an email is on the list, itself or as a digest.
+    pub fn contains(&self, email: &[u8]) -> bool {
+        if self.contains_key(&suppression_key(email)) {
+            return true;
+        }
+        if !self.has_md5 && !self.has_sha256 {
+            return false;
+        }
+        let gmail = gmail_local_part(email);
+        let canonical = gmail.iter().flat_map(|local| GMAIL.map(|domain| [local.as_slice(), b"@", domain].concat()));
+        self.contains_digest_of(&lower_case(email)) || canonical.into_iter().any(|form| self.contains_digest_of(&form))
+    }
+
+    fn contains_digest_of(&self, email: &[u8]) -> bool {
+        (self.has_md5 && self.contains_key(&hex(&Md5::digest(email))))
+            || (self.has_sha256 && self.contains_key(&hex(&Sha256::digest(email))))
+    }
+
+    fn contains_key(&self, key: &[u8]) -> bool {
+        let hash = self.partitioner.hasher.hash(key);
+        self.partitions[self.partitioner.partition(hash)].keys.find(hash, key).is_some()
+    }
+}
+
+fn hex(digest: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    digest.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    fn list(values: &[&str]) -> SuppressionList {
+        let partitioner = Partitioner { hasher: EmailHasher::default(), partitions: NonZeroU32::MIN };
+        let mut emails = SuppressedEmails::new(partitioner.hasher.clone());
+        for value in values.iter().map(|value| value.as_bytes()) {
+            emails.add(partitioner.hasher.hash(&suppression_key(value)), value);
+        }
+        SuppressionList::new(partitioner, vec![emails])
+    }
+
+    #[test]
+    fn emails_are_suppressed_in_any_case() {
+        let list = list(&["Kim@Example.com", "kim@example.COM"]);
+        assert_eq!(list.len(), 1);
+        assert!(list.contains(b"kIM@example.com"));
+        assert!(!list.contains(b"k.im@example.com"));
+        assert!(!list.contains(b"kim+ad@example.com"));
+    }
+
+    #[test]
+    fn gmail_addresses_match_without_dots_and_tag() {
+        let list = list(&["Kim.Lee+news@googlemail.com"]);
+        for email in ["kimlee@gmail.com", "k.i.m.lee@GoogleMail.com", "KIMLEE+x+y@gmail.com"] {
+            assert!(list.contains(email.as_bytes()), "{email}");
+        }
+        for email in ["kimle@gmail.com", "kim.lee@example.com", "kimlee@gmail.com.example.com", "kimlee"] {
+            assert!(!list.contains(email.as_bytes()), "{email}");
+        }
+    }
+
+    #[test]
+    fn digests_match_the_email_and_its_gmail_forms() {
+        let list = list(&[
+            &String::from_utf8(hex(&Md5::digest(b"kim@example.com"))).unwrap().to_ascii_uppercase(),
+            &String::from_utf8(hex(&Sha256::digest(b"kimlee@gmail.com"))).unwrap(),
+        ]);
+        assert!(list.contains(b"Kim@example.com"));
+        assert!(list.contains(b"kim.lee+ad@googlemail.com"));
+        assert!(!list.contains(b"lee@example.com"));
+    }
+
+    #[test]
+    fn digests_are_those_of_the_standards() {
+        assert_eq!(hex(&Md5::digest(b"abc")), b"900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(hex(&Sha256::digest(b"abc")), b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

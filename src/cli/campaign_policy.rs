@@ -1,0 +1,59 @@
+//! The rules of the policy in the campaign file.
+
+use super::toml_section::Section;
+use crate::campaign::{Holdout, Once, PolicyRules};
+use crate::escape::Quoted;
+
+/// Reads the keys of the top level and the tables that state the policy.
+pub fn policy(root: &mut Section<'_>) -> anyhow::Result<PolicyRules> {
+    let promos = root.parsed_list("promos", |promo, before: &[String]| match promo.trim() {
+        "" => Err("a promo is empty".to_owned()),
+        promo if before.iter().any(|earlier| earlier == promo) => {
+            Err(format!("the promo {} occurs twice", Quoted(promo.as_bytes())))
+        }
+        promo => Ok(promo.to_owned()),
+    })?;
+    let once = root.parsed("once", |text| match text {
+        "promo" => Ok(Once::Promo),
+        "customer" => Ok(Once::Customer),
+        "never" => Ok(Once::Never),
+        other => Err(format!("unknown value {} (expected promo, customer or never)", Quoted(other.as_bytes()))),
+    })?;
+    let ignores_case = match root.section("match")? {
+        None => false,
+        Some(mut table) => {
+            let ignores_case = table.boolean("ignore_case")?;
+            table.finish()?;
+            ignores_case.unwrap_or(false)
+        }
+    };
+    let holdout = root.section("holdout")?.map(holdout).transpose()?;
+    let withholds = root.section("codes")?.map(withholds).transpose()?.unwrap_or(false);
+    Ok(PolicyRules { promos, once, ignores_case, holdout, withholds })
+}
+
+fn holdout(mut table: Section<'_>) -> anyhow::Result<Holdout> {
+    let key = table.parsed("key", |key| match key {
+        "" => Err("the key is empty".to_owned()),
+        key if key.contains(|char: char| char.is_control() || char == '"') => {
+            Err("the key contains a quote or a control character".to_owned())
+        }
+        key => Ok(key.to_owned()),
+    })?;
+    let Some(key) = key else { return Err(table.missing("key")) };
+    let holdout = table.parsed("percent", |percent| Holdout::new(percent, &key))?;
+    let Some(holdout) = holdout else { return Err(table.missing("percent")) };
+    table.finish()?;
+    Ok(holdout)
+}
+
+/// Whether a click for which no code is left is withheld.
+fn withholds(mut table: Section<'_>) -> anyhow::Result<bool> {
+    let withholds = table.parsed("when_exhausted", |text| match text {
+        "fail" => Ok(false),
+        "withhold" => Ok(true),
+        other => Err(format!("unknown value {} (expected fail or withhold)", Quoted(other.as_bytes()))),
+    })?;
+    table.finish()?;
+    Ok(withholds.unwrap_or(false))
+}

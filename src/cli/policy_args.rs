@@ -1,0 +1,205 @@
+//! The options of the campaign policy, and loading its data: suppression lists, the ledger and the codes.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::args::{MessageArgs, OnError, SpeedArgs, usage_error};
+use super::file_id::is_dash;
+use super::files::{Inputs, Output, OutputFile};
+use super::input_args::InputArgs;
+use super::replay::{RejectObserver, replay_error, settings};
+use super::session::Session;
+use crate::analysis::LoadSuppression;
+use crate::campaign::{Codes, Ledger, Policy, PolicyRules, SuppressionList};
+use crate::engine::{Settings, replay};
+use crate::escape;
+use crate::input::{LEDGER_COLUMNS, read_codes, read_ledger};
+
+/// The options of the policy that all commands share. Its rules are in the campaign file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Policy")]
+pub struct PolicyArgs {
+    /// Send no code to the emails in FILE: one per line, CSV with a column email, or JSON Lines; `-` is standard input
+    ///
+    /// A value of 32 or 64 hexadecimal digits is the MD5 or SHA-256 digest of an email in lower case. Emails are
+    /// compared without regard to case; at gmail.com and googlemail.com, dots and a +tag do not matter either.
+    #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
+    pub suppress: Vec<PathBuf>,
+
+    /// The ledger: whom earlier runs sent a code
+    ///
+    /// CSV with the columns run,promo,email,outcome,code. adseg run appends a row for each code that it sends and each
+    /// customer that it holds out. A customer who was sent a code by another run gets no second one for the same promo,
+    /// unless the campaign file sets `once`.
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+
+    /// The name of this run in the ledger, such as a date; to repeat a run, use the same name
+    ///
+    /// The rows of this run are repeated and not added again, so a repeated run sends the same codes to the same
+    /// customers.
+    #[arg(long, value_name = "TEXT", requires = "ledger", value_parser = parse_run_id)]
+    pub run_id: Option<String>,
+
+    /// Treat emails that differ only in ASCII case as one customer
+    #[arg(short, long)]
+    pub ignore_case: bool,
+}
+
+fn parse_run_id(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the name is empty".to_owned()),
+        text if text.contains(char::is_control) => Err("the name contains a control character".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// What a run does with its ledger and its codes.
+pub struct RunData {
+    /// The new ledger: the old one, to which the run appends its rows.
+    pub rows: BufWriter<OutputFile>,
+    pub codes: Option<Codes>,
+}
+
+impl PolicyArgs {
+    /// The rules of the campaign file and the options.
+    fn rules(&self, inputs: &InputArgs) -> PolicyRules {
+        let rules = inputs.policy.clone();
+        PolicyRules { ignores_case: rules.ignores_case || self.ignore_case, ..rules }
+    }
+
+    /// Loads the policy of a command that does not write to the ledger.
+    pub fn load(
+        &self,
+        input_args: &InputArgs,
+        inputs: &mut Inputs,
+        messages: &MessageArgs,
+        speed: &SpeedArgs,
+        session: &Session,
+    ) -> anyhow::Result<Policy> {
+        let rules = self.rules(input_args);
+        let ledger = match &self.ledger {
+            None => None,
+            Some(path) => {
+                check_regular(path)?;
+                inputs.add_other(path);
+                let file = File::open(path).with_context(|| format!("{}: cannot read", escape::path(path)))?;
+                let mut ledger = self.empty_ledger(&rules);
+                read_ledger(file, path, &mut ledger, None)?;
+                Some(ledger)
+            }
+        };
+        let settings = settings(input_args, speed, 0);
+        let suppression = self.load_suppression(inputs, &settings, messages, session)?;
+        Ok(Policy::new(rules, suppression, ledger, false))
+    }
+
+    /// Loads the policy of a run, whose new ledger is `output`.
+    pub fn load_for_run(
+        &self,
+        codes: Option<&Path>,
+        (input_args, settings): (&InputArgs, &Settings),
+        inputs: &mut Inputs,
+        output: Option<&Output>,
+        messages: &MessageArgs,
+        session: &Session,
+    ) -> anyhow::Result<(Policy, Option<RunData>)> {
+        let rules = self.rules(input_args);
+        let mut codes = codes.map(read_codes).transpose()?;
+        let (mut ledger, mut data) = (None, None);
+        if let (Some(path), Some(output)) = (&self.ledger, output) {
+            let mut empty = self.empty_ledger(&rules);
+            let run_id = self.run_id.as_deref().unwrap_or_default().as_bytes();
+            let rows = self.copy_ledger(path, &mut empty, codes.as_mut().map(|codes| (codes, run_id)), output)?;
+            ledger = Some(empty);
+            codes.iter_mut().for_each(Codes::seal);
+            data = Some(RunData { rows, codes });
+        }
+        let suppression = self.load_suppression(inputs, settings, messages, session)?;
+        let uses_codes = data.as_ref().is_some_and(|data| data.codes.is_some());
+        Ok((Policy::new(rules, suppression, ledger, uses_codes), data))
+    }
+
+    fn empty_ledger(&self, rules: &PolicyRules) -> Ledger {
+        Ledger::new(self.run_id.as_deref().map(str::as_bytes), rules.once(true))
+    }
+
+    /// Reads the ledger, which may not exist, and copies it to the new one.
+    fn copy_ledger(
+        &self,
+        path: &Path,
+        ledger: &mut Ledger,
+        codes: Option<(&mut Codes, &[u8])>,
+        output: &Output,
+    ) -> anyhow::Result<BufWriter<OutputFile>> {
+        let mut rows = BufWriter::with_capacity(1 << 16, output.writer());
+        let cannot_read = || format!("{}: cannot read", escape::path(path));
+        let mut file = match File::open(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(cannot_read),
+        };
+        let mut last = None;
+        if let Some(file) = &mut file {
+            read_ledger(&*file, path, ledger, codes)?;
+            file.rewind().with_context(cannot_read)?;
+            let copied = io::copy(file, &mut LastByte { out: &mut rows, last: &mut last });
+            copied.map_err(|error| output.cannot_write(error))?;
+        }
+        match last {
+            Some(b'\n') => Ok(()),
+            Some(_) => rows.write_all(b"\n"),
+            None => writeln!(rows, "{}", LEDGER_COLUMNS.join(",")),
+        }
+        .map_err(|error| output.cannot_write(error))?;
+        Ok(rows)
+    }
+
+    fn load_suppression(
+        &self,
+        inputs: &mut Inputs,
+        settings: &Settings,
+        messages: &MessageArgs,
+        session: &Session,
+    ) -> anyhow::Result<Option<SuppressionList>> {
+        let files = inputs.take_suppressions(&session.progress);
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let settings = Settings { max_rejects: 0, min_members: 0, replaced_list: None, ..*settings };
+        let mut observer = RejectObserver::new(session, messages, None);
+        let outcome = replay(&LoadSuppression, &settings, files, None, &mut observer)
+            .map_err(|error| replay_error(error, OnError::Stop, 0))?;
+        Ok(Some(SuppressionList::new(outcome.partitioner, outcome.states)))
+    }
+}
+
+/// A ledger is replaced as a whole, so it must be a regular file.
+pub fn check_regular(path: &Path) -> anyhow::Result<()> {
+    if is_dash(path) || path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return usage_error(format!("the ledger must be a file, and {} is none", escape::path(path)));
+    }
+    Ok(())
+}
+
+/// A writer that remembers the last byte.
+struct LastByte<'a, W> {
+    out: &'a mut W,
+    last: &'a mut Option<u8>,
+}
+
+impl<W: Write> Write for LastByte<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        *self.last = bytes[..written].last().copied().or(*self.last);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
