@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use adseg::{
     CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError, InputFormat,
-    ListFormat, Observer, Origin, OutputFormat, ReadOptions, Records, Rejection, SampleSettings, Settings, SourceKind,
-    Totals, replay, saved_list,
+    ListFormat, Observer, Origin, OutputFormat, Policy, ReadOptions, Records, Rejection, SampleSettings, Settings,
+    SourceKind, Totals, replay, saved_list,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -207,10 +207,11 @@ fn formats(criterion: &mut Criterion) {
             let position = Arc::<AtomicUsize>::default();
             let out = Box::new(ComparedOutput { expected: Arc::clone(&expected), position: Arc::clone(&position) });
             let output = DecisionOutput {
+                sends: None,
                 encoder: DecisionEncoder { format, send_only: false, ..DecisionEncoder::default() },
                 out,
             };
-            let computation = Decide { keeps_rows: false };
+            let computation = Decide { keeps_rows: false, policy: &Policy::default() };
             replay(&computation, settings, open(&files, input), Some(output), &mut NoopObserver).unwrap();
             assert_eq!(position.load(Ordering::Relaxed), expected.len());
         });
@@ -224,7 +225,9 @@ fn computations(criterion: &mut Criterion) {
 
     for (name, keeps_rows) in [("decide", false), ("decide and save the list", true)] {
         measure(criterion, ["computations", name], &files, |settings| {
-            let outcome = replay(&Decide { keeps_rows }, settings, inputs(), None, &mut NoopObserver).unwrap();
+            let outcome =
+                replay(&Decide { keeps_rows, policy: &Policy::default() }, settings, inputs(), None, &mut NoopObserver)
+                    .unwrap();
             let Counts { clicks, baskets, purchases, .. } = outcome.counts;
             let sent: u64 = outcome.states.iter().map(|state| state.sent).sum();
             let enrolled: u64 = outcome.states.iter().map(|state| state.enrolled).sum();

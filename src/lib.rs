@@ -12,13 +12,14 @@
 //! | blocks | The same thread splits the bytes into blocks that end at the end of a record. | `input/block_reader.rs` |
 //! | decode | A thread splits a slice of a block into records and fields, checks them, and records the position of each field. | `input/splitter.rs`, `record/decoder.rs` for text, `record/table.rs` for CSV and JSON Lines |
 //! | partition | A hash of the email assigns the record to a partition. | `engine/slice.rs` |
-//! | apply | Each partition applies its events in input order: a pure function maps an event and a membership to a decision and a new membership. | `analysis/decide.rs`, `campaign/customers.rs`, `campaign/rule.rs` |
+//! | apply | Each partition applies its events in input order: a pure function maps an event and a membership to a decision and a new membership. The gates of the policy may stop a code. | `analysis/decide.rs`, `campaign/customers.rs`, `campaign/rule.rs`, `campaign/policy.rs` |
 //! | encode | A thread renders the decisions of a slice from the decoded fields. | `output/encoder.rs` |
 //! | write | A thread writes in input order; files are replaced completely or not at all. | `output/writer.rs`, `output/staging.rs` |
 //!
 //! `engine/pipeline.rs` moves three blocks through these steps at a time, each one step behind the next. The records of
 //! one email stay in order without a lock, and decisions are written in input order without sorting. Work that must
-//! happen in input order on one thread (numbering, counting, rejecting) is in `engine/sequencer.rs`.
+//! happen in input order on one thread is in `engine/sequencer.rs` (numbering, counting, rejecting) and
+//! `engine/sends.rs` (codes).
 //!
 //! # The modules
 //!
@@ -27,7 +28,7 @@
 //! | [`cli`] | the command line: one file for each subcommand |
 //! | `input` | reading files and pipes as blocks, and decoding the records of a slice |
 //! | `record` | decoding one record: typed values, and the errors of bad records |
-//! | `campaign` | the rule, the customers of a partition, the saved list; without I/O or threads |
+//! | `campaign` | the rule, the policy, the customers of a partition, the saved list; without I/O or threads |
 //! | `engine` | the pipeline |
 //! | `analysis` | the computations of the commands over the partitions, except that of `report` |
 //! | `report` | counting for `adseg report`, and rendering as text, JSON, CSV and HTML |
@@ -62,8 +63,11 @@ mod sample;
 mod system;
 
 // For integration tests and benches.
-pub use analysis::{Decide, Explain, Histories, saved_list};
-pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Settings, replay};
+pub use analysis::{Decide, Explain, Histories, LoadSuppression, saved_list};
+pub use campaign::{
+    Codes, Holdout, Ledger, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, SuppressionList,
+};
+pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Sends, Settings, replay};
 pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReadOptions, ReaderSettings};
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, ListFormat, OutputFormat, Rejection};

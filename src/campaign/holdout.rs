@@ -32,19 +32,19 @@ impl Holdout {
         if !are_digits(whole) || !are_digits(decimals) || whole.len() > 2 || decimals.len() > MAX_DECIMALS {
             return Err(error());
         }
-        let share: u128 = format!("{whole}{decimals:0<MAX_DECIMALS$}").parse().expect("at most 14 digits");
         let all = 100 * 10_u128.pow(MAX_DECIMALS as u32);
-        match u64::try_from((share << u64::BITS) / all).expect("the share is less than 1") {
-            0 => Err(error()),
-            threshold => Ok(Self { key: key.to_owned(), percent: percent.to_owned(), threshold }),
+        let share = format!("{whole}{decimals:0<MAX_DECIMALS$}").parse::<u128>().map_err(|_| error())?;
+        match u64::try_from((share << u64::BITS) / all) {
+            Ok(threshold @ 1..) => Ok(Self { key: key.to_owned(), percent: percent.to_owned(), threshold }),
+            _ => Err(error()),
         }
     }
 
     /// Whether the customer with this email, in lower case, is in the group.
     pub fn contains(&self, email: &[u8]) -> bool {
         let digest = Sha256::new().chain_update(&self.key).chain_update(":").chain_update(email).finalize();
-        let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
-        u64::from_be_bytes(*first) < self.threshold
+        let first = digest.iter().take(8).fold(0, |first, &byte| first << 8 | u64::from(byte));
+        first < self.threshold
     }
 
     /// The threshold: a digest in hexadecimal digits is in the group if it sorts before this text.

@@ -12,9 +12,11 @@ use super::policy::Once;
 pub struct LedgerRow<'a> {
     /// The id of the run.
     pub run: &'a [u8],
+    /// The promo of the click.
     pub promo: &'a [u8],
     /// In the spelling of the click. Compared without regard to ASCII case.
     pub email: &'a [u8],
+    /// What happened.
     pub outcome: LedgerOutcome<'a>,
 }
 
@@ -22,7 +24,10 @@ pub struct LedgerRow<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LedgerOutcome<'a> {
     /// The customer was sent this code, which is empty if the campaign has no codes.
-    Sent { code: &'a [u8] },
+    Sent {
+        /// The code, or nothing.
+        code: &'a [u8],
+    },
     /// The customer was in the control group.
     HeldOut,
 }

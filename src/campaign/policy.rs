@@ -81,18 +81,22 @@ impl Policy {
         has_data || rules.promos.is_some() || rules.holdout.is_some() || self.once() != Once::Never
     }
 
+    /// Whether emails that differ only in ASCII case are one customer.
     pub const fn ignores_case(&self) -> bool {
         self.rules.ignores_case
     }
 
+    /// The control group.
     pub const fn holdout(&self) -> Option<&Holdout> {
         self.rules.holdout.as_ref()
     }
 
+    /// The suppression list.
     pub const fn suppression(&self) -> Option<&SuppressionList> {
         self.suppression.as_ref()
     }
 
+    /// The ledger.
     pub const fn ledger(&self) -> Option<&Ledger> {
         self.ledger.as_ref()
     }

@@ -81,7 +81,7 @@ impl SuppressionList {
     }
 
     /// The number of different emails and digests.
-    pub fn len(&self) -> usize {
+    pub fn emails(&self) -> usize {
         self.partitions.iter().map(|partition| partition.keys.len()).sum()
     }
 
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn emails_are_suppressed_in_any_case() {
         let list = list(&["Kim@Example.com", "kim@example.COM"]);
-        assert_eq!(list.len(), 1);
+        assert_eq!(list.emails(), 1);
         assert!(list.contains(b"kIM@example.com"));
         assert!(!list.contains(b"k.im@example.com"));
         assert!(!list.contains(b"kim+ad@example.com"));

@@ -33,7 +33,7 @@ impl PolicySummary {
         let name = |promo: Option<&[u8]>| String::from_utf8_lossy(promo.unwrap_or_default()).into_owned();
         Self {
             reasons: Reason::ALL.into_iter().map(|reason| (reason.name(), outcome.reasons[reason as usize])).collect(),
-            suppressed_emails: policy.suppression().map(SuppressionList::len),
+            suppressed_emails: policy.suppression().map(SuppressionList::emails),
             holdout: policy.holdout().map(ToString::to_string),
             codes_left: codes.map(|codes| codes.left().into_iter().map(|(promo, left)| (name(promo), left)).collect()),
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use adseg::{
     ByteSource, Column, ConversionKind, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain,
-    Histories, Input, InputError, InputFormat, ListFormat, Location, Observer, Origin, ReadMode, ReadOptions,
+    Histories, Input, InputError, InputFormat, ListFormat, Location, Observer, Origin, Policy, ReadMode, ReadOptions,
     ReaderSettings, RecordNumber, Rejection, ReplayError, Settings, SourceKind, TableRules, Time, TimeWindow, Totals,
     TypeNames, replay, saved_list,
 };
@@ -191,8 +191,8 @@ fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
 pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &ReadSchedule) -> RunResult {
     let (output, mut observer) = (SharedBuffer::default(), RecordingObserver::default());
     let sources = engine_inputs(inputs, schedule);
-    let decisions = DecisionOutput { encoder: DecisionEncoder::default(), out: Box::new(output.clone()) };
-    let computation = Decide { keeps_rows: true };
+    let decisions = DecisionOutput { encoder: DecisionEncoder::default(), sends: None, out: Box::new(output.clone()) };
+    let computation = Decide { keeps_rows: true, policy: &Policy::default() };
     let allows_disorder = inputs.iter().any(|input| input.options.allows_disorder);
     let settings = Settings { allows_disorder, ..settings.for_engine() };
     let outcome = replay(&computation, &settings, sources, Some(decisions), &mut observer);
@@ -268,8 +268,8 @@ pub fn decode(source: ModelSource, record: &[u8]) -> DecodedRecord {
     let settings =
         RunSettings { partitions, threads, block_bytes, slice_bytes, max_record_bytes: 1 << 30, max_rejects: 0 };
     let decisions = SharedBuffer::default();
-    let output = DecisionOutput { encoder: DecisionEncoder::default(), out: Box::new(decisions.clone()) };
-    let computation = Decide { keeps_rows: true };
+    let output = DecisionOutput { encoder: DecisionEncoder::default(), sends: None, out: Box::new(decisions.clone()) };
+    let computation = Decide { keeps_rows: true, policy: &Policy::default() };
     let mut observer = RecordingObserver::default();
     match replay(&computation, &settings.for_engine(), sources, Some(output), &mut observer) {
         Ok(outcome) if outcome.counts.loyalty_rows == 1 => {
