@@ -71,7 +71,7 @@ mod tests {
             ("50", "8000000000000000"),
             ("10", "1999999999999999"),
             ("0.5", "0147ae147ae147ae"),
-            ("99.999999999999", "fffffffffffd3000"),
+            ("99.999999999999", "fffffffffffd2f6c"),
         ] {
             assert_eq!(Holdout::new(percent, "k").unwrap().threshold(), threshold, "{percent}");
         }
