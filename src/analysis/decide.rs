@@ -61,21 +61,30 @@ impl Computation for Decide<'_> {
     }
 
     fn apply(&self, state: &mut DecideState, events: EventBatch<'_>, decided: &mut Decided) {
+        let has_gates = state.policy.has_gates();
+        let mut clicks = Vec::new();
         for chunk in events.chunks(PREFETCH) {
             state.customers.prefetch(chunk.hashes());
             for (entry, hash, event) in chunk.events() {
-                let mut step = state.customers.apply(hash, event.email, event.kind);
+                let step = state.customers.apply(hash, event.email, event.kind);
                 if let Some(rows) = &mut state.rows {
                     rows.apply(&event, step);
                 }
-                if step.decision != Decision::default() {
-                    let claim = state.policy.apply(self.policy, &event, &mut step);
+                if step.decision.send && has_gates {
+                    clicks.push((entry, step.customer.expect("a member is in the table"), event));
+                } else if step.decision != Decision::default() {
                     state.sent += u64::from(step.decision.send);
                     state.enrolled += u64::from(step.decision.enrolled);
                     decided.decisions.push((entry, step.decision));
-                    decided.claims.extend(claim.map(|claim| (entry, claim)));
                 }
             }
+            let DecideState { policy, sent, .. } = &mut *state;
+            policy.decide_all(self.policy, &clicks, |entry, decision, claim| {
+                *sent += u64::from(decision.send);
+                decided.decisions.push((entry, decision));
+                decided.claims.extend(claim.map(|claim| (entry, claim)));
+            });
+            clicks.clear();
         }
     }
 }

@@ -15,7 +15,7 @@ use foldhash::quality::RandomState;
 pub type CustomerNumber = u32;
 
 /// The hash of an email, for one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EmailHash(pub u64);
 
 /// Hashes emails with a random key for each run, so an attacker cannot prepare emails with colliding hashes.

@@ -1,6 +1,7 @@
 //! The ledger in memory: whom earlier runs sent a code, and the rows that a run with the same id has written before.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use foldhash::quality::RandomState;
 
@@ -52,11 +53,12 @@ impl PromoNumbers {
 #[derive(Debug, Default)]
 pub struct SendKey {
     bytes: Vec<u8>,
+    hash: EmailHash,
 }
 
 impl SendKey {
     /// Sets the key of a customer and a promo, or of the customer alone.
-    pub fn set(&mut self, email: &[u8], promo: Option<u32>) {
+    pub fn set(&mut self, hasher: &EmailHasher, email: &[u8], promo: Option<u32>) {
         self.bytes.clear();
         self.bytes.extend_from_slice(email);
         self.bytes.make_ascii_lowercase();
@@ -67,10 +69,11 @@ impl SendKey {
             let used = number.len() - promo.leading_zeros() as usize / 8;
             self.bytes.extend_from_slice(&number[..used]);
         }
+        self.hash = hasher.hash(&self.bytes);
     }
 
-    pub fn hash(&self, hasher: &EmailHasher) -> EmailHash {
-        hasher.hash(&self.bytes)
+    pub const fn hash(&self) -> EmailHash {
+        self.hash
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -117,7 +120,13 @@ pub struct Ledger {
     sent: Vec<SentRow>,
     codes: Vec<u8>,
     key: SendKey,
+    /// The keys of other runs that are not yet in `earlier`, in one buffer, with their hashes.
+    pending: Vec<(EmailHash, Range<usize>)>,
+    pending_keys: Vec<u8>,
 }
+
+/// The number of keys that are inserted together.
+const PENDING: usize = 32;
 
 impl Ledger {
     /// An empty ledger for a run with this id. Without an id, all rows are those of other runs.
@@ -134,6 +143,8 @@ impl Ledger {
             sent: Vec::new(),
             codes: Vec::new(),
             key: SendKey::default(),
+            pending: Vec::new(),
+            pending_keys: Vec::new(),
         }
     }
 
@@ -147,14 +158,33 @@ impl Ledger {
                 Once::Customer => None,
                 Once::Never => return,
             };
-            self.key.set(row.email, promo);
-            self.earlier.insert(self.key.hash(&self.hasher), self.key.bytes());
+            self.key.set(&self.hasher, row.email, promo);
+            let start = self.pending_keys.len();
+            self.pending_keys.extend_from_slice(self.key.bytes());
+            self.pending.push((self.key.hash(), start..self.pending_keys.len()));
+            if self.pending.len() == PENDING {
+                self.add_pending();
+            }
         }
     }
 
+    /// Ends the adding of rows.
+    pub fn seal(&mut self) {
+        self.add_pending();
+    }
+
+    /// Inserts the keys that wait. Several at a time, so their cache misses overlap.
+    fn add_pending(&mut self) {
+        self.earlier.prefetch(self.pending.iter().map(|(hash, _)| *hash));
+        for (hash, key) in self.pending.drain(..) {
+            self.earlier.insert(hash, &self.pending_keys[key]);
+        }
+        self.pending_keys.clear();
+    }
+
     fn add_to_run(&mut self, row: &LedgerRow<'_>) {
-        self.key.set(row.email, Some(self.promos.number(row.promo)));
-        let (number, is_new) = self.this_run.insert(self.key.hash(&self.hasher), self.key.bytes());
+        self.key.set(&self.hasher, row.email, Some(self.promos.number(row.promo)));
+        let (number, is_new) = self.this_run.insert(self.key.hash(), self.key.bytes());
         if is_new {
             self.run_rows.push(RunRows { is_held_out: false, first: NONE, last: NONE });
         }
@@ -180,14 +210,19 @@ impl Ledger {
         (self.hasher.clone(), self.promos.clone())
     }
 
+    /// Prefetches the memory that look-ups of keys with these hashes read.
+    pub(super) fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
+        self.earlier.prefetch(hashes);
+    }
+
     /// Whether another run sent the customer of this key a code.
-    pub(super) fn was_sent(&self, hash: EmailHash, key: &[u8]) -> bool {
-        self.earlier.find(hash, key).is_some()
+    pub(super) fn was_sent(&self, key: &SendKey) -> bool {
+        self.earlier.find(key.hash, &key.bytes).is_some()
     }
 
     /// Whether rows of this run hold out the customer and promo of this key, and their first `sent` row.
-    pub(super) fn rows_of_run(&self, hash: EmailHash, key: &[u8]) -> (bool, Option<SentRowNumber>) {
-        match self.this_run.find(hash, key) {
+    pub(super) fn rows_of_run(&self, key: &SendKey) -> (bool, Option<SentRowNumber>) {
+        match self.this_run.find(key.hash, &key.bytes) {
             Some(number) => {
                 let RunRows { is_held_out, first, .. } = self.run_rows[number as usize];
                 (is_held_out, row_number(first))

@@ -158,7 +158,8 @@ pub struct PolicyState {
     /// The keys of `sends`.
     keys: EmailIndex,
     sends: Vec<Sends>,
-    key: SendKey,
+    /// The keys of a chunk of clicks.
+    chunk: Vec<SendKey>,
 }
 
 impl PolicyState {
@@ -167,7 +168,34 @@ impl PolicyState {
         let (hasher, promos) = policy.ledger.as_ref().map_or_else(Default::default, Ledger::keys);
         let keys = EmailIndex::new(hasher.clone());
         let has_gates = policy.has_gates();
-        Self { has_gates, known: Vec::new(), promos, hasher, keys, sends: Vec::new(), key: SendKey::default() }
+        Self { has_gates, known: Vec::new(), promos, hasher, keys, sends: Vec::new(), chunk: Vec::new() }
+    }
+
+    /// The decisions of the gates for a chunk of clicks by members, each with a number that `decided` receives.
+    pub fn decide_all(
+        &mut self,
+        policy: &Policy,
+        clicks: &[(u32, CustomerNumber, Event<'_>)],
+        mut decided: impl FnMut(u32, Decision, Option<Claim>),
+    ) {
+        let mut keys = std::mem::take(&mut self.chunk);
+        keys.resize_with(keys.len().max(clicks.len()), SendKey::default);
+        if policy.once() != Once::Never {
+            for (key, (_, _, event)) in keys.iter_mut().zip(clicks) {
+                self.set_once_key(policy, event, key);
+            }
+            // The cache misses of a chunk overlap.
+            let hashes = keys[..clicks.len()].iter().map(SendKey::hash);
+            if let Some(ledger) = &policy.ledger {
+                ledger.prefetch(hashes.clone());
+            }
+            self.keys.prefetch(hashes);
+        }
+        for (key, (number, customer, event)) in keys.iter().zip(clicks) {
+            let (decision, claim) = self.decide(policy, event, *customer, key);
+            decided(*number, decision, claim);
+        }
+        self.chunk = keys;
     }
 
     /// Applies the gates to the decision of the rule on `event`, and returns what a send or a stop needs.
@@ -176,13 +204,27 @@ impl PolicyState {
         if !self.has_gates || !step.decision.send {
             return None;
         }
-        let (decision, claim) = self.decide(policy, event, step.customer.expect("a member is in the table"));
+        let mut key = SendKey::default();
+        self.set_once_key(policy, event, &mut key);
+        let (decision, claim) = self.decide(policy, event, step.customer.expect("a member is in the table"), &key);
         step.decision = decision;
-        claim.filter(|_| policy.ledger.is_some())
+        claim
     }
 
-    /// The gates before the codes, for a click by a member. This is the only definition of their order.
-    fn decide(&mut self, policy: &Policy, event: &Event<'_>, customer: CustomerNumber) -> (Decision, Option<Claim>) {
+    /// Whether a gate may stop a code.
+    pub const fn has_gates(&self) -> bool {
+        self.has_gates
+    }
+
+    /// The decision of the gates before the codes for a click by a member, and what it needs. `once_key` is the key of
+    /// [`Self::set_once_key`]. This is the only definition of the order of the gates.
+    fn decide(
+        &mut self,
+        policy: &Policy,
+        event: &Event<'_>,
+        customer: CustomerNumber,
+        once_key: &SendKey,
+    ) -> (Decision, Option<Claim>) {
         let promo = if policy.needs_promo() { event.promo() } else { b"" };
         let stopped = |gate| (Decision::stopped(gate), None);
         if let Some(promos) = &policy.rules.promos
@@ -198,19 +240,16 @@ impl PolicyState {
         if !policy.remembers_sends() {
             return match &policy.rules.holdout {
                 Some(holdout) if self.is_held_out(holdout, customer, event.email) => stopped(Gate::Holdout),
-                _ => (Decision::SEND, Some(Claim::Send)),
+                _ => (Decision::SEND, None),
             };
         }
-        let promo = self.promos.number(promo);
         let once = policy.once();
         let mut of_customer = None;
         if once != Once::Never {
-            self.key.set(event.email, (once == Once::Promo).then_some(promo));
-            let hash = self.key.hash(&self.hasher);
-            if policy.ledger.as_ref().is_some_and(|ledger| ledger.was_sent(hash, self.key.bytes())) {
+            if policy.ledger.as_ref().is_some_and(|ledger| ledger.was_sent(once_key)) {
                 return stopped(Gate::Once);
             }
-            let sends = self.sends(policy);
+            let sends = self.sends(policy, once_key);
             if self.sends[sends].is_sent {
                 let claim = (policy.uses_codes && policy.rules.withholds).then_some(Claim::Repeat);
                 return (Decision::stopped(Gate::Once), claim);
@@ -220,8 +259,9 @@ impl PolicyState {
         let of_promo = match of_customer {
             Some(sends) if once == Once::Promo => sends,
             _ => {
-                self.key.set(event.email, Some(promo));
-                self.sends(policy)
+                let mut key = SendKey::default();
+                key.set(&self.hasher, event.email, Some(self.promos.number(promo)));
+                self.sends(policy, &key)
             }
         };
         let Sends { is_held_out, next_row, .. } = self.sends[of_promo];
@@ -243,17 +283,21 @@ impl PolicyState {
         if let Some(sends) = of_customer {
             self.sends[sends].is_sent = true;
         }
-        (Decision::SEND, Some(claim))
+        (Decision::SEND, policy.ledger.as_ref().map(|_| claim))
     }
 
-    /// The index of the sends for the current key.
-    fn sends(&mut self, policy: &Policy) -> usize {
-        let hash = self.key.hash(&self.hasher);
-        let (number, is_new) = self.keys.insert(hash, self.key.bytes());
+    /// Sets the key of a customer, or of a customer and a promo, that is sent one code.
+    fn set_once_key(&mut self, policy: &Policy, event: &Event<'_>, key: &mut SendKey) {
+        let promo = (policy.once() == Once::Promo).then(|| self.promos.number(event.promo()));
+        key.set(&self.hasher, event.email, promo);
+    }
+
+    /// The index of the sends for a key.
+    fn sends(&mut self, policy: &Policy, key: &SendKey) -> usize {
+        let (number, is_new) = self.keys.insert(key.hash(), key.bytes());
         if is_new {
             let ledger = policy.ledger.as_ref();
-            let (is_held_out, next_row) =
-                ledger.map_or((false, None), |ledger| ledger.rows_of_run(hash, self.key.bytes()));
+            let (is_held_out, next_row) = ledger.map_or((false, None), |ledger| ledger.rows_of_run(key));
             self.sends.push(Sends { is_sent: false, is_held_out, next_row });
         }
         number as usize

@@ -101,6 +101,7 @@ pub fn read_ledger(
         }
         ledger.add(&row);
     }
+    ledger.seal();
     Ok(())
 }
 
