@@ -62,6 +62,7 @@ const NONE: &str = "none";
 
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{DIFF_EXIT_CODES}"))]
+#[command(override_usage = "adseg diff [OPTIONS] <OLD> <NEW> --loyalty <FILE>... --conversions <FILE>...")]
 #[command(mut_arg("campaign", |campaign| campaign.hide(true)))]
 pub struct DiffArgs {
     /// The old campaign file, or `none` for the rule without a policy; put both files before the options
@@ -95,19 +96,19 @@ impl DiffArgs {
         if self.inputs.campaign.is_some() {
             return usage_error("diff has no option --campaign; name two campaign files before the options");
         }
-        self.rules = add_two_campaign_files([&self.old, &self.new].map(file), &mut self.inputs)?;
+        self.rules = add_two_campaign_files([file(&self.old), file(&self.new)], &mut self.inputs)?;
         Ok(())
     }
 }
 
 /// The campaign file that an argument names, if it is not `none`.
-fn file(argument: &PathBuf) -> Option<&Path> {
-    Some(argument.as_path()).filter(|path| path.as_os_str() != OsStr::new(NONE))
+fn file(argument: &Path) -> Option<&Path> {
+    Some(argument).filter(|path| path.as_os_str() != OsStr::new(NONE))
 }
 
 pub fn diff(args: &DiffArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let mut inputs = Inputs::new(&args.inputs)?;
-    for path in [&args.old, &args.new].into_iter().filter_map(file) {
+    for path in [file(&args.old), file(&args.new)].into_iter().flatten() {
         inputs.add_campaign(path)?;
     }
     inputs.add_suppressions(&args.policy.suppress)?;
