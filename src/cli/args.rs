@@ -151,7 +151,7 @@ pub struct SpeedArgs {
     /// The number of partitions that customers are divided into; the output does not depend on it
     ///
     /// A few for each thread are enough. The maximum, 10,000, makes a run three to four times slower and needs about
-    /// 30 MB more, or 100 MB with hundreds of threads. check and report use at most 16.
+    /// 30 MB more, or 100 MB with hundreds of threads. check, diff and report use at most 16.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PARTITIONS, help_heading = "Speed")]
     #[arg(value_parser = up_to::<MAX_PARTITIONS, NonZeroU32>, allow_negative_numbers = true)]
     pub partitions: NonZeroU32,
