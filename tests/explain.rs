@@ -98,10 +98,10 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(60)))]
+    #![proptest_config(ProptestConfig::with_cases(cases(100)))]
 
     #[test]
-    fn reasons_agree_with_a_run_for_one_spelling(campaign in campaign(), email in select(&PolicyCampaign::EMAILS[..])) {
+    fn reasons_agree_with_a_run_for_one_spelling(campaign in campaign(), email in requested()) {
         let scratch = campaign.scratch();
         let rules = &campaign.rules[0];
         let jsonl = campaign.read_only(&scratch, &format!("explain {email} --campaign old.toml --format jsonl"));
@@ -130,6 +130,11 @@ proptest! {
             .collect();
         prop_assert_eq!(explained, expected);
     }
+}
+
+/// An email, mostly one that has several spellings.
+fn requested() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => select(&PolicyCampaign::EMAILS[..3]), 1 => select(&PolicyCampaign::EMAILS[..])]
 }
 
 /// The record with this number, counted from 1.
