@@ -251,9 +251,9 @@ fn computations(criterion: &mut Criterion) {
     });
 
     // No record has this email, so only decoding and routing are measured.
-    let email = b"absent@example.com";
+    let (email, policy) = (b"absent@example.com", Policy::default());
     measure(criterion, ["computations", "explain an absent email"], &files, |settings| {
-        let computation = Explain::new([email.as_slice()]);
+        let computation = Explain::new([email.as_slice()], &policy);
         let outcome = replay(&computation, settings, inputs(), None, &mut NoopObserver).unwrap();
         let Counts { clicks, baskets, purchases, .. } = outcome.counts;
         assert_eq!([clicks, baskets, purchases], plain.totals[..3]);

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::campaigns::{DecidedClick, PolicyCampaign, campaign};
 use common::model::{ModelFormat, ModelInput, ModelSource, run};
 use common::replay::{RunSettings, explain};
 use common::{RUN, Scratch, cases, frame, text};
@@ -94,6 +95,46 @@ proptest! {
         saved.sort_unstable();
         prop_assert_eq!(members, saved);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(100)))]
+
+    #[test]
+    fn reasons_agree_with_a_run_for_one_spelling(campaign in campaign(), email in requested()) {
+        let scratch = campaign.scratch();
+        let rules = &campaign.rules[0];
+        let jsonl = campaign.read_only(&scratch, &format!("explain {email} --campaign old.toml --format jsonl"));
+        let mut explained = Vec::new();
+        for line in jsonl.stdout.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            prop_assert_eq!(line["email"].as_str(), Some(email));
+            if line["conversion"].is_string() {
+                let kind = line["conversion"].as_str().unwrap();
+                let send = line["send"].as_bool().unwrap();
+                let without = DecidedClick::reason_without_policy(kind, send);
+                let reason = line.get("reason").map_or(without, |reason| reason.as_str().unwrap()).to_owned();
+                explained.push((line["line"].as_u64().unwrap() as usize, reason, send));
+            }
+        }
+        let ignores_case = rules.ignore_case || campaign.ignore_case;
+        let is_requested = |decided: &&DecidedClick| match ignores_case {
+            true => decided.email.eq_ignore_ascii_case(email),
+            false => decided.email == email,
+        };
+        let decisions = campaign.run(&scratch, "old.toml");
+        let expected: Vec<_> = decisions
+            .iter()
+            .filter(is_requested)
+            .map(|decided| (decided.line, decided.reason.clone(), decided.send))
+            .collect();
+        prop_assert_eq!(explained, expected);
+    }
+}
+
+/// An email, mostly one that has several spellings.
+fn requested() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => select(&PolicyCampaign::EMAILS[..3]), 1 => select(&PolicyCampaign::EMAILS[..])]
 }
 
 /// The record with this number, counted from 1.

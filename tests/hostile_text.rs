@@ -27,6 +27,9 @@ const HOSTILE: [&[u8]; 12] = [
     b"-x",
 ];
 
+/// A policy that stops every click.
+const POLICY: &str = "promos = []\n";
+
 fn is_hostile(char: char) -> bool {
     char.is_control()
         || matches!(char as u32, 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f)
@@ -107,7 +110,7 @@ fn options_with_value(scratch: &Scratch, subcommand: &str) -> Vec<String> {
 
 /// The exit code of a command that fails.
 fn failure_code(command: &str) -> i32 {
-    if command.contains("check") { 2 } else { 1 }
+    if command.contains("check") || command.starts_with("diff") { 2 } else { 1 }
 }
 
 #[test]
@@ -124,6 +127,7 @@ fn rejected_arguments_are_escaped() {
         let inputs = match &*subcommand {
             "run" | "check" | "order-check" | "report" => "--loyalty loyalty.txt --conversions conversions.txt",
             "explain" => "kim@example.com --loyalty loyalty.txt --conversions conversions.txt",
+            "diff" => "none none --loyalty loyalty.txt --conversions conversions.txt",
             "frame" | "unframe" => "conversions.txt",
             "completions" => "bash",
             "generate" | "man" => "",
@@ -152,6 +156,7 @@ fn rejected_arguments_are_escaped() {
 fn names_of_files_are_escaped() {
     for hostile in HOSTILE {
         let scratch = Scratch::small_campaign();
+        scratch.write("policy.toml", POLICY);
         // A path that begins with a hyphen is an option otherwise.
         let file = &*joined(&[b"./", hostile]);
         let [missing, inside] = &[joined(&[b"./no", hostile]), joined(&[b"./", hostile, b"/out.txt"])];
@@ -185,6 +190,7 @@ fn names_of_files_are_escaped() {
                 }
                 "run" | "check" | "order-check" | "report" => format!("{subcommand} {list}"),
                 "explain" => format!("explain new@example.com {list}"),
+                "diff" => format!("diff none policy.toml {list}"),
                 other => panic!("no files for adseg {other}"),
             };
             let good = format!("{inputs} --conversions conversions.txt");
@@ -208,7 +214,9 @@ fn names_of_files_are_escaped() {
             );
             let formats: &[&str] = match &*subcommand {
                 "check" => &["--format text", "--format jsonl"],
-                "order-check" | "explain" => &["--on-error skip --format text", "--on-error skip --format jsonl"],
+                "order-check" | "explain" | "diff" => {
+                    &["--on-error skip --format text", "--on-error skip --format jsonl"]
+                }
                 _ => &[skip],
             };
             for format in formats {
@@ -254,6 +262,7 @@ fn campaign(hostile: &[u8]) -> Scratch {
         .write("buys.frames", frames(&[&buys[..], &bad, &["%, PurchaseConversion, new@example.com, [1], 9"]].concat()));
     // A control byte in an email is an error, which is tested with the emails on the command line.
     let email: Vec<u8> = hostile.iter().map(|&byte| if byte < b' ' { b'_' } else { byte }).collect();
+    scratch.write("policy.toml", POLICY);
     scratch.write("emails.txt", [b"kim@example.com\nc", &email[..], b"@example.com\nnew@example.com\n"].concat());
     scratch
 }
@@ -275,6 +284,10 @@ fn fields_of_records_are_escaped() {
                 ],
                 "check" => vec![(inputs.to_owned(), assert_plain), (format!("{inputs} --format jsonl"), assert_json)],
                 "order-check" => vec![(skip.clone(), assert_plain), (format!("{skip} --format jsonl"), assert_json)],
+                "diff" => {
+                    let skip = format!("none policy.toml {skip}");
+                    vec![(skip.clone(), assert_plain), (format!("{skip} --format jsonl"), assert_json)]
+                }
                 "explain" => {
                     let skip = format!("{skip} --emails emails.txt");
                     vec![(skip.clone(), assert_plain), (format!("{skip} --format jsonl"), assert_json)]

@@ -75,6 +75,12 @@ const CASES: &[Case] = &[
         "open read write sync rename link thread",
     ),
     (
+        "diff policy.toml policy.toml --loyalty loyalty.txt --conversions conversions.txt --suppress emails.txt \
+         --ledger ledger.csv -o codes.txt",
+        "",
+        "open read write sync rename link thread",
+    ),
+    (
         "report --loyalty loyalty.txt --conversions conversions.txt -o codes.txt --html new.html",
         "",
         "open read write sync rename link thread",
@@ -100,6 +106,9 @@ fn campaign() -> Scratch {
     scratch.write("codes.txt", "old\n");
     fs::set_permissions(scratch.file("codes.txt"), fs::Permissions::from_mode(0o600)).unwrap();
     scratch.write("bad.txt", format!("{SMALL_CONVERSIONS}bad\nH, PurchaseConversion, lee@example.com, [1], 2\n"));
+    scratch.write("policy.toml", "promos = []\n");
+    scratch.write("emails.txt", "kim@example.com\n");
+    scratch.write("ledger.csv", "run,promo,email,outcome,code\n1,H,kim@example.com,sent,\n");
     scratch.write("other.txt", "H, ClickConversion, noor@example.com, w\n");
     scratch.write("conversions.frames", SMALL_CONVERSIONS.lines().flat_map(frame).collect::<Vec<u8>>());
     let mut gzip = flate2::read::GzEncoder::new(SMALL_LIST.as_bytes(), flate2::Compression::fast());

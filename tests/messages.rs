@@ -179,7 +179,7 @@ fn negative_numbers_are_invalid_values() {
 #[test]
 fn options_are_grouped_in_one_order() {
     const GROUPS: [&str; 7] = ["Inputs:", "Output:", "Report:", "Data:", "Bad records:", "Messages:", "Speed:"];
-    for command in ["run", "check", "order-check", "explain", "report", "frame", "unframe", "generate"] {
+    for command in ["run", "check", "order-check", "explain", "diff", "report", "frame", "unframe", "generate"] {
         let help = Scratch::new().run(&format!("{command} --help")).stdout;
         let groups: Vec<_> = help.lines().filter_map(|line| GROUPS.iter().position(|group| *group == line)).collect();
         assert!(!groups.is_empty() && groups.is_sorted() && groups.windows(2).all(|pair| pair[0] != pair[1]), "{help}");

@@ -72,12 +72,27 @@ fn cases(subcommand: &str) -> Vec<Case> {
             let campaign =
                 "kim@example.com --loyalty loyalty.txt --conversions conversions.txt --campaign campaign.toml";
             let interleaved = "kim@example.com --loyalty - --conversions -";
+            let policy = "kim@example.com --loyalty loyalty.txt --conversions conversions.txt --suppress emails.txt \
+                          --ledger ledger.csv";
             vec![
+                case(policy, None, &["emails.txt", "ledger.csv"], &["-o"]),
                 case(emails, None, &["emails.txt", "loyalty.txt", "conversions.txt"], &["-o"]),
                 case(stdin, Some("emails.txt"), &["emails.txt", "loyalty.txt"], &["-o"]),
                 case(first, Some("conversions.txt"), BOTH, &["-o"]),
                 case(campaign, None, &["campaign.toml"], &["-o"]),
                 case(interleaved, Some("interleaved.frames"), &["interleaved.frames"], &["-o"]),
+            ]
+        }
+        "diff" => {
+            let files = "none campaign.toml --loyalty loyalty.txt --conversions conversions.txt \
+                         --suppress emails.txt --ledger ledger.csv";
+            let stdin = "campaign.toml none --loyalty loyalty.txt --conversions - --suppress emails.txt";
+            let suppress = "none none --loyalty loyalty.txt --conversions conversions.txt --suppress -";
+            let inputs = &["campaign.toml", "loyalty.txt", "conversions.txt", "emails.txt", "ledger.csv"];
+            vec![
+                case(files, None, inputs, &["-o"]),
+                case(stdin, Some("conversions.txt"), &["campaign.toml", "conversions.txt"], &["-o"]),
+                case(suppress, Some("emails.txt"), &["emails.txt"], &["-o"]),
             ]
         }
         "frame" => vec![
@@ -103,6 +118,7 @@ fn campaign() -> Scratch {
     let scratch = Scratch::small_campaign();
     scratch.write("emails.txt", "kim@example.com\n");
     scratch.write("campaign.toml", "[loyalty]\n[conversions]\n");
+    scratch.write("ledger.csv", "run,promo,email,outcome,code\n");
     let frames = |lines: &str| lines.lines().flat_map(frame).collect::<Vec<u8>>();
     scratch.write("loyalty.frames", frames(SMALL_LIST));
     scratch.write("conversions.frames", frames(SMALL_CONVERSIONS));

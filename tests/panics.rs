@@ -46,7 +46,7 @@ fn panic_in_any_thread_fails_and_changes_no_file() {
 fn a_panic_fails_the_other_commands() {
     let scratch = Scratch::small_campaign();
     let sources = "--loyalty loyalty.txt --conversions conversions.txt";
-    for command in ["check", "report", "explain kim@example.com"] {
+    for command in ["check", "report", "explain kim@example.com", "diff none none"] {
         for step in ["read", "decode", "apply"] {
             assert_panics(&scratch, &format!("{command} {sources}"), step);
         }

@@ -1,7 +1,8 @@
 //! The computation of `adseg explain`: the histories of the requested emails.
 //!
-//! A decision depends only on the records of the same email. So only the records of the requested emails and their near
-//! matches are applied, and memory depends only on their records.
+//! A decision depends only on the records of the same email, and with a policy on those of its spellings that differ in
+//! ASCII case. So only the records of the requested emails and their near matches, which include these spellings, are
+//! applied, and memory depends only on their records.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -9,22 +10,23 @@ use std::collections::{HashMap, HashSet};
 use foldhash::quality::RandomState;
 use serde::Serialize;
 
-use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Step, Tracked};
+use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Gate, Policy, PolicyState, Step, Tracked};
 use crate::engine::{Computation, Decided, EventBatch};
 use crate::record::field::is_space;
 use crate::record::{Action, Conversion, ConversionKind, Items, RecordKind};
 
-/// Applies the rule of the campaign to some emails, and records their histories.
+/// Applies the rule and the policy of the campaign to some emails, and records their histories.
 #[derive(Debug, Clone)]
-pub struct Explain {
+pub struct Explain<'p> {
     /// The requested emails, normalized.
     requested: HashSet<Vec<u8>, RandomState>,
+    policy: &'p Policy,
 }
 
-impl Explain {
+impl<'p> Explain<'p> {
     /// Records the histories of `emails` and of their near matches.
-    pub fn new<'a>(emails: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Self { requested: emails.into_iter().map(|email| normalized_email(email).into_owned()).collect() }
+    pub fn new<'a>(emails: impl IntoIterator<Item = &'a [u8]>, policy: &'p Policy) -> Self {
+        Self { requested: emails.into_iter().map(|email| normalized_email(email).into_owned()).collect(), policy }
     }
 }
 
@@ -32,10 +34,13 @@ impl Explain {
 #[derive(Debug)]
 pub struct ExplainState {
     customers: CustomerTable,
+    policy: PolicyState,
+    ignores_case: bool,
+    /// By [`customer_key`].
     histories: HashMap<Vec<u8>, History>,
 }
 
-/// All records of one email, in order.
+/// All records of one customer, in order: of one email, or of all its spellings if the campaign ignores case.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// The records. There is at least one.
@@ -51,6 +56,8 @@ pub struct Entry {
     pub number: u64,
     /// Whether the customer was a member before it.
     pub was_member: bool,
+    /// The email as the record spells it, if the campaign ignores case.
+    pub spelling: Option<Box<[u8]>>,
     /// The conversion; `None` for a loyalty row.
     pub conversion: Option<ConversionEntry>,
 }
@@ -94,6 +101,14 @@ impl History {
                 "on the loyalty list: a member from here on"
             };
         };
+        match conversion.decision.stopped_by {
+            Some(Gate::Promos) => return "a member clicked, but this promo gets no codes",
+            Some(Gate::Suppression) => return "a member clicked, but the email is suppressed",
+            Some(Gate::Once) => return "a member clicked, but was sent a code before",
+            Some(Gate::Holdout) => return "a member clicked, but is held out",
+            Some(Gate::Codes) => return "a member clicked, but no code is left",
+            None => {}
+        }
         match conversion.kind {
             ConversionKind::Purchase if conversion.is_earlier && entry.was_member => "bought before --since",
             ConversionKind::Purchase if conversion.is_earlier => "bought before --since: a member from here on",
@@ -137,18 +152,24 @@ impl ConversionEntry {
     }
 }
 
-impl Computation for Explain {
+impl Computation for Explain<'_> {
     type State = ExplainState;
 
     fn new_state(&self, hasher: &EmailHasher) -> ExplainState {
-        let customers = CustomerTable::new(hasher.clone(), Tracked::Members);
-        ExplainState { customers, histories: HashMap::new() }
+        let ignores_case = self.policy.ignores_case();
+        let customers = CustomerTable::with_case(hasher.clone(), Tracked::Members, ignores_case);
+        ExplainState { customers, policy: PolicyState::new(self.policy), ignores_case, histories: HashMap::new() }
+    }
+
+    fn hasher(&self) -> EmailHasher {
+        self.policy.event_hasher()
     }
 
     fn apply(&self, state: &mut ExplainState, events: EventBatch<'_>, _decided: &mut Decided) {
         for (_, hash, event) in events.events() {
             if self.requested.contains(normalized_email(event.email).as_ref()) {
-                let step = state.customers.apply(hash, event.email, event.kind);
+                let mut step = state.customers.apply(hash, event.email, event.kind);
+                state.policy.apply(self.policy, &event, &mut step);
                 state.push(&event, step);
             }
         }
@@ -160,28 +181,33 @@ impl ExplainState {
         let is_earlier = event.kind == RecordKind::EarlierPurchase;
         let conversion =
             event.conversion().map(|conversion| ConversionEntry::new(&conversion, is_earlier, step.decision));
-        let history = match self.histories.get_mut(event.email) {
+        let key = customer_key(event.email, self.ignores_case);
+        let history = match self.histories.get_mut(key.as_ref()) {
             Some(history) => history,
-            None => self.histories.entry(event.email.to_owned()).or_default(),
+            None => self.histories.entry(key.into_owned()).or_default(),
         };
         if step.joins {
             history.member_since = Some(event.number);
         }
-        history.entries.push(Entry { number: event.number, was_member: step.was_member, conversion });
+        let spelling = self.ignores_case.then(|| event.email.into());
+        history.entries.push(Entry { number: event.number, was_member: step.was_member, spelling, conversion });
     }
 }
 
 /// The histories of all partitions.
 #[derive(Debug)]
 pub struct Histories {
+    ignores_case: bool,
+    /// By [`customer_key`].
     by_email: HashMap<Vec<u8>, History>,
-    /// For each normalized email its spellings, in order of first appearance.
+    /// For each normalized email the keys of its customers, in order of first appearance.
     spellings: HashMap<Vec<u8>, Vec<Vec<u8>>>,
 }
 
 impl Histories {
     /// Merges the histories of the partitions.
     pub fn merge(partitions: Vec<ExplainState>) -> Self {
+        let ignores_case = partitions.iter().any(|partition| partition.ignores_case);
         let by_email: HashMap<_, _> = partitions.into_iter().flat_map(|partition| partition.histories).collect();
         let mut spellings: HashMap<_, Vec<_>> = HashMap::new();
         for email in by_email.keys() {
@@ -190,19 +216,23 @@ impl Histories {
         for emails in spellings.values_mut() {
             emails.sort_by_key(|email| by_email[email].entries[0].number);
         }
-        Self { by_email, spellings }
+        Self { ignores_case, by_email, spellings }
     }
 
     /// The history of this email; `None` if no record has it.
     pub fn get(&self, email: &[u8]) -> Option<&History> {
-        self.by_email.get(email)
+        self.by_email.get(customer_key(email, self.ignores_case).as_ref())
     }
 
-    /// Emails that differ from this one only in case, white space or invisible characters, in order of first
-    /// appearance, with their histories.
+    /// Emails of other customers that differ from this one only in case, white space or invisible characters, in order
+    /// of first appearance, with their histories.
     pub fn near_matches<'a>(&'a self, email: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a History)> {
-        let others = self.spellings(email).iter().filter(move |other| *other != email);
-        others.map(|other| (other.as_slice(), &self.by_email[other]))
+        let key = customer_key(email, self.ignores_case);
+        let others = self.spellings(email).iter().filter(move |other| **other != *key);
+        others.map(|other| {
+            let history = &self.by_email[other];
+            (history.entries[0].spelling.as_deref().unwrap_or(other), history)
+        })
     }
 
     /// The number of these emails.
@@ -215,9 +245,14 @@ impl Histories {
     }
 }
 
+/// The email that identifies a customer: in lower case, for ASCII, if the campaign `ignores_case`.
+pub fn customer_key(email: &[u8], ignores_case: bool) -> Cow<'_, [u8]> {
+    if ignores_case { email.to_ascii_lowercase().into() } else { email.into() }
+}
+
 /// The email in lower case and without white space or invisible characters: `kim@example.com` for `Kim@example.com`.
 ///
-/// It is only used to find near matches. Customers are identified by the bytes of their emails.
+/// It is only used to find near matches. Customers are identified by [`customer_key`].
 pub fn normalized_email(email: &[u8]) -> Cow<'_, [u8]> {
     let is_plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase() && !is_space(byte);
     if email.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {

@@ -6,6 +6,7 @@
 //! | `decide` | `adseg run`: decisions, and the saved list |
 //! | `check` | `adseg check`: counts and warnings |
 //! | `copies`, `names` | exact copies of records, and counts of names, for `check` |
+//! | `diff` | `adseg diff`: decisions that differ under two policies |
 //! | `explain` | `adseg explain`: the histories of the requested emails |
 //! | `suppress` | `--suppress` of several commands: the suppression lists |
 //! | `order` | `adseg order-check`: clicks whose decision depends on the order of the files |
@@ -13,6 +14,7 @@
 mod check;
 mod copies;
 mod decide;
+mod diff;
 mod explain;
 mod names;
 mod order;
@@ -20,7 +22,8 @@ mod suppress;
 
 pub use check::{Check, Findings, WarningKind};
 pub use decide::{Decide, DecideState, saved_list};
-pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals, normalized_email};
+pub use diff::{ChangedCustomers, Diff, Differences};
+pub use explain::{ConversionEntry, Entry, Explain, Histories, History, Totals, customer_key, normalized_email};
 pub use names::{Names, Occurrences};
 pub use order::{DependentClicks, OrderCheck};
 pub use suppress::LoadSuppression;

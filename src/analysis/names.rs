@@ -16,8 +16,8 @@ pub struct Occurrences {
 const FREQUENT_NAME: u64 = 10;
 
 /// The maximum number of names of a kind that are counted separately, and their maximum length. They limit the memory.
-const MAX_NAMES: usize = 10_000;
-const MAX_NAME_BYTES: usize = 100;
+pub(super) const MAX_NAMES: usize = 10_000;
+pub(super) const MAX_NAME_BYTES: usize = 100;
 
 /// Names with the number of their occurrences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

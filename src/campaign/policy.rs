@@ -3,6 +3,8 @@
 //! [`Policy`] is the rules and the data of all partitions, [`PolicyState`] what one partition remembers. Codes are
 //! handed out in input order, so that gate is where output is put in order; see [`crate::engine`].
 
+use std::sync::Arc;
+
 use super::email_index::{CustomerNumber, EmailHasher, EmailIndex};
 use super::holdout::Holdout;
 use super::ledger::{Ledger, PromoNumbers, SendKey, SentRowNumber};
@@ -40,7 +42,7 @@ pub struct PolicyRules {
 #[derive(Debug, Default)]
 pub struct Policy {
     rules: PolicyRules,
-    suppression: Option<SuppressionList>,
+    suppression: Option<Arc<SuppressionList>>,
     ledger: Option<Ledger>,
     uses_codes: bool,
 }
@@ -66,7 +68,12 @@ impl Policy {
         ledger: Option<Ledger>,
         uses_codes: bool,
     ) -> Self {
-        Self { rules, suppression, ledger, uses_codes }
+        Self { rules, suppression: suppression.map(Arc::new), ledger, uses_codes }
+    }
+
+    /// The policy with this suppression list, which several policies may share.
+    pub fn with_suppression(self, suppression: Option<Arc<SuppressionList>>) -> Self {
+        Self { suppression, ..self }
     }
 
     /// How often a customer is sent a code.
@@ -92,8 +99,8 @@ impl Policy {
     }
 
     /// The suppression list.
-    pub const fn suppression(&self) -> Option<&SuppressionList> {
-        self.suppression.as_ref()
+    pub fn suppression(&self) -> Option<&SuppressionList> {
+        self.suppression.as_deref()
     }
 
     /// The ledger.
@@ -114,7 +121,12 @@ impl Policy {
     /// A hasher for the emails of events. Spellings that differ in case are in one partition if a gate treats them as
     /// one customer.
     pub fn event_hasher(&self) -> EmailHasher {
-        EmailHasher::new(self.rules.ignores_case || self.remembers_sends())
+        EmailHasher::new(self.joins_spellings())
+    }
+
+    /// Whether the membership or a gate treats spellings of an email that differ only in ASCII case as one customer.
+    pub fn joins_spellings(&self) -> bool {
+        self.rules.ignores_case || self.remembers_sends()
     }
 
     fn remembers_sends(&self) -> bool {

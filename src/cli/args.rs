@@ -14,9 +14,9 @@ use crate::input::DEFAULT_MAX_RECORD_BYTES;
 pub const FAILED: u8 = 1;
 pub const USAGE_ERROR: u8 = 2;
 
-/// `check` and `order-check` have findings.
+/// `check` and `order-check` have findings, and `diff` has differences.
 pub const FINDINGS: u8 = 1;
-/// `check` and `order-check` could not check everything.
+/// `check` and `order-check` could not check everything, and `diff` could not compare.
 pub const NOT_CHECKED: u8 = 2;
 
 pub const EXIT_CODES: &str = "\
@@ -40,6 +40,17 @@ Exit codes:
   130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
 
 A closed pipe (adseg check ... | head) ends the command quietly with 2.";
+
+/// The exit codes of `diff`.
+pub const DIFF_EXIT_CODES: &str = "\
+Exit codes:
+  0    no decision differs
+  1    decisions differ
+  2    not compared: usage error, an input that is missing, damaged or cannot be read, or a failed write
+  101  internal error (a bug); please report it
+  130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed
+
+A closed pipe (adseg diff ... | head) ends the command quietly with 2.";
 
 /// Arguments that clap accepts but that are invalid together, or an invalid campaign file. The exit code is 2.
 #[derive(Debug, Error)]
@@ -140,7 +151,7 @@ pub struct SpeedArgs {
     /// The number of partitions that customers are divided into; the output does not depend on it
     ///
     /// A few for each thread are enough. The maximum, 10,000, makes a run three to four times slower and needs about
-    /// 30 MB more, or 100 MB with hundreds of threads. check and report use at most 16.
+    /// 30 MB more, or 100 MB with hundreds of threads. check, diff and report use at most 16.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PARTITIONS, help_heading = "Speed")]
     #[arg(value_parser = up_to::<MAX_PARTITIONS, NonZeroU32>, allow_negative_numbers = true)]
     pub partitions: NonZeroU32,
@@ -181,7 +192,7 @@ pub struct ReplayArgs {
     pub speed: SpeedArgs,
 }
 
-/// The report of `explain`, `order-check` and `check`.
+/// The report of `explain`, `order-check`, `check` and `diff`.
 #[derive(Debug, Args)]
 pub struct ReportOutputArgs {
     /// The format of the report
@@ -193,7 +204,7 @@ pub struct ReportOutputArgs {
     pub output: PathBuf,
 }
 
-/// The format of a report that `explain`, `order-check` and `check` write.
+/// The format of a report that `explain`, `order-check`, `check` and `diff` write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ReportFormat {
     /// Human-readable text

@@ -1,6 +1,8 @@
 //! The campaign file: values for the same arguments as the options of the inputs, which take precedence over it.
 //! Each table of the file is read by one function.
 
+use std::path::Path;
+
 use clap::ValueEnum;
 
 use super::args::{near_match, usage_error};
@@ -8,32 +10,91 @@ use super::campaign_policy::policy;
 use super::file_id::is_dash;
 use super::input_args::{ColumnArg, FieldList, InputArgs, TypeArg, column_arg, fields, parse_delimiter, type_arg};
 use super::toml_section::{Section, TomlFile};
-use crate::escape::Quoted;
+use crate::campaign::PolicyRules;
+use crate::escape::{self, Quoted};
 use crate::input::InputFormat;
 use crate::record::{Column, SourceKind};
 
 /// Adds the values of the `--campaign` file to the arguments.
 pub fn add_campaign_file(args: &mut InputArgs) -> anyhow::Result<()> {
     let Some(path) = &args.campaign else { return Ok(()) };
-    if is_dash(path) {
-        return usage_error("the campaign file cannot be standard input; name a file");
-    }
-    let file = TomlFile::read(path)?;
-    let mut root = file.root()?;
-    let loyalty = root.section("loyalty")?.map(loyalty).transpose()?;
-    let conversions = root.section("conversions")?.map(conversions).transpose()?;
-    args.policy = policy(&mut root)?;
-    root.finish()?;
-    if let Some(loyalty) = loyalty {
-        add_source(loyalty, SourceKind::Loyalty, args);
-    }
-    if let Some(conversions) = conversions {
-        add_conversions(conversions, args);
-    }
+    let file = CampaignFile::read(path)?;
+    args.policy = file.policy.clone();
+    file.add_to(args);
     Ok(())
 }
 
+/// Adds the input options of two campaign files to the arguments, and returns the rules of each policy. `None` is no
+/// file. Fails if the files describe the inputs differently, because the inputs are read once.
+pub fn add_two_campaign_files(
+    paths: [Option<&Path>; 2],
+    args: &mut InputArgs,
+) -> anyhow::Result<[Option<PolicyRules>; 2]> {
+    let read = |path: Option<&Path>| path.map(CampaignFile::read).transpose();
+    let mut files = [read(paths[0])?, read(paths[1])?];
+    let rules = files.each_ref().map(|file| file.as_ref().map(|file| file.policy.clone()));
+    if let ([Some(old), Some(new)], [Some(old_path), Some(new_path)]) = (&mut files, paths) {
+        let tables = [
+            ("loyalty", differ(old.loyalty.as_ref(), new.loyalty.as_ref())),
+            ("conversions", differ(old.conversions.as_ref(), new.conversions.as_ref())),
+        ];
+        if let Some((table, _)) = tables.into_iter().find(|(_, differ)| *differ) {
+            return usage_error(format!(
+                "{} and {} have different tables [{table}], but the inputs are read once; make the tables equal, or \
+                 remove one of them",
+                escape::path(old_path),
+                escape::path(new_path)
+            ));
+        }
+        // Each table is in one file, or is the same in both.
+        old.loyalty = old.loyalty.take().or(new.loyalty.take());
+        old.conversions = old.conversions.take().or(new.conversions.take());
+        new.conversions = None;
+        new.loyalty = None;
+    }
+    files.into_iter().flatten().for_each(|file| file.add_to(args));
+    Ok(rules)
+}
+
+/// Whether both tables exist and differ.
+fn differ<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
+}
+
+/// A campaign file that was read.
+struct CampaignFile {
+    loyalty: Option<SourceTable>,
+    conversions: Option<ConversionsTable>,
+    policy: PolicyRules,
+}
+
+impl CampaignFile {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        if is_dash(path) {
+            return usage_error("the campaign file cannot be standard input; name a file");
+        }
+        let file = TomlFile::read(path)?;
+        let mut root = file.root()?;
+        let loyalty = root.section("loyalty")?.map(loyalty).transpose()?;
+        let conversions = root.section("conversions")?.map(conversions).transpose()?;
+        let policy = policy(&mut root)?;
+        root.finish()?;
+        Ok(Self { loyalty, conversions, policy })
+    }
+
+    /// Adds the input options to the arguments.
+    fn add_to(self, args: &mut InputArgs) {
+        if let Some(loyalty) = self.loyalty {
+            add_source(loyalty, SourceKind::Loyalty, args);
+        }
+        if let Some(conversions) = self.conversions {
+            add_conversions(conversions, args);
+        }
+    }
+}
+
 /// The keys that both tables have.
+#[derive(PartialEq)]
 struct SourceTable {
     format: Option<InputFormat>,
     delimiter: Option<u8>,
@@ -52,6 +113,29 @@ struct ConversionsTable {
     time: Option<String>,
     types: Vec<TypeArg>,
     promo: Option<String>,
+}
+
+/// The order of names does not matter, but that of a list of columns does.
+impl PartialEq for Columns {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Names(one), Self::Names(other)) => are_same(one, other),
+            (Self::List(one), Self::List(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl PartialEq for ConversionsTable {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { source, time, types, promo } = self;
+        (source, time, promo) == (&other.source, &other.time, &other.promo) && are_same(types, &other.types)
+    }
+}
+
+/// Whether two slices without duplicates have the same elements.
+fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.len() == other.len() && one.iter().all(|element| other.contains(element))
 }
 
 fn loyalty(mut table: Section<'_>) -> anyhow::Result<SourceTable> {

@@ -16,9 +16,10 @@ use super::args::{EXIT_CODES, ReplayArgs, ReportFormat, ReportOutputArgs, usage_
 use super::file_id::is_dash;
 use super::files::{Inputs, Output};
 use super::input_args::InputArgs;
+use super::policy_args::PolicyArgs;
 use super::replay::{analyze, commit_report, plural, write_report};
 use super::session::Session;
-use crate::analysis::{ConversionEntry, Entry, Explain, Histories, History, Totals, normalized_email};
+use crate::analysis::{ConversionEntry, Entry, Explain, Histories, History, Totals, customer_key, normalized_email};
 use crate::escape::{self, Escaped, json_line, shorten};
 use crate::input::BYTE_ORDER_MARK;
 use crate::location::{LineIndex, Location};
@@ -32,11 +33,12 @@ Explain why a customer got a code or not: print every record of an email, in ord
 
 explain prints each record with file and line, its fields, its decision and the reason, followed by the customer's \
 number of clicks, baskets, purchases and codes. It reads the inputs in the same order as adseg run and applies the \
-same rule.
+same rule and policy. A click that the policy stopped is shown with the reason. explain hands out no codes, and changes \
+no ledger.
 
-Two emails are the same customer only if every byte is the same. Emails that differ only in case or white space are \
-different customers; up to ten of them are listed as near matches. An email that is not found is not an error: the \
-exit code is 0.";
+Two emails are the same customer only if every byte is the same, or with --ignore-case if they differ only in ASCII \
+case. Other emails that differ only in case or white space are different customers; up to ten of them are listed as near \
+matches. An email that is not found is not an error: the exit code is 0.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +48,10 @@ Examples:
   Print the decisions to send a code for a list of customers, as JSON:
     adseg explain --emails complaints.txt --format jsonl \\
       --loyalty loyalty.txt --conversions conversions.txt.gz | jq 'select(.kind == \"record\" and .send)'
+
+  Explain a decision of a run with a policy:
+    adseg explain kim@example.com --loyalty loyalty.txt --conversions conversions.txt \
+      --campaign spring.toml --suppress unsubscribed.txt --ledger ledger.csv --run-id night-7
 
   Explain every customer with a record in these lines of a log:
     sed -n '100,110p' conversions.txt | cut -d , -f 3 |
@@ -80,11 +86,14 @@ pub struct ExplainArgs {
     report: ReportOutputArgs,
 
     #[command(flatten)]
+    policy: PolicyArgs,
+
+    #[command(flatten)]
     replay: ReplayArgs,
 }
 
 pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode> {
-    let emails = emails(args)?;
+    let mut emails = emails(args)?;
     if let Some(path) = email_among_files(&args.inputs) {
         let email = escape::path(path);
         return usage_error(format!(
@@ -92,13 +101,18 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
         ));
     }
     let mut inputs = Inputs::new(&args.inputs)?;
-    args.emails.iter().for_each(|path| inputs.add_other(path));
+    args.emails.iter().chain(&args.policy.ledger).for_each(|path| inputs.add_other(path));
+    inputs.add_suppressions(&args.policy.suppress)?;
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
-    let computation = Explain::new(emails.iter().map(Vec::as_slice));
+    let policy = args.policy.load(&args.inputs, &mut inputs, &args.replay.messages, &args.replay.speed, session)?;
+    let mut seen = HashSet::new();
+    emails.retain(|email| seen.insert(customer_key(email, policy.ignores_case()).into_owned()));
+    let computation = Explain::new(emails.iter().map(Vec::as_slice), &policy);
     let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;
     let skipped = outcome.counts.rejects;
     let histories = Histories::merge(outcome.states);
-    let printer = Printer { histories: &histories, line_index: &outcome.line_index, skipped };
+    let printer =
+        Printer { histories: &histories, line_index: &outcome.line_index, skipped, with_policy: policy.has_gates() };
     write_report(&output, |out| {
         let mut requested = HashMap::<_, usize>::new();
         for (index, email) in emails.iter().enumerate() {
@@ -118,7 +132,7 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
     commit_report(0, session, &args.replay, skipped)
 }
 
-/// The requested emails in order, without duplicates.
+/// The requested emails in order.
 fn emails(args: &ExplainArgs) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut emails = Vec::new();
     for typed in args.first_emails.iter().chain(&args.email) {
@@ -128,7 +142,7 @@ fn emails(args: &ExplainArgs) -> anyhow::Result<Vec<Vec<u8>>> {
         }
     }
     if let Some(path) = &args.emails {
-        emails.extend(read_emails(path, &args.inputs)?);
+        emails.extend(read_emails(path, args)?);
     } else if emails.is_empty() {
         let hint = match email_among_files(&args.inputs) {
             Some(path) => format!("put {} before the options, or use --email", escape::path(path)),
@@ -136,16 +150,19 @@ fn emails(args: &ExplainArgs) -> anyhow::Result<Vec<Vec<u8>>> {
         };
         return usage_error(format!("no email is given; {hint}"));
     }
-    let mut seen = HashSet::new();
-    emails.retain(|email| seen.insert(email.clone()));
     Ok(emails)
 }
 
-fn read_emails(path: &Path, inputs: &InputArgs) -> anyhow::Result<Vec<Vec<u8>>> {
+fn read_emails(path: &Path, ExplainArgs { inputs, policy, .. }: &ExplainArgs) -> anyhow::Result<Vec<Vec<u8>>> {
     let (name, bytes) = if is_dash(path) {
         if inputs.loyalty.iter().chain(&inputs.conversions).any(|path| is_dash(path)) {
             return usage_error(
                 "standard input ('-') is named for the emails and for a source, but can be read only once",
+            );
+        }
+        if policy.suppress.iter().any(|path| is_dash(path)) {
+            return usage_error(
+                "standard input ('-') is named for the emails and for --suppress, but can be read only once",
             );
         }
         let mut bytes = Vec::new();
@@ -181,6 +198,8 @@ struct Printer<'a> {
     line_index: &'a LineIndex,
     /// The number of bad records that were skipped. Their emails are not known.
     skipped: u64,
+    /// Whether the campaign has a policy.
+    with_policy: bool,
 }
 
 impl Printer<'_> {
@@ -189,7 +208,7 @@ impl Printer<'_> {
         writeln!(out, "{}", Escaped(email))?;
         let history = self.histories.get(email);
         match history {
-            Some(history) => self.write_history(history, out)?,
+            Some(history) => self.write_history(email, history, out)?,
             None if self.skipped == 0 => writeln!(out, "  occurs in no record")?,
             None => writeln!(out, "  occurs in no good record")?,
         }
@@ -209,9 +228,9 @@ impl Printer<'_> {
         }
     }
 
-    fn write_history(&self, history: &History, out: &mut impl Write) -> io::Result<()> {
+    fn write_history(&self, email: &[u8], history: &History, out: &mut impl Write) -> io::Result<()> {
         // The rows are computed twice, because their texts need more memory than the records.
-        let rows = || history.entries.iter().map(|entry| self.row(entry, history));
+        let rows = || history.entries.iter().map(|entry| self.row(email, entry, history));
         let [mut locations, mut promos, mut details] = [0; 3];
         for [location, _, promo, detail, ..] in rows() {
             for (width, text) in [(&mut locations, location), (&mut promos, promo), (&mut details, detail)] {
@@ -234,7 +253,7 @@ impl Printer<'_> {
         writeln!(out, "  {since}; {clicks}, {baskets}, {purchases}; {codes}")
     }
 
-    fn row(&self, entry: &Entry, history: &History) -> [String; 6] {
+    fn row(&self, email: &[u8], entry: &Entry, history: &History) -> [String; 6] {
         let location = self.line_index.location(entry.number).to_string();
         let (kind, promo, detail, decision) = match &entry.conversion {
             None => ("loyalty row", String::new(), String::new(), ""),
@@ -249,7 +268,10 @@ impl Printer<'_> {
                 },
             ),
         };
-        [location, kind.to_owned(), promo, detail, decision.to_owned(), history.reason(entry).to_owned()]
+        let spelling = entry.spelling.as_deref().filter(|spelling| *spelling != email);
+        let spelling = spelling.map(|spelling| format!(" (as {})", Escaped(spelling)));
+        let reason = history.reason(entry).to_owned() + &spelling.unwrap_or_default();
+        [location, kind.to_owned(), promo, detail, decision.to_owned(), reason]
     }
 
     /// Writes a line for each record, and one for the customer with at most `listed` near matches.
@@ -278,8 +300,10 @@ impl Printer<'_> {
 
     fn record<'b>(&'b self, email: &'b [u8], history: &History, entry: &'b Entry) -> Line<'b> {
         let conversion = entry.conversion.as_ref();
+        let decided = conversion.filter(|conversion| !conversion.is_earlier);
         Line::Record {
             email: text(email),
+            spelling: entry.spelling.as_deref().map(text),
             at: self.line_index.location(entry.number),
             conversion: conversion.map(|conversion| conversion.kind.name()),
             promo: conversion.map(|conversion| text(&conversion.promo)),
@@ -289,8 +313,11 @@ impl Printer<'_> {
             total_cost: conversion.and_then(|conversion| conversion.total_cost.as_deref().map(text)),
             time: conversion.and_then(|conversion| conversion.time.as_deref().map(text)),
             member: entry.was_member,
-            send: conversion.filter(|conversion| !conversion.is_earlier).map(|conversion| conversion.decision.send),
+            send: decided.map(|conversion| conversion.decision.send),
             enrolled: conversion.map(|conversion| conversion.decision.enrolled),
+            reason: self
+                .with_policy
+                .then(|| decided.map(|conversion| conversion.decision.reason(conversion.kind).name())),
             why: history.reason(entry),
         }
     }
@@ -317,6 +344,9 @@ enum Line<'a> {
     /// The fields of a conversion are `None` for a loyalty row.
     Record {
         email: Cow<'a, str>,
+        /// The email in the record, if the campaign ignores case.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        spelling: Option<Cow<'a, str>>,
         #[serde(flatten)]
         at: Location,
         conversion: Option<&'static str>,
@@ -331,6 +361,9 @@ enum Line<'a> {
         member: bool,
         send: Option<bool>,
         enrolled: Option<bool>,
+        /// Only if the campaign has a policy.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Option<&'static str>>,
         why: &'static str,
     },
     Customer {

@@ -27,6 +27,8 @@ pub struct Inputs {
     named: Vec<NamedInput>,
     /// The suppression lists, which are read before.
     suppressions: Vec<NamedInput>,
+    /// The size of the suppression lists that were taken, in bytes, if all sizes are known.
+    taken_bytes: Option<u64>,
     /// The name and the identity of each other file that the command reads.
     others: Vec<(String, FileId)>,
 }
@@ -89,7 +91,8 @@ impl Inputs {
     }
 
     fn of(named: impl Iterator<Item = anyhow::Result<NamedInput>>) -> anyhow::Result<Self> {
-        Ok(Self { named: named.collect::<anyhow::Result<_>>()?, suppressions: Vec::new(), others: Vec::new() })
+        let named = named.collect::<anyhow::Result<_>>()?;
+        Ok(Self { named, suppressions: Vec::new(), taken_bytes: Some(0), others: Vec::new() })
     }
 
     /// Adds a file that the command reads but that contains no records, so no output may overwrite it.
@@ -117,11 +120,12 @@ impl Inputs {
 
     /// The suppression lists for the engine.
     pub fn take_suppressions(&mut self, progress: &Progress) -> Vec<Input> {
+        self.taken_bytes = self.suppressions.iter().map(|input| input.size).sum();
         std::mem::take(&mut self.suppressions).into_iter().map(|named| named.into_input(progress)).collect()
     }
 
     /// Adds the campaign file, which was read before. It cannot also be an input: a pipe would be empty.
-    fn add_campaign(&mut self, path: &Path) -> anyhow::Result<()> {
+    pub fn add_campaign(&mut self, path: &Path) -> anyhow::Result<()> {
         if let Some(same) = FileId::of_path(path).and_then(|id| self.find(&id)) {
             return usage_error(format!("{} is the campaign file; it cannot also be an input", same.name()));
         }
@@ -207,7 +211,8 @@ impl Inputs {
 
     /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
-        self.suppressions.iter().chain(&self.named).map(|input| input.size).sum()
+        let sizes = self.suppressions.iter().chain(&self.named).map(|input| input.size);
+        sizes.chain([self.taken_bytes]).sum()
     }
 
     /// The inputs for the engine. `progress` counts the bytes that are read.

@@ -122,7 +122,7 @@ pub struct TableArgs {
 }
 
 /// A field and the name of its column, for one source or both.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnArg {
     pub source: Option<SourceKind>,
     pub column: Column,
@@ -130,11 +130,11 @@ pub struct ColumnArg {
 }
 
 /// The fields of the columns of a file without a header row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldList(pub Vec<Option<Column>>);
 
 /// A name of a conversion type; `None` is a type that is ignored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeArg {
     pub kind: Option<ConversionKind>,
     pub name: String,

@@ -18,6 +18,7 @@ mod campaign_policy;
 mod campaign_print;
 mod check;
 mod completions;
+mod diff;
 mod explain;
 mod file_id;
 mod files;
@@ -66,7 +67,7 @@ Examples:
 
 const OF_CHECKS: &str = "\
 check and order-check exit with 0 if they have no findings, 1 if they have findings, and 2 if they could not check \
-everything.";
+everything. diff exits with 0 if no decision differs, 1 if decisions differ, and 2 if it could not compare.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -85,6 +86,10 @@ enum Command {
     /// Explain why a customer got a code or not: print every record of an email
     #[command(long_about = explain::LONG_ABOUT)]
     Explain(explain::ExplainArgs),
+
+    /// Compare the decisions under two campaign files
+    #[command(long_about = diff::LONG_ABOUT)]
+    Diff(diff::DiffArgs),
 
     /// Report campaign figures: clicks, customers, codes, purchases, revenue, new members
     #[command(long_about = report::LONG_ABOUT)]
@@ -113,7 +118,7 @@ impl Command {
     /// The exit code of an error that is not a usage error.
     const fn failure_code(&self) -> u8 {
         match self {
-            Self::Check(_) | Self::OrderCheck(_) => NOT_CHECKED,
+            Self::Check(_) | Self::OrderCheck(_) | Self::Diff(_) => NOT_CHECKED,
             _ => FAILED,
         }
     }
@@ -133,6 +138,7 @@ pub fn execute() -> ExitCode {
         Command::Check(args) => check::check(args, session),
         Command::OrderCheck(args) => order_check::order_check(args, session),
         Command::Explain(args) => explain::explain(args, session),
+        Command::Diff(args) => diff::diff(args, session),
         Command::Report(args) => report::report(args, session),
         Command::Frame(args) => frame::convert(args, InputFormat::Text, session),
         Command::Unframe(args) => frame::convert(args, InputFormat::Framed, session),
@@ -142,7 +148,7 @@ pub fn execute() -> ExitCode {
     })
 }
 
-/// The command with the values of its campaign file.
+/// The command with the values of its campaign files.
 fn with_campaign_file(command: &mut Command) -> anyhow::Result<&Command> {
     match command {
         Command::Run(run::RunArgs { inputs, .. })
@@ -150,6 +156,7 @@ fn with_campaign_file(command: &mut Command) -> anyhow::Result<&Command> {
         | Command::OrderCheck(order_check::OrderCheckArgs { inputs, .. })
         | Command::Explain(explain::ExplainArgs { inputs, .. })
         | Command::Report(report::ReportArgs { inputs, .. }) => campaign_file::add_campaign_file(inputs)?,
+        Command::Diff(args) => args.add_campaign_files()?,
         Command::Frame(_) | Command::Unframe(_) | Command::Generate(_) | Command::Completions(_) | Command::Man(_) => {}
     }
     Ok(command)

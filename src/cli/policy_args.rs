@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -66,10 +67,9 @@ pub struct RunData {
 }
 
 impl PolicyArgs {
-    /// The rules of the campaign file and the options.
-    fn rules(&self, inputs: &InputArgs) -> PolicyRules {
-        let rules = inputs.policy.clone();
-        PolicyRules { ignores_case: rules.ignores_case || self.ignore_case, ..rules }
+    /// The rules of a campaign file and the options.
+    pub fn rules(&self, file: &PolicyRules) -> PolicyRules {
+        PolicyRules { ignores_case: file.ignores_case || self.ignore_case, ..file.clone() }
     }
 
     /// Loads the policy of a command that does not write to the ledger.
@@ -81,21 +81,58 @@ impl PolicyArgs {
         speed: &SpeedArgs,
         session: &Session,
     ) -> anyhow::Result<Policy> {
-        let rules = self.rules(input_args);
-        let ledger = match &self.ledger {
-            None => None,
+        let rules = Some(self.rules(&input_args.policy));
+        let [policy] = self.load_each([rules], input_args, inputs, (messages, speed), session)?;
+        Ok(policy)
+    }
+
+    /// Loads policies that differ only in their rules, which include the options. `None` is the policy without rules
+    /// and data. Each file is opened once.
+    pub fn load_each<const N: usize>(
+        &self,
+        rules: [Option<PolicyRules>; N],
+        input_args: &InputArgs,
+        inputs: &mut Inputs,
+        (messages, speed): (&MessageArgs, &SpeedArgs),
+        session: &Session,
+    ) -> anyhow::Result<[Policy; N]> {
+        let ledgers = match &self.ledger {
+            None => [const { None }; N],
             Some(path) => {
                 check_regular(path)?;
                 inputs.add_other(path);
-                let file = File::open(path).with_context(|| format!("{}: cannot read", escape::path(path)))?;
-                let mut ledger = self.empty_ledger(&rules);
-                read_ledger(file, path, &mut ledger, None)?;
-                Some(ledger)
+                self.read_ledgers(path, &rules)?
             }
         };
         let settings = settings(input_args, speed, 0);
-        let suppression = self.load_suppression(inputs, &settings, messages, session)?;
-        Ok(Policy::new(rules, suppression, ledger, false))
+        let suppression = self.load_suppression(inputs, &settings, messages, session)?.map(Arc::new);
+        let mut ledgers = ledgers.into_iter();
+        Ok(rules.map(|rules| {
+            let ledger = ledgers.next().expect("there is one for each policy");
+            rules.map_or_else(Policy::default, |rules| {
+                Policy::new(rules, None, ledger, false).with_suppression(suppression.clone())
+            })
+        }))
+    }
+
+    /// The ledger for each of these rules.
+    fn read_ledgers<const N: usize>(
+        &self,
+        path: &Path,
+        rules: &[Option<PolicyRules>; N],
+    ) -> anyhow::Result<[Option<Ledger>; N]> {
+        let cannot_read = || format!("{}: cannot read", escape::path(path));
+        let mut file = File::open(path).with_context(cannot_read)?;
+        let mut ledgers = [const { None }; N];
+        for (ledger, rules) in ledgers.iter_mut().zip(rules) {
+            if let Some(rules) = rules {
+                file.rewind().with_context(cannot_read)?;
+                let mut read = self.empty_ledger(rules);
+                read_ledger(&file, path, &mut read, None)?;
+                *ledger = Some(read);
+            }
+        }
+        Ok(ledgers)
     }
 
     /// Loads the policy of a run, whose new ledger is `output`.
@@ -108,7 +145,7 @@ impl PolicyArgs {
         messages: &MessageArgs,
         session: &Session,
     ) -> anyhow::Result<(Policy, Option<RunData>)> {
-        let rules = self.rules(input_args);
+        let rules = self.rules(&input_args.policy);
         let mut codes = codes.map(read_codes).transpose()?;
         let (mut ledger, mut data) = (None, None);
         if let (Some(path), Some(output)) = (&self.ledger, output) {

@@ -1,9 +1,10 @@
 //! Shared by all tests: a scratch folder, the command under test, and a comparison that prints a diff.
 //!
-//! `model` is the serial model of a run. `replay` is the only file that calls into the crate.
+//! `campaigns` has random campaigns with policies. `model` is the serial model of a run. `replay` is the only file that calls into the crate.
 
 #![allow(dead_code, reason = "each test uses only a part of it")]
 
+pub mod campaigns;
 pub mod live;
 pub mod model;
 pub mod replay;

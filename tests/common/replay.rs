@@ -311,7 +311,8 @@ pub fn explain(
     watched: &[&str],
     emails: &[&'static str],
 ) -> Vec<History> {
-    let computation = Explain::new(watched.iter().map(|email| email.as_bytes()));
+    let policy = Policy::default();
+    let computation = Explain::new(watched.iter().map(|email| email.as_bytes()), &policy);
     let sources = engine_inputs(inputs, &ReadSchedule::whole());
     let mut observer = RecordingObserver::default();
     let outcome = replay(&computation, &settings.for_engine(), sources, None, &mut observer).unwrap();
