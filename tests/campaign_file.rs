@@ -253,6 +253,7 @@ fn invalid_values_are_errors_with_their_line() {
         ("[conversions.types]\nclick = ['*']", "2: conversions.types.click: the name * is valid only in ignore=*"),
         ("\n[holdouts]", "2: unknown key \"holdouts\"; did you mean holdout?"),
         ("\n[segments]", "2: unknown key \"segments\"; the keys are loyalty, conversions, promos, once"),
+        ("\npromos = []", "2: promos: the list is empty; without this key, all promos get codes"),
         ("promos = ['P',\n' ']", "2: promos: a promo is empty"),
         ("once = 'always'", "1: once: unknown value \"always\" (expected promo, customer or never)"),
         ("[match]\nignore_case = 'yes'", "2: match.ignore_case: expected true or false, found a string"),

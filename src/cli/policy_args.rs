@@ -174,7 +174,11 @@ impl PolicyArgs {
         let mut observer = RejectObserver::new(session, messages, None);
         let outcome = replay(&LoadSuppression, &settings, files, None, &mut observer)
             .map_err(|error| replay_error(error, OnError::Stop, 0))?;
-        Ok(Some(SuppressionList::new(outcome.partitioner, outcome.states)))
+        let list = SuppressionList::new(outcome.partitioner, outcome.states);
+        if list.emails() == 0 && !messages.quiet {
+            session.progress.print("adseg: warning: the suppression list is empty");
+        }
+        Ok(Some(list))
     }
 }
 
