@@ -37,7 +37,7 @@ differ from a member's only in case, exact copies of earlier records, promos and
 ends with the number of records of each kind, and the promos and channels.
 
 The exit code is 0 if there are no findings, 1 if there are findings, and 2 if an input is missing, damaged or cannot \
-be read. With --strict, warnings are findings.";
+be read. With --strict, warnings are findings. Invalid codes or an invalid ledger give 2.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,10 @@ Examples:
     adseg check --loyalty loyalty.txt --conversions conversions.txt
 
   Print the counts of an export as JSON, for a script:
-    adseg check --loyalty list.csv --conversions log.txt.gz --format jsonl | tail -n 1";
+    adseg check --loyalty list.csv --conversions log.txt.gz --format jsonl | tail -n 1
+
+  Report how many codes are unused:
+    adseg check --loyalty list.csv --conversions log.txt.gz --codes codes.txt --ledger ledger.csv | tail -n 1";
 
 /// The maximum number of separate warnings about promos that occur once, and about such channels.
 const LISTED_ONCE: usize = 20;
@@ -65,7 +68,7 @@ pub struct CheckArgs {
 
     /// Print a campaign file: how the inputs are read, according to the options and the start of each input
     ///
-    /// The inputs are not checked. A run with this file (--campaign) and without those options gives the same results.
+    /// The rules of the policy of a --campaign file are kept. The inputs are not checked. A run with this file (--campaign) and without those options gives the same results.
     #[arg(long, conflicts_with_all = ["format", "max_listed"], help_heading = "Report")]
     print_campaign: bool,
 
