@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use common::{Scratch, assert_same};
@@ -36,13 +36,14 @@ fn run(scratch: &Scratch) {
     assert_eq!(output.code, Some(0), "{output:?}");
 }
 
-/// The emails of each code in the ledger.
+/// The customer of each code in the ledger. No code is sent twice, and no customer gets two for one promo.
 fn owners(scratch: &Scratch) -> HashMap<String, String> {
-    let mut owners = HashMap::new();
+    let (mut owners, mut sends) = (HashMap::new(), HashSet::new());
     for row in scratch.read("ledger.csv").lines().skip(1) {
-        let fields: Vec<_> = row.split(',').collect();
-        if !fields[4].is_empty() {
-            assert_eq!(owners.insert(fields[4].to_owned(), fields[2].to_owned()), None, "{row}");
+        let fields: Vec<_> = row.split(',').map(str::to_owned).collect();
+        if fields[3] == "sent" {
+            assert_eq!(owners.insert(fields[4].clone(), fields[2].clone()), None, "{row}");
+            assert!(sends.insert([fields[1].clone(), fields[2].clone()]), "{row}");
         }
     }
     owners
