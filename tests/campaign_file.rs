@@ -131,6 +131,37 @@ fn printed_campaign_file_replaces_the_options() {
 }
 
 #[test]
+fn printed_campaign_file_keeps_the_rules_of_the_policy() {
+    let scratch = Scratch::small_campaign();
+    let args = "--loyalty loyalty.txt --conversions conversions.txt --campaign";
+    let inputs = "[loyalty]\n# detected: text\n\n[conversions]\n# detected: text\n";
+    for (rules, keys, tables) in [
+        ("", "", ""),
+        ("promos = ['P', 'a\"b\\', \"\\u202e\\t.\"]\n", "promos = [\"P\", \"a\\\"b\\\\\", \"\\u202e\\t.\"]\n\n", ""),
+        ("once = 'promo'\n", "once = \"promo\"\n\n", ""),
+        (
+            "promos = ['P']\nonce = 'customer'\n[codes]\nwhen_exhausted = 'withhold'\n",
+            "promos = [\"P\"]\nonce = \"customer\"\n\n",
+            "\n[codes]\nwhen_exhausted = \"withhold\"\n",
+        ),
+        ("once = 'never'\n[match]\nignore_case = true\n", "once = \"never\"\n\n", "\n[match]\nignore_case = true\n"),
+        (
+            "[holdout]\nkey = ' a\\b '\npercent = '50.00'\n",
+            "",
+            "\n[holdout]\npercent = \"50.00\"\nkey = \" a\\\\b \"\n",
+        ),
+        ("[codes]\nwhen_exhausted = 'fail'\n[match]\nignore_case = false\n", "", ""),
+    ] {
+        scratch.write("rules.toml", rules);
+        let printed = scratch.run(&format!("check {args} rules.toml --print-campaign"));
+        assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""), "{rules}");
+        assert_eq!(printed.stdout, format!("{keys}{inputs}{tables}"), "{rules}");
+        scratch.write("printed.toml", &printed.stdout);
+        assert_eq!(scratch.run(&format!("check {args} printed.toml --print-campaign")).stdout, printed.stdout);
+    }
+}
+
+#[test]
 fn print_campaign_reads_only_the_start_of_an_input() {
     let scratch = Scratch::small_campaign();
     let mut check = scratch.piped("check --loyalty loyalty.txt --conversions - --print-campaign").spawn().unwrap();
@@ -226,6 +257,14 @@ fn invalid_values_are_errors_with_their_line() {
         ("[conversions.types]\nclik = ['a']", "2: unknown key \"clik\" in [conversions.types]; did you mean click?"),
         ("[conversions.types]\nclick = ['*']", "2: conversions.types.click: the name * is valid only in ignore=*"),
         ("\n[holdouts]", "2: unknown key \"holdouts\"; did you mean holdout?"),
+        ("\n[segments]", "2: unknown key \"segments\"; the keys are loyalty, conversions, promos, once"),
+        ("\npromos = []", "2: promos: the list is empty; without this key, all promos get codes"),
+        ("promos = ['P',\n' ']", "2: promos: a promo is empty"),
+        ("once = 'always'", "1: once: unknown value \"always\" (expected promo, customer or never)"),
+        ("[match]\nignore_case = 'yes'", "2: match.ignore_case: expected true or false, found a string"),
+        ("\n[holdout]\npercent = '10'", "2: holdout.key: this key is missing"),
+        ("[holdout]\nkey = 'k'\npercent = '100'", "3: holdout.percent: expected a percentage above 0 and below 100"),
+        ("[codes]\nwhen_exhausted = 'stop'", "2: codes.when_exhausted: unknown value \"stop\""),
         ("a = \"\u{1b}[31m", "1: invalid TOML: "),
         ("\"\\u001b[31m\" = 1", "1: unknown key \"\\u{1b}[31m\"; the keys are loyalty, conversions"),
     ] {

@@ -143,6 +143,37 @@ fn rare_channels_are_counted_even_if_not_printed() {
 }
 
 #[test]
+fn unused_codes_are_counted_and_invalid_ones_not_checked() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("codes.csv", "promo,code\nP,1\nQ,2\nP,3\n\"Q, \u{1b}\",4\n");
+    scratch.write("ledger.csv", "run,promo,email,outcome,code\n1,R,a@x,sent,3\n2,P,a@x,sent,99\n");
+    let report = scratch.run(&format!("{CHECK} --codes codes.csv"));
+    let rows = [("P", 2), ("Q", 1), ("\"Q, \\u{1b}\"", 1)].map(|(promo, left)| format!("  {promo:<30}{left:>12}\n"));
+    assert!(report.stdout.ends_with(&rows.concat()), "{report:?}");
+    assert_eq!(count_of(&report.stdout, "codes left"), 4);
+    let report = scratch.run(&format!("{CHECK} --codes codes.csv --ledger ledger.csv"));
+    assert_eq!((report.code, count_of(&report.stdout, "codes left")), (Some(0), 3));
+    for (name, content, message) in [
+        ("codes.csv", "promo,code\nP,1\nP\n", "codes.csv:3: expected 2 fields"),
+        ("codes.csv", "1\n2\n1\n", "codes.csv:3: the code \"1\" occurs twice, first in line 1"),
+        (
+            "ledger.csv",
+            "run,promo,email,outcome,code\n1,P,a@x,sent,1\n2,P,b@x,sent,1\n",
+            "ledger.csv:3: the code \"1\"",
+        ),
+    ] {
+        let before = scratch.read(name);
+        scratch.write(name, content);
+        let report = scratch.run(&format!("{CHECK} --codes codes.csv --ledger ledger.csv"));
+        assert_eq!((report.code, &*report.stdout), (Some(2), ""));
+        assert!(report.stderr.starts_with(&format!("adseg: {message}")), "{}", report.stderr);
+        scratch.write(name, before);
+    }
+    scratch.adseg(&format!("{CHECK} --codes codes.csv --ledger missing.csv")).assert().code(2);
+    scratch.adseg(&format!("{CHECK} --ledger ledger.csv")).assert().code(2);
+}
+
+#[test]
 fn report_can_go_to_a_file_and_quiet_hides_progress() {
     let scratch = Scratch::small_campaign();
     let check = "check --loyalty loyalty.txt --conversions conversions.txt";

@@ -3,7 +3,7 @@
 //! In a `console` block, a line that begins with `$ ` is a command; it continues on the next line after a `\`. The
 //! lines below it are its output on both streams. A block whose opening fence names a file (`sh nightly.sh`) is written
 //! to that file. The blocks of a page run in order, in one scratch folder for each page that has `fixtures` in it. The
-//! commands of other programs in recipes.md are such files, which are run by the scripts in tests/recipes/ and not here.
+//! commands of other programs in recipes.md and policy.md are such files, which are run by the scripts in tests/recipes/ and not here.
 //! `UPDATE_DOCS=1` writes the current output into the pages.
 
 #![cfg(unix)]
@@ -157,7 +157,7 @@ fn without_times(text: &str) -> String {
     text.lines().map(without_time).collect::<Vec<_>>().join("\n")
 }
 
-/// The scripts in tests/recipes/ run the blocks of recipes.md that need other programs.
+/// The scripts in tests/recipes/ run the blocks of recipes.md and policy.md that need other programs.
 #[test]
 fn every_recipe_for_other_programs_has_a_script() {
     let page = page("docs/recipes.md");
@@ -165,8 +165,11 @@ fn every_recipe_for_other_programs_has_a_script() {
     let scripts = fs::read_dir(recipes).unwrap().map(|script| fs::read_to_string(script.unwrap().path()).unwrap());
     let scripts = scripts.collect::<String>();
     let (_, section) = page.split_once("\n## Pipes from elsewhere\n").unwrap();
-    let blocks: Vec<_> = section.lines().filter_map(|line| line.strip_prefix("```sh ")).collect();
-    assert!(blocks.len() >= 10, "{blocks:?}");
+    let policy = crate::page("docs/policy.md");
+    let needs_program = |name: &&str| ["postgres", "duckdb"].iter().any(|program| name.starts_with(program));
+    let of_policy = policy.lines().filter_map(|line| line.strip_prefix("```sh ")).filter(needs_program);
+    let blocks: Vec<_> = section.lines().filter_map(|line| line.strip_prefix("```sh ")).chain(of_policy).collect();
+    assert!(blocks.len() >= 13, "{blocks:?}");
     for name in blocks {
         assert!(scripts.contains(&format!("block {name}\n")), "no script runs {name}");
     }

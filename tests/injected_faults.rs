@@ -88,7 +88,8 @@ const CASES: &[Case] = &[
     ("frame conversions.txt -o codes.txt", "", "open read write sync rename link thread"),
     ("unframe conversions.frames", "", "open read write thread"),
     (
-        "generate --loyalty loyalty.txt --conversions codes.txt --members 9 --events 9 --force",
+        "generate --loyalty loyalty.txt --conversions codes.txt --suppress new.txt --codes saved.txt --members 90 \
+         --events 9 --force",
         "",
         "open write sync rename link thread",
     ),

@@ -64,7 +64,13 @@ fn cases(subcommand: &str) -> Vec<Case> {
             cases
         }
         "report" => with_all_inputs(&["-o", "-o report.txt --html"]),
-        "check" | "order-check" => with_all_inputs(&["-o"]),
+        "check" => {
+            let mut cases = with_all_inputs(&["-o"]);
+            let codes = "--loyalty loyalty.txt --conversions conversions.txt --codes single.txt --ledger ledger.csv";
+            cases.push(case(codes, None, &["single.txt", "ledger.csv"], &["-o"]));
+            cases
+        }
+        "order-check" => with_all_inputs(&["-o"]),
         "explain" => {
             let emails = "--emails emails.txt --loyalty loyalty.txt --conversions conversions.txt";
             let stdin = "--emails - --loyalty loyalty.txt --conversions conversions.txt";
@@ -106,7 +112,7 @@ fn cases(subcommand: &str) -> Vec<Case> {
         ],
         // These read no file. `generate` does not replace a file without --force.
         "generate" => vec![
-            case("", None, LIST, &["--loyalty", "--conversions events.txt --loyalty"]),
+            case("", None, LIST, &["--loyalty", "--conversions events.txt --loyalty", "--suppress", "--codes"]),
             case("", None, EVENTS, &["--conversions", "--loyalty list.txt --conversions"]),
         ],
         "completions" | "man" => Vec::new(),
@@ -118,7 +124,8 @@ fn campaign() -> Scratch {
     let scratch = Scratch::small_campaign();
     scratch.write("emails.txt", "kim@example.com\n");
     scratch.write("campaign.toml", "[loyalty]\n[conversions]\n");
-    scratch.write("ledger.csv", "run,promo,email,outcome,code\n");
+    scratch.write("single.txt", "A1\nA2\n");
+    scratch.write("ledger.csv", "run,promo,email,outcome,code\n1,P,kim@example.com,sent,A1\n");
     let frames = |lines: &str| lines.lines().flat_map(frame).collect::<Vec<u8>>();
     scratch.write("loyalty.frames", frames(SMALL_LIST));
     scratch.write("conversions.frames", frames(SMALL_CONVERSIONS));

@@ -40,6 +40,16 @@ impl Holdout {
         }
     }
 
+    /// The percentage, as it was given.
+    pub fn percent(&self) -> &str {
+        &self.percent
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Whether the customer with this email, in lower case, is in the group.
     pub fn contains(&self, email: &[u8]) -> bool {
         let digest = Sha256::new().chain_update(&self.key).chain_update(":").chain_update(email).finalize();

@@ -23,4 +23,4 @@ pub use rule::{Decision, Gate, Reason, transition};
 #[cfg(test)]
 pub use saved_list::tests;
 pub use saved_list::{Member, SavedRows, members_in_order};
-pub use suppression::{SuppressedEmails, SuppressionList, suppression_key};
+pub use suppression::{SuppressedEmails, SuppressionList, hex, suppression_key};

@@ -109,7 +109,8 @@ impl SuppressionList {
     }
 }
 
-fn hex(digest: &[u8]) -> Vec<u8> {
+/// A digest in hexadecimal digits, in lower case.
+pub fn hex(digest: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     digest.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]).collect()
 }

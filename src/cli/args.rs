@@ -22,7 +22,7 @@ pub const NOT_CHECKED: u8 = 2;
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    bad data, or a failed read or write
+  1    bad data, too few codes, or a failed read or write
   2    usage error
   101  internal error (a bug); please report it
   130  interrupted by SIGINT, SIGTERM or SIGHUP; no file was changed

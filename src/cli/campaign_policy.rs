@@ -6,6 +6,7 @@ use crate::escape::Quoted;
 
 /// Reads the keys of the top level and the tables that state the policy.
 pub fn policy(root: &mut Section<'_>) -> anyhow::Result<PolicyRules> {
+    root.check_not_empty("promos", "the list is empty; without this key, all promos get codes")?;
     let promos = root.parsed_list("promos", |promo, before: &[String]| match promo.trim() {
         "" => Err("a promo is empty".to_owned()),
         promo if before.iter().any(|earlier| earlier == promo) => {

@@ -1,30 +1,59 @@
-//! Prints a campaign file: how the inputs are read, according to the options and to the start of each input. A run with
-//! that file and without those options gives the same results.
+//! Prints a campaign file: how the inputs are read, according to the options and to the start of each input, and the
+//! rules of the policy. A run with that file and without those options gives the same results.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::input_args::fields;
+use crate::campaign::{Once, PolicyRules};
 use crate::escape::is_misleading;
 use crate::input::{Format, Input, InputError, InputFormat, ReadOptions, ReaderSettings, format_of};
 use crate::record::column::normalized;
 use crate::record::{Column, ConversionKind, SourceKind};
 
-/// The campaign file for these inputs. Only the start of each input is read.
-pub fn campaign_file(inputs: Vec<Input>, settings: ReaderSettings) -> Result<String, InputError> {
+/// The campaign file for these inputs and rules. Only the start of each input is read.
+pub fn campaign_file(inputs: Vec<Input>, settings: ReaderSettings, policy: &PolicyRules) -> Result<String, InputError> {
     let mut starts = Vec::new();
     for input in inputs {
         let (source, options) = (input.source, Arc::clone(&input.options));
         starts.push(Start { source, options, format: format_of(input, settings)? });
     }
-    let mut toml = String::new();
+    // Keys after the header of a table would be in that table.
+    let mut toml = policy_keys(policy);
     for (name, source) in [("loyalty", SourceKind::Loyalty), ("conversions", SourceKind::Conversions)] {
         let of_source: Vec<_> =
             starts.iter().filter(|start| start.source == source || start.source == SourceKind::Interleaved).collect();
         let separator = if toml.is_empty() { "" } else { "\n" };
         write!(toml, "{separator}[{name}]\n{}", table(source, &of_source)).expect("writing to memory cannot fail");
     }
+    toml += &policy_tables(policy);
     Ok(toml)
+}
+
+/// The keys of the policy outside tables.
+fn policy_keys(PolicyRules { promos, once, .. }: &PolicyRules) -> String {
+    let promos = promos.iter().map(|promos| format!("promos = {}\n", strings(promos.iter().map(String::as_str))));
+    let once = once.iter().map(|once| match once {
+        Once::Promo => "once = \"promo\"\n".to_owned(),
+        Once::Customer => "once = \"customer\"\n".to_owned(),
+        Once::Never => "once = \"never\"\n".to_owned(),
+    });
+    promos.chain(once).collect()
+}
+
+/// The tables of the policy.
+fn policy_tables(PolicyRules { ignores_case, holdout, withholds, .. }: &PolicyRules) -> String {
+    let mut tables = String::new();
+    if *ignores_case {
+        tables += "\n[match]\nignore_case = true\n";
+    }
+    if let Some(holdout) = holdout {
+        tables += &format!("\n[holdout]\npercent = {}\nkey = {}\n", string(holdout.percent()), string(holdout.key()));
+    }
+    if *withholds {
+        tables += "\n[codes]\nwhen_exhausted = \"withhold\"\n";
+    }
+    tables
 }
 
 /// The start of an input.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,11 +12,14 @@ use super::args::{
     CHECK_EXIT_CODES, FINDINGS, MessageArgs, NOT_CHECKED, ReportFormat, ReportOutputArgs, SpeedArgs, count,
 };
 use super::campaign_print::campaign_file;
+use super::check_summary::CheckSummary;
 use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
+use super::policy_args::unused_codes;
 use super::replay::{settings, write_report};
 use super::session::{Progress, Session};
 use crate::analysis::{Check, Findings, Names, Occurrences, WarningKind};
+use crate::campaign::Codes;
 use crate::engine::{Counts, Observer, Outcome, ReplayError, replay};
 use crate::escape::{self, Quoted};
 use crate::input::InputError;
@@ -33,7 +37,7 @@ differ from a member's only in case, exact copies of earlier records, promos and
 ends with the number of records of each kind, and the promos and channels.
 
 The exit code is 0 if there are no findings, 1 if there are findings, and 2 if an input is missing, damaged or cannot \
-be read. With --strict, warnings are findings.";
+be read. With --strict, warnings are findings. Invalid codes or an invalid ledger give 2.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,16 +45,13 @@ Examples:
     adseg check --loyalty loyalty.txt --conversions conversions.txt
 
   Print the counts of an export as JSON, for a script:
-    adseg check --loyalty list.csv --conversions log.txt.gz --format jsonl | tail -n 1";
+    adseg check --loyalty list.csv --conversions log.txt.gz --format jsonl | tail -n 1
 
-/// The maximum number of promos and channels in the text report.
-const LISTED_NAMES: usize = 20;
+  Report how many codes are unused:
+    adseg check --loyalty list.csv --conversions log.txt.gz --codes codes.txt --ledger ledger.csv | tail -n 1";
 
 /// The maximum number of separate warnings about promos that occur once, and about such channels.
 const LISTED_ONCE: usize = 20;
-
-/// The maximum width of a name in the table, in characters.
-const NAME_WIDTH: usize = 28;
 
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{CHECK_EXIT_CODES}"))]
@@ -67,13 +68,22 @@ pub struct CheckArgs {
 
     /// Print a campaign file: how the inputs are read, according to the options and the start of each input
     ///
-    /// The inputs are not checked. A run with this file (--campaign) and without those options gives the same results.
+    /// The rules of the policy of a --campaign file are kept. The inputs are not checked. A run with this file (--campaign) and without those options gives the same results.
     #[arg(long, conflicts_with_all = ["format", "max_listed"], help_heading = "Report")]
     print_campaign: bool,
 
     /// Print at most N bad records; all are counted
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Report")]
     max_listed: Option<u64>,
+
+    /// Check the single-use codes in FILE, and report how many are unused: one code per line, or CSV with the columns
+    /// promo,code
+    #[arg(long, value_name = "FILE", conflicts_with = "print_campaign", help_heading = "Policy")]
+    codes: Option<PathBuf>,
+
+    /// Check the ledger in FILE; codes in it are used
+    #[arg(long, value_name = "FILE", requires = "codes", help_heading = "Policy")]
+    ledger: Option<PathBuf>,
 
     #[command(flatten)]
     messages: MessageArgs,
@@ -83,18 +93,21 @@ pub struct CheckArgs {
 }
 
 pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
-    let inputs = Inputs::new(&args.inputs)?;
+    let mut inputs = Inputs::new(&args.inputs)?;
+    args.codes.iter().chain(&args.ledger).for_each(|path| inputs.add_other(path));
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
     let mut settings = settings(&args.inputs, &args.speed, u64::MAX);
     if args.print_campaign {
-        let file = campaign_file(inputs.into_inputs(&session.progress), settings.reader)?;
+        let policy = &args.inputs.policy;
+        let file = campaign_file(inputs.into_inputs(&session.progress), settings.reader, policy)?;
         write_report(&output, |out| out.write_all(file.as_bytes()))?;
         return session.commit(ExitCode::SUCCESS);
     }
     settings.reader.continues_after_damage = true;
     // Every step back is counted.
     settings.allows_disorder = true;
+    let codes = args.codes.as_deref().map(|codes| unused_codes(codes, args.ledger.as_deref())).transpose()?;
     let mut report = Report {
         out: BufWriter::new(output.writer()),
         format: args.report.format,
@@ -102,6 +115,7 @@ pub fn check(args: &CheckArgs, session: &Session) -> anyhow::Result<ExitCode> {
         damaged: 0,
         is_strict: args.strict,
         allows_disorder: args.inputs.tables.allow_disorder,
+        codes,
         progress: session.progress.clone(),
     };
     let inputs = inputs.into_inputs(&session.progress);
@@ -126,6 +140,8 @@ struct Report {
     is_strict: bool,
     /// Whether times that go back are not findings.
     allows_disorder: bool,
+    /// The unused codes.
+    codes: Option<Codes>,
     progress: Progress,
 }
 
@@ -165,7 +181,8 @@ impl Report {
         let (steps_back, first_step_back) = steps_back.unwrap_or_default();
         let findings = Findings::merge(states);
         let warnings = warnings(&findings, &line_index);
-        let summary = CheckSummary::new(&counts, &findings, self.damaged, steps_back, &warnings);
+        let warned = warnings.iter().map(|warning| warning.count).sum();
+        let summary = CheckSummary::new(&counts, &findings, self.codes.as_ref(), [self.damaged, steps_back, warned]);
         let disorder = (steps_back > 0 && !self.allows_disorder).then(|| Warning {
             what: "the time goes back; sort the conversions by time, or add --allow-disorder".to_owned(),
             count: steps_back,
@@ -274,102 +291,4 @@ fn warnings(findings: &Findings, line_index: &LineIndex) -> Vec<Warning> {
         }
     }
     warnings
-}
-
-/// The counts. Every record is counted in exactly one of `loyalty_rows`, the three types, `bad_records`, `blanks` and
-/// `ignored`.
-#[derive(Serialize)]
-struct CheckSummary {
-    records: u64,
-    loyalty_rows: u64,
-    duplicate_loyalty_rows: u64,
-    clicks: u64,
-    baskets: u64,
-    purchases: u64,
-    blanks: u64,
-    /// Conversions that `--type`, `--since` or `--until` ignores.
-    ignored: u64,
-    bad_records: u64,
-    damaged_inputs: u64,
-    /// The number of conversions whose time is before that of the conversion before.
-    steps_back: u64,
-    /// The number of records and channels with a warning.
-    warnings: u64,
-    /// The number of distinct promos that are counted separately.
-    distinct_promos: u64,
-    promos: Vec<NameCount>,
-    distinct_channels: u64,
-    channels: Vec<NameCount>,
-}
-
-/// A promo or a channel, and its number of records.
-#[derive(Serialize)]
-struct NameCount {
-    name: String,
-    count: u64,
-}
-
-impl CheckSummary {
-    fn new(counts: &Counts, findings: &Findings, damaged_inputs: u64, steps_back: u64, warnings: &[Warning]) -> Self {
-        Self {
-            records: counts.records,
-            loyalty_rows: counts.loyalty_rows,
-            duplicate_loyalty_rows: findings.duplicates,
-            clicks: counts.clicks,
-            baskets: counts.baskets,
-            purchases: counts.purchases,
-            blanks: counts.blanks,
-            ignored: counts.ignored,
-            bad_records: counts.rejects,
-            damaged_inputs,
-            steps_back,
-            warnings: warnings.iter().map(|warning| warning.count).sum(),
-            distinct_promos: findings.promos.by_name.len() as u64,
-            promos: by_count(&findings.promos),
-            distinct_channels: findings.channels.by_name.len() as u64,
-            channels: by_count(&findings.channels),
-        }
-    }
-}
-
-/// The names, the most frequent first.
-fn by_count(names: &Names) -> Vec<NameCount> {
-    let count = |(name, seen): (&Vec<u8>, &Occurrences)| NameCount {
-        name: String::from_utf8_lossy(name).into_owned(),
-        count: seen.count,
-    };
-    let mut counts: Vec<_> = names.by_name.iter().map(count).collect();
-    counts.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.name.cmp(&other.name)));
-    if names.others > 0 {
-        counts.push(NameCount { name: "(too many or too long)".to_owned(), count: names.others });
-    }
-    counts
-}
-
-impl fmt::Display for CheckSummary {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, count: u64| writeln!(out, "{name:<32}{count:>12}");
-        row("records in", self.records)?;
-        row("  loyalty rows", self.loyalty_rows)?;
-        row("    duplicate rows", self.duplicate_loyalty_rows)?;
-        row("  clicks", self.clicks)?;
-        row("  baskets", self.baskets)?;
-        row("  purchases", self.purchases)?;
-        row("  blank lines", self.blanks)?;
-        row("  ignored", self.ignored)?;
-        row("  bad records", self.bad_records)?;
-        row("damaged inputs", self.damaged_inputs)?;
-        row("times that go back", self.steps_back)?;
-        row("warnings", self.warnings)?;
-        let promos = ("promos", self.distinct_promos, &self.promos);
-        let channels = ("channels", self.distinct_channels, &self.channels);
-        for (kind, distinct, names) in [promos, channels] {
-            row(kind, distinct)?;
-            for NameCount { name, count } in names.iter().take(LISTED_NAMES) {
-                let name = escape::shorten(escape::display_name(name.as_bytes()), NAME_WIDTH);
-                row(&format!("  {name}"), *count)?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -13,16 +13,17 @@ use super::session::Session;
 use crate::escape;
 use crate::input::push_frame;
 use crate::output::CommitOrder;
-use crate::sample::{Records, Settings};
+use crate::sample::{Records, SampleCodes, SampleSuppressions, Settings};
 
 pub(super) const LONG_ABOUT: &str = "\
-Generate sample data: a loyalty list and conversions.
+Generate sample data: a loyalty list, conversions, a suppression list and codes.
 
 The same options and seed give the same bytes in every version. A few customers account for most of the conversions, \
-as in real shops. All emails are in domains that are reserved for examples, so no real person can receive mail.
+as in real shops. All emails are in domains that are reserved for examples, so no real person can receive mail. Half of \
+the suppressed customers are members; some are digests, and some emails are in another case.
 
-If both outputs are `-`, standard output is one interleaved stream, which adseg run can read from standard input. An \
-existing file is replaced only with --force.";
+If both --loyalty and --conversions are `-`, standard output is one interleaved stream, which adseg run can read from \
+standard input. An existing file is replaced only with --force.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +34,9 @@ Examples:
     adseg generate --loyalty loyalty.txt --conversions conversions.txt \\
       --events 10000000 --customers 5000000 --members 1000000
 
+  Write a campaign with a suppression list and codes, for the policy of adseg run:
+    adseg generate --loyalty loyalty.txt --conversions conversions.txt --suppress suppressed.txt --codes codes.txt
+
   Pipe the data into a run:
     adseg generate --loyalty - --conversions - | adseg run --loyalty - --conversions - --summary";
 
@@ -41,14 +45,23 @@ Examples:
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct GenerateArgs {
     /// Write the loyalty list to FILE; `-` is standard output
-    #[arg(long, value_name = "FILE", required_unless_present = "conversions", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(required_unless_present_any = ["conversions", "suppress", "codes"])]
     loyalty: Option<PathBuf>,
 
     /// Write the conversions to FILE; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     conversions: Option<PathBuf>,
 
-    /// The format of the records
+    /// Write a suppression list to FILE: one email or digest per line; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    suppress: Option<PathBuf>,
+
+    /// Write single-use codes to FILE, one per line; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    codes: Option<PathBuf>,
+
+    /// The format of the loyalty list and the conversions
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
     format: SampleFormat,
 
@@ -69,6 +82,16 @@ pub struct GenerateArgs {
     /// The number of customers, including the members [default: five times the members]
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Data")]
     customers: Option<u64>,
+
+    /// The number of suppressed customers, at most all [default: a tenth of the members]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Data")]
+    #[arg(requires = "suppress")]
+    suppressed: Option<u64>,
+
+    /// The number of codes [default: the number of conversions]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Data")]
+    #[arg(requires = "codes")]
+    code_count: Option<u64>,
 
     /// The seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
@@ -123,19 +146,32 @@ pub fn generate(args: &GenerateArgs, session: &Session) -> anyhow::Result<ExitCo
     };
     let open =
         |path: &Option<PathBuf>, order| path.as_deref().map(|path| open(path, args.force, session, order)).transpose();
-    let write = |output: &Output, records| {
-        write_records(args.format, records, &mut output.writer()).map_err(|error| output.cannot_write(error))
-    };
     let (loyalty, conversions) =
         (open(&args.loyalty, CommitOrder::List)?, open(&args.conversions, CommitOrder::Output)?);
-    match (&loyalty, &conversions) {
-        (Some(both), Some(conversions)) if both.is_stdout && conversions.is_stdout => {
-            write(both, Records::interleaved(&settings))?;
-        }
+    let [suppressions, codes] = [&args.suppress, &args.codes].map(|path| open(path, CommitOrder::Output));
+    let (suppressions, codes) = (suppressions?, codes?);
+    let write_records =
+        |output: &Output, mut records: Records| write(output, args.format, &mut |record| records.write_next(record));
+    let is_stdout = |output: &&Option<Output>| output.as_ref().is_some_and(|output| output.is_stdout);
+    let is_stream = [&loyalty, &conversions].iter().all(is_stdout);
+    let on_stdout = [&loyalty, &conversions, &suppressions, &codes].into_iter().filter(is_stdout).count();
+    if on_stdout > if is_stream { 2 } else { 1 } {
+        return usage_error("only --loyalty and --conversions can both be standard output; name a file");
+    }
+    match &loyalty {
+        Some(both) if is_stream => write_records(both, Records::interleaved(&settings))?,
         _ => {
-            loyalty.map_or(Ok(()), |output| write(&output, Records::members(&settings)))?;
-            conversions.map_or(Ok(()), |output| write(&output, Records::conversions(&settings)))?;
+            loyalty.map_or(Ok(()), |output| write_records(&output, Records::members(&settings)))?;
+            conversions.map_or(Ok(()), |output| write_records(&output, Records::conversions(&settings)))?;
         }
+    }
+    if let Some(output) = suppressions {
+        let mut list = SampleSuppressions::new(&settings, args.suppressed.unwrap_or(args.members / 10));
+        write(&output, SampleFormat::Text, &mut |line| list.write_next(line))?;
+    }
+    if let Some(output) = codes {
+        let mut codes = SampleCodes::new(&settings, args.code_count.unwrap_or(args.events));
+        write(&output, SampleFormat::Text, &mut |line| codes.write_next(line))?;
     }
     session.commit(ExitCode::SUCCESS)
 }
@@ -151,17 +187,24 @@ fn open(path: &Path, force: bool, session: &Session, order: CommitOrder) -> anyh
 /// The size of a write in bytes.
 const WRITTEN_BYTES: usize = 1 << 20;
 
-fn write_records(format: SampleFormat, mut records: Records, out: &mut impl Write) -> io::Result<()> {
+/// A function that appends the next record without a line feed, and returns false if there is none.
+type WriteNext<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> bool;
+
+fn write(output: &Output, format: SampleFormat, write_next: WriteNext<'_>) -> anyhow::Result<()> {
+    write_all(format, write_next, &mut output.writer()).map_err(|error| output.cannot_write(error))
+}
+
+fn write_all(format: SampleFormat, write_next: WriteNext<'_>, out: &mut impl Write) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(WRITTEN_BYTES + WRITTEN_BYTES / 8);
     loop {
         let start = buffer.len();
         let mut more = false;
         match format {
             SampleFormat::Text => {
-                more = records.write_next(&mut buffer);
+                more = write_next(&mut buffer);
                 buffer.push(b'\n');
             }
-            SampleFormat::Framed => push_frame(&mut buffer, |payload| more = records.write_next(payload)),
+            SampleFormat::Framed => push_frame(&mut buffer, |payload| more = write_next(payload)),
         }
         if !more {
             // Removes the line feed or frame header of the record that does not exist.

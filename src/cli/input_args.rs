@@ -22,10 +22,12 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = "Inputs")]
     pub conversions: Vec<PathBuf>,
 
-    /// Read the input options from a TOML file; options on the command line take precedence
+    /// Read the input options and the policy from a TOML file; options on the command line take precedence
     ///
     /// The file has the tables [loyalty] and [conversions] with the keys format, delimiter and columns; [conversions]
-    /// also has time, types and promo. `adseg check --print-campaign` prints such a file.
+    /// also has time, types and promo. The rules of the policy are the keys promos and once, and the tables [match]
+    /// (ignore_case), [holdout] (percent, key) and [codes] (when_exhausted). `adseg check --print-campaign` prints such a
+    /// file.
     #[arg(long, value_name = "FILE", help_heading = "Inputs")]
     pub campaign: Option<PathBuf>,
 

@@ -17,6 +17,7 @@ mod campaign_file;
 mod campaign_policy;
 mod campaign_print;
 mod check;
+mod check_summary;
 mod completions;
 mod diff;
 mod explain;

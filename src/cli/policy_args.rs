@@ -15,7 +15,7 @@ use super::input_args::InputArgs;
 use super::replay::{RejectObserver, replay_error, settings};
 use super::session::Session;
 use crate::analysis::LoadSuppression;
-use crate::campaign::{Codes, Ledger, Policy, PolicyRules, SuppressionList};
+use crate::campaign::{Codes, Ledger, Once, Policy, PolicyRules, SuppressionList};
 use crate::engine::{Settings, replay};
 use crate::escape;
 use crate::input::{LEDGER_COLUMNS, read_codes, read_ledger};
@@ -211,8 +211,25 @@ impl PolicyArgs {
         let mut observer = RejectObserver::new(session, messages, None);
         let outcome = replay(&LoadSuppression, &settings, files, None, &mut observer)
             .map_err(|error| replay_error(error, OnError::Stop, 0))?;
-        Ok(Some(SuppressionList::new(outcome.partitioner, outcome.states)))
+        let list = SuppressionList::new(outcome.partitioner, outcome.states);
+        if list.emails() == 0 && !messages.quiet {
+            session.progress.print("adseg: warning: the suppression list is empty");
+        }
+        Ok(Some(list))
     }
+}
+
+/// The codes of a file, without those that occur in the ledger.
+pub fn unused_codes(codes: &Path, ledger: Option<&Path>) -> anyhow::Result<Codes> {
+    let mut codes = read_codes(codes)?;
+    if let Some(path) = ledger {
+        check_regular(path)?;
+        let file = File::open(path).with_context(|| format!("{}: cannot read", escape::path(path)))?;
+        // Only the codes of the rows matter, and no run has an empty id.
+        read_ledger(file, path, &mut Ledger::new(None, Once::Never), Some((&mut codes, b"")))?;
+    }
+    codes.seal();
+    Ok(codes)
 }
 
 /// A ledger is replaced as a whole, so it must be a regular file.

@@ -28,7 +28,8 @@ adseg loads the loyalty list, then replays the conversions in order. It writes o
   Send additional promo code to: playfulwally@fakeemail.com, True
 
 The decision is True for a click by a member and False for everything else. A purchase by a non-member makes the \
-customer a member from the next record on.
+customer a member from the next record on. A policy can stop codes: for customers who opted out (--suppress), who were \
+sent a code before (--ledger) or who are in the control group of the campaign file, and when no code of --codes is left.
 
 A loyalty row is `email, Facebook user, Instagram user, gender`. A conversion is one of:
 
@@ -65,6 +66,11 @@ Examples:
 
   Decide conversions as they arrive:
     tail -n +1 -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
+
+  Decide a night with a policy: suppression, one code for each customer and promo, single-use codes:
+    adseg run --campaign spring.toml --loyalty 2026-03-01/members.csv --conversions 2026-03-02.csv \
+      --suppress suppressed.txt --ledger ledger.csv --run-id 2026-03-02 --codes codes.txt \
+      --output-format csv -o 2026-03-02/codes.csv --save-loyalty 2026-03-02/members.csv
 
   Keep bad records in a directory, and save the list for the next run:
     adseg run --loyalty loyalty.txt --conversions conversions.txt \\

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::analysis::DecideState;
-use crate::campaign::{Policy, Reason, SuppressionList};
+use crate::campaign::{Codes, Policy, Reason, SuppressionList};
 use crate::engine::{Counts, Outcome, Sends};
 use crate::escape::{self, Escaped};
 
@@ -30,12 +30,11 @@ struct PolicySummary {
 impl PolicySummary {
     fn new(outcome: &Outcome<'_, DecideState>, policy: &Policy) -> Self {
         let codes = outcome.sends.as_ref().and_then(Sends::codes);
-        let name = |promo: Option<&[u8]>| String::from_utf8_lossy(promo.unwrap_or_default()).into_owned();
         Self {
             reasons: Reason::ALL.into_iter().map(|reason| (reason.name(), outcome.reasons[reason as usize])).collect(),
             suppressed_emails: policy.suppression().map(SuppressionList::emails),
             holdout: policy.holdout().map(ToString::to_string),
-            codes_left: codes.map(|codes| codes.left().into_iter().map(|(promo, left)| (name(promo), left)).collect()),
+            codes_left: codes.map(codes_left),
         }
     }
 }
@@ -57,6 +56,16 @@ impl fmt::Display for PolicySummary {
         }
         self.holdout.as_ref().map_or(Ok(()), |holdout| writeln!(out, "holdout: {}", escape::text(holdout)))
     }
+}
+
+/// The number of unused codes by promo. The name is empty if the codes are for all promos.
+pub fn codes_left(codes: &Codes) -> BTreeMap<String, u64> {
+    let mut by_promo = BTreeMap::new();
+    for (promo, left) in codes.left() {
+        // Names that are not UTF-8 can become equal.
+        *by_promo.entry(String::from_utf8_lossy(promo.unwrap_or_default()).into_owned()).or_default() += left;
+    }
+    by_promo
 }
 
 fn row(out: &mut fmt::Formatter<'_>, name: &str, count: u64) -> fmt::Result {

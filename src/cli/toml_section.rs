@@ -146,6 +146,15 @@ impl<'a> Section<'a> {
         Ok(Some(list))
     }
 
+    /// Fails with `reason` if the value of a key is an empty array.
+    pub fn check_not_empty(&self, key: &str, reason: &str) -> anyhow::Result<()> {
+        let is_empty = |value: &DeValue<'_>| value.as_array().is_some_and(|array| array.is_empty());
+        match self.entries.iter().find(|(of, value)| of.get_ref() == key && is_empty(value.get_ref())) {
+            Some((_, value)) => Err(self.error(value.span().start, key, reason)),
+            None => Ok(()),
+        }
+    }
+
     /// All keys and their strings, each parsed with `parse`, which also receives the earlier results.
     pub fn into_parsed<T>(mut self, parse: impl Fn(&str, &str, &[T]) -> Result<T, String>) -> anyhow::Result<Vec<T>> {
         let mut all = Vec::new();

@@ -2,10 +2,12 @@
 //!
 //! Published figures depend on these bytes, so the order of the draws must not change.
 
+mod policy;
 mod text;
 
 use std::ops::Range;
 
+pub use self::policy::{SampleCodes, SampleSuppressions};
 use self::text::{FAULTS, push_bad_conversion, push_conversion, push_member};
 use crate::record::ConversionKind;
 
@@ -24,6 +26,19 @@ pub struct Settings {
     pub mix: [u32; 3],
     /// The number of bad records per million conversions.
     pub bad_per_million: u32,
+}
+
+impl Settings {
+    /// With the number of customers that the data has.
+    fn with_all_customers(&self) -> Self {
+        Self { customers: self.customers.max(self.members).max(1), ..*self }
+    }
+
+    /// The order of customers as members, and the random numbers of their rows.
+    fn member_order(&self) -> (Shuffle, Random) {
+        let mut random = Random::new(self.seed, 1);
+        (Shuffle::new(self.customers, random.draw(), GOLDEN), random)
+    }
 }
 
 /// Generates records one by one.
@@ -55,15 +70,16 @@ impl Records {
 
     /// The loyalty rows and conversions in one stream. Half of the rows precede the first conversion.
     pub fn interleaved(settings: &Settings) -> Self {
-        let customers = settings.customers.max(settings.members).max(1);
-        let [mut member_random, mut event_random, fault_random, stream_random] =
-            [1, 2, 3, 4].map(|purpose| Random::new(settings.seed, purpose));
+        let settings = settings.with_all_customers();
+        let (member_order, member_random) = settings.member_order();
+        let [mut event_random, fault_random, stream_random] =
+            [2, 3, 4].map(|purpose| Random::new(settings.seed, purpose));
         Self {
-            settings: Settings { customers, ..*settings },
+            settings,
             members: 0..settings.members,
             events: settings.events,
-            member_order: Shuffle::new(customers, member_random.draw(), GOLDEN),
-            activity_order: Shuffle::new(customers, event_random.draw(), ROOT_TWO),
+            member_order,
+            activity_order: Shuffle::new(settings.customers, event_random.draw(), ROOT_TWO),
             member_random,
             event_random,
             fault_random,
@@ -114,7 +130,8 @@ const ROOT_TWO: u64 = 0x6a09_e667_f3bc_c908;
 struct Random(u64);
 
 impl Random {
-    /// Generators for different purposes are independent, so more draws from one do not change another.
+    /// Generators for different purposes are independent, so more draws from one do not change another. The first 2^64
+    /// draws of a generator are all different.
     fn new(seed: u64, purpose: u64) -> Self {
         Self(mixed(mixed(seed) ^ purpose))
     }
@@ -179,36 +196,44 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::record::{SourceKind, decode};
     use std::collections::HashSet;
 
-    const DEFAULTS: Settings =
+    pub const DEFAULTS: Settings =
         Settings { seed: 1, members: 1_000, events: 10_000, customers: 5_000, mix: [60, 25, 15], bad_per_million: 0 };
 
     fn text(mut records: Records) -> String {
+        lines(|record| records.write_next(record))
+    }
+
+    pub fn lines(mut write_next: impl FnMut(&mut Vec<u8>) -> bool) -> String {
         let mut text = Vec::new();
-        while records.write_next(&mut text) {
+        while write_next(&mut text) {
             text.push(b'\n');
         }
         String::from_utf8(text).unwrap()
+    }
+
+    /// FNV-1a.
+    pub fn checksum(text: &str) -> u64 {
+        let step = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
     }
 
     // Never change these numbers: published figures were measured on these bytes.
     #[test]
     fn the_same_seed_gives_the_same_bytes() {
         let faulty = Settings { bad_per_million: 100_000, customers: 5_000_000, ..DEFAULTS };
-        for (records, checksum) in [
+        for (records, expected) in [
             (Records::members(&DEFAULTS), 0x9279_aab1_b83e_7a28),
             (Records::conversions(&DEFAULTS), 0xceab_c0a6_a258_0360),
             (Records::interleaved(&DEFAULTS), 0xe0b9_78d9_fdf8_f549),
             (Records::members(&faulty), 0x21ab_18cc_1f51_2981),
             (Records::conversions(&faulty), 0x57ae_155c_d200_dd00),
         ] {
-            // FNV-1a.
-            let step = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            assert_eq!(text(records).bytes().fold(0xcbf2_9ce4_8422_2325, step), checksum);
+            assert_eq!(checksum(&text(records)), expected);
         }
     }
 

@@ -89,7 +89,8 @@ fn push_items(record: &mut Vec<u8>, bits: u64) -> u64 {
     cents
 }
 
-fn push_email(record: &mut Vec<u8>, customer: u64) {
+/// Appends the email of a customer.
+pub(super) fn push_email(record: &mut Vec<u8>, customer: u64) {
     push_user(record, customer, ".");
     push(record, &["@", pick(&DOMAINS, scattered(customer) >> 12)]);
 }

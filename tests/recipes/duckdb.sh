@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the recipes for DuckDB: Parquet in and out, Excel, and sorting by time.
+# Runs the recipes for DuckDB: Parquet in and out, Excel, sorting by time, and the control group of a policy.
 # Installs duckdb-cli, its Excel extension and openpyxl from PyPI.
 
 source "$(dirname "$0")/lib.sh"
@@ -7,6 +7,7 @@ need_python duckdb-cli==1.5.5 duckdb-extension-excel==1.5.5 openpyxl
 block duckdb-parquet.sh
 block duckdb-excel.sh
 block duckdb-sort.sh
+block duckdb-holdout.sh
 
 # DuckDB downloads extensions when they are needed; here the package has the extension.
 export HOME="$scratch/home"
@@ -57,4 +58,8 @@ ts,email,conversion,items,total_cost
 OUT
 adseg run --loyalty customers.parquet --conversions sorted.csv 2> refused.txt && fail "a Parquet file was read"
 grep -q 'a Parquet file; convert it' refused.txt || fail "no remedy for Parquet: $(cat refused.txt)"
+
+control_group
+sh -eu duckdb-holdout.sh | LC_ALL=C sort > group.txt
+expect group.txt < held-out.txt
 echo "$0: passed"

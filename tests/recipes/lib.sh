@@ -1,5 +1,5 @@
-# Sourced by the scripts in this folder. Each script runs commands of docs/recipes.md with the programs that they need,
-# and fails if an output is wrong. `cargo test` does not run them, because they install those programs.
+# Sourced by the scripts in this folder. Each script runs commands of docs/recipes.md and docs/policy.md with the programs
+# that they need, and fails if an output is wrong. `cargo test` does not run them, because they install those programs.
 #
 # usage: tests/recipes/NAME.sh [ADSEG]      the default is target/release/adseg
 
@@ -32,10 +32,21 @@ need_python() {
   export PATH="$scratch/bin:$scratch/venv/bin:$PATH"
 }
 
-# block NAME: writes the block of docs/recipes.md with this name to the file NAME.
+# block NAME: writes the block of docs/recipes.md or docs/policy.md with this name to the file NAME.
 block() {
-  awk -v name="$1" '/^```/ { inside = ($0 == "```sh " name); next } inside' "$root/docs/recipes.md" > "$1"
-  [ -s "$1" ] || fail "docs/recipes.md has no block $1"
+  awk -v name="$1" '/^```/ { inside = ($0 == "```sh " name); next } inside' "$root"/docs/{recipes,policy}.md > "$1"
+  [ -s "$1" ] || fail "no page has a block $1"
+}
+
+# control_group: writes customers.csv, and the customers that adseg puts into the control group of docs/policy.md to
+# held-out.txt.
+control_group() {
+  { echo email; seq -f 'C%.0f@Example.com' 2000; printf '%s\n' 'ÉMILE@example.com' 'Émile@EXAMPLE.com' 'ß@example.com'; } > customers.csv
+  tail -n +2 customers.csv | sed 's/^/SpringHoodie, ClickConversion, /; s/$/, Web/' > clicks.txt
+  awk '/^```/ { inside = ($0 == "```toml spring.toml"); next } inside' "$root/docs/policy.md" > spring.toml
+  adseg run --campaign spring.toml --loyalty customers.csv --conversions clicks.txt --output-format csv |
+    sed -n 's/.*,ClickConversion,\([^,]*\),.*,held-out,$/\1/p' | LC_ALL=C sort > held-out.txt
+  [ "$(wc -l < held-out.txt)" -gt 150 ] || fail "the control group is too small"
 }
 
 # expect FILE: fails unless the content of FILE is standard input.

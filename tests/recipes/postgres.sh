@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Runs the recipe for PostgreSQL: exports with \copy, and loads the decisions back.
+# Runs the recipes for PostgreSQL: exports with \copy, loads the decisions back, and those of a policy.
 # Installs postgresql of Debian, and starts a temporary cluster that it removes.
 
 source "$(dirname "$0")/lib.sh"
 need pg_virtualenv postgresql
 block postgres.sh
 block postgres-pipe.sh
+block postgres-digests.sh
+block postgres-holdout.sh
+control_group
 
 cat > setup.sql <<'SQL'
 CREATE TABLE customers (id int, email text, fb_user text, insta_user text, gender text);
@@ -25,6 +28,13 @@ psql -q -t -A -c "SELECT email, conversion, items, total_cost, send, enrolled FR
 bash postgres-pipe.sh > piped.txt
 psql -q -c 'DROP TABLE customers'
 if bash postgres-pipe.sh > failed.txt 2> failed.err; then echo succeeded > failed.txt; else echo failed > failed.txt; fi
+psql -q -v ON_ERROR_STOP=1 <<'SQL'
+CREATE TABLE customers (email text);
+\copy customers FROM 'customers.csv' CSV HEADER
+CREATE TABLE opted_out AS SELECT ' ' || email AS email FROM customers LIMIT 1000;
+SQL
+sh -eu postgres-holdout.sh | LC_ALL=C sort > group.txt
+sh -eu postgres-digests.sh
 SH
 PGTZ=Asia/Kolkata pg_virtualenv sh all.sh > log.txt 2>&1 || { cat log.txt >&2; fail "the commands failed"; }
 
@@ -39,4 +49,8 @@ Send additional promo code to: wren@example.net, False
 Send additional promo code to: wren@example.net, True
 OUT
 expect failed.txt <<< failed
+expect group.txt < held-out.txt
+adseg run --loyalty customers.csv --conversions clicks.txt --suppress suppressed.txt --output-format csv |
+  grep -c ',suppressed,' > count.txt
+expect count.txt <<< 1000
 echo "$0: passed"
