@@ -102,7 +102,7 @@ proptest! {
 fn two_policies() -> Scratch {
     let scratch = Scratch::small_campaign();
     scratch.write("old.toml", "");
-    scratch.write("new.toml", "promos = []\n");
+    scratch.write("new.toml", "promos = ['Other']\n");
     scratch
 }
 
@@ -128,7 +128,7 @@ fn input_tables_of_both_files_must_agree() {
     let conversions =
         "[conversions]\ncolumns = { email = \"who\", conversion = \"what\" }\ntypes.click = [\"klick\"]\n";
     scratch.write("tables.toml", conversions);
-    scratch.write("promos.toml", format!("promos = []\n{conversions}"));
+    scratch.write("promos.toml", format!("promos = ['Other']\n{conversions}"));
     scratch.write(
         "sorted.toml",
         conversions.replace("email = \"who\", conversion = \"what\"", "conversion = \"what\", email = \"who\""),

@@ -28,7 +28,7 @@ const HOSTILE: [&[u8]; 12] = [
 ];
 
 /// A policy that stops every click.
-const POLICY: &str = "promos = []\n";
+const POLICY: &str = "promos = ['Other']\n";
 
 fn is_hostile(char: char) -> bool {
     char.is_control()

@@ -107,7 +107,7 @@ fn campaign() -> Scratch {
     scratch.write("codes.txt", "old\n");
     fs::set_permissions(scratch.file("codes.txt"), fs::Permissions::from_mode(0o600)).unwrap();
     scratch.write("bad.txt", format!("{SMALL_CONVERSIONS}bad\nH, PurchaseConversion, lee@example.com, [1], 2\n"));
-    scratch.write("policy.toml", "promos = []\n");
+    scratch.write("policy.toml", "promos = ['Other']\n");
     scratch.write("emails.txt", "kim@example.com\n");
     scratch.write("ledger.csv", "run,promo,email,outcome,code\n1,H,kim@example.com,sent,\n");
     scratch.write("other.txt", "H, ClickConversion, noor@example.com, w\n");

@@ -150,7 +150,7 @@ impl Rules {
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    let promos = option::weighted(0.3, subsequence(&PolicyCampaign::PROMOS[..], 0..2));
+    let promos = option::weighted(0.3, subsequence(&PolicyCampaign::PROMOS[..], 1..2));
     let once = option::of(select(&["promo", "customer", "never"][..]));
     (promos, once, prop::bool::weighted(0.4), prop::bool::weighted(0.4))
         .prop_map(|(promos, once, ignore_case, holdout)| Rules { promos, once, ignore_case, holdout })
