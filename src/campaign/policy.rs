@@ -153,6 +153,7 @@ pub struct PolicyState {
     has_gates: bool,
     /// By customer number: bits of [`known`].
     known: Vec<u8>,
+    /// The promos that no row of the ledger has.
     promos: PromoNumbers,
     hasher: EmailHasher,
     /// The keys of `sends`.
@@ -201,7 +202,10 @@ impl PolicyState {
                 _ => (Decision::SEND, Some(Claim::Send)),
             };
         }
-        let promo = self.promos.number(promo);
+        let promo = match policy.ledger.as_ref().and_then(|ledger| ledger.promo(promo)) {
+            Some(number) => number,
+            None => self.promos.number(promo),
+        };
         let once = policy.once();
         let mut of_customer = None;
         if once != Once::Never {
@@ -232,6 +236,10 @@ impl PolicyState {
                 Claim::Resend(row)
             }
             _ if is_held_out => return stopped(Gate::Holdout),
+            // This run sent the only code of the customer before, at a click for another promo.
+            (Some(ledger), None) if once == Once::Customer && self.run_sent(ledger, event.email) => {
+                return stopped(Gate::Once);
+            }
             _ => match &policy.rules.holdout {
                 Some(holdout) if self.is_held_out(holdout, customer, event.email) => {
                     self.sends[of_promo].is_held_out = true;
@@ -257,6 +265,11 @@ impl PolicyState {
             self.sends.push(Sends { is_sent: false, is_held_out, next_row });
         }
         number as usize
+    }
+
+    fn run_sent(&mut self, ledger: &Ledger, email: &[u8]) -> bool {
+        self.key.set(email, None);
+        ledger.run_sent(self.key.hash(&self.hasher), self.key.bytes())
     }
 
     fn is_held_out(&mut self, holdout: &Holdout, customer: CustomerNumber, email: &[u8]) -> bool {
