@@ -25,6 +25,10 @@ pub fn lock_outputs(args: &RunArgs, session: &Session) -> anyhow::Result<()> {
     }
     match &args.save_loyalty {
         Some(list) if standard_stream(list)?.is_none() => {
+            let id = FileId::of_output(list);
+            if id.is_some() && id == args.policy.ledger.as_deref().and_then(FileId::of_path) {
+                return usage_error(format!("{} is named for two outputs", escape::path(list)));
+            }
             session.staging.lock_file(list, CommitOrder::List).with_context(|| escape::path(list))
         }
         _ => Ok(()),
