@@ -242,7 +242,8 @@ fn summary_counts_reasons_and_codes_left() {
     scratch.write("conversions.txt", ["c0@x", "c1@x", "c0@x", "other@x"].map(click).concat());
     scratch.write("codes.csv", "promo,code\nP,A\nP,B\nP,C\nQ,D\n");
     scratch.write("suppressed.txt", "c1@x\nc2@x\nC2@X\n");
-    let args = format!("{RUN} --suppress suppressed.txt --ledger ledger.csv --run-id now --codes codes.csv --summary=json");
+    let args =
+        format!("{RUN} --suppress suppressed.txt --ledger ledger.csv --run-id now --codes codes.csv --summary=json");
     let summary: Value = serde_json::from_str(&scratch.run(&args).stderr).unwrap();
     assert_eq!(summary["codes_to_send"], 1);
     let reasons = &summary["policy"]["reasons"];

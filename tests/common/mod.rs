@@ -8,6 +8,7 @@ pub mod inject;
 pub mod live;
 pub mod model;
 pub mod replay;
+pub mod usage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
