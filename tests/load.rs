@@ -8,7 +8,7 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 

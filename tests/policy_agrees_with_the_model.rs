@@ -270,8 +270,7 @@ proptest! {
         for (inputs, policy, run_id) in nights {
             let (run_id, format) = (run_id.to_owned(), DecisionFormat::JsonLines);
             let (ledger, codes) = (Some(rows.clone()), Some(codes.clone()));
-            let once = Some(once);
-            let policy = ModelPolicy { run_id, format, once, ledger, codes, send_only: true, ..policy };
+            let policy = ModelPolicy { run_id, format, once: Some(once), ledger, codes, send_only: true, ..policy };
             let bytes = ledger_bytes(&rows);
             let settings = RunSettings { partitions: 3, threads: 2, ..RunSettings::default() };
             let settings = RunSettings { max_rejects: 1000, ..settings };

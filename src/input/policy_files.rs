@@ -68,6 +68,9 @@ impl Context<'_> {
 ///
 /// # Errors
 /// When it cannot be read, a row is invalid, the last row may be incomplete, or a row of this run has no code.
+///
+/// # Panics
+/// When the CSV reader breaks its contract.
 pub fn read_ledger(
     file: impl Read,
     path: &Path,
