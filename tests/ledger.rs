@@ -237,6 +237,48 @@ fn fields_of_records_cannot_forge_ledger_rows() {
 }
 
 #[test]
+fn ledger_from_a_spreadsheet_is_read_and_appended_to() {
+    let scratch = campaign();
+    let old = "\u{feff}run,promo,email,outcome,code\r\nearlier,P,\"c1@x\",sent,\r\n\r\n";
+    scratch.write("ledger.csv", old);
+    scratch.write("conversions.txt", ["c0@x", "C1@X", "c1@x"].map(click).concat());
+    let args = format!("{RUN} --ledger ledger.csv --run-id now");
+    for _ in 0..2 {
+        scratch.adseg(&args).assert().success();
+        assert_eq!(scratch.read("ledger.csv"), format!("{old}now,P,c0@x,sent,\n"));
+        assert_eq!(scratch.read("out.csv").matches("already-sent").count(), 1);
+    }
+}
+
+#[test]
+fn ledger_without_rows_gets_a_header_row() {
+    for old in ["", "\n", "\r\n\n", "\u{feff}\n"] {
+        let scratch = campaign();
+        scratch.write("ledger.csv", old);
+        for _ in 0..2 {
+            scratch.adseg(&format!("{RUN} --ledger ledger.csv --run-id now")).assert().success();
+            assert_eq!(scratch.read("ledger.csv"), format!("{old}{HEADER}now,P,c0@x,sent,\n"));
+        }
+    }
+}
+
+#[test]
+fn truncated_ledger_is_an_error_except_at_the_end_of_a_row() {
+    let scratch = campaign();
+    let ledger = format!("{HEADER}r,\"a \"\"b\"\",\nc\",c1@x,sent,A1\nr,P,\"\"\"c2\"\"@x\",held-out,\n");
+    let ends: Vec<_> = [0, HEADER.len(), ledger.find("r,P").unwrap(), ledger.len()].into();
+    for len in 0..=ledger.len() {
+        scratch.write("ledger.csv", &ledger[..len]);
+        let output = scratch.run(&format!("{RUN} --ledger ledger.csv --run-id now"));
+        let expected = if ends.contains(&len) { 0 } else { 1 };
+        assert_eq!(output.code, Some(expected), "{:?}: {}", &ledger[..len], output.stderr);
+        if expected == 1 {
+            assert_eq!(scratch.read("ledger.csv"), ledger[..len]);
+        }
+    }
+}
+
+#[test]
 fn summary_counts_reasons_and_codes_left() {
     let scratch = campaign();
     scratch.write("conversions.txt", ["c0@x", "c1@x", "c0@x", "other@x"].map(click).concat());
