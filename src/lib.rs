@@ -68,7 +68,9 @@ pub use campaign::{
     Codes, Holdout, Ledger, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, SuppressionList,
 };
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Sends, Settings, replay};
-pub use input::{ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReadOptions, ReaderSettings};
+pub use input::{
+    ByteSource, Input, InputError, InputFormat, Origin, ReadMode, ReadOptions, ReaderSettings, read_ledger,
+};
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, ListFormat, OutputFormat, Rejection};
 pub use record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};

@@ -227,7 +227,9 @@ fn check_passes_exactly_the_fixtures_that_run_accepts() {
 #[test]
 fn explain_agrees_with_run_on_every_fixture() {
     let mut explained = 0;
-    for (case, inputs) in cases_with_both_sources() {
+    // `run` has options of the policy that are not options of the inputs.
+    let cases = cases_with_both_sources().into_iter().filter(|(case, _)| !case.name.starts_with("policy-"));
+    for (case, inputs) in cases {
         let (scratch, stdin) = case.prepare();
         let output = |command: &str| {
             let mut command = scratch.adseg(&format!("{command} {inputs} --on-error skip"));

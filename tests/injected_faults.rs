@@ -10,11 +10,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
 
+use common::inject::{library, run_with_library};
 use common::{CommandOutput, SMALL_CONVERSIONS, SMALL_DECISIONS, SMALL_LIST, Scratch, frame};
 
 /// The kinds of calls, and the error of each.
@@ -28,8 +27,6 @@ const CALLS: [(&str, &str); 8] = [
     ("mkdir", "Input/output error"),
     ("thread", "Resource temporarily unavailable"),
 ];
-
-const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// The arguments of a command, its standard input, and the kinds of calls that it makes.
 type Case = (&'static str, &'static str, &'static str);
@@ -45,6 +42,17 @@ const CASES: &[Case] = &[
         "run --loyalty loyalty.txt --conversions bad.txt --on-error skip --rejects new -o new.txt --save-loyalty saved.txt",
         "",
         "open read write sync rename link mkdir thread",
+    ),
+    (
+        "run --loyalty loyalty.txt --conversions bad.txt --on-error skip --rejects rejects --suppress suppressed.txt \
+         --ledger ledger.csv --run-id now --codes unused.csv --output-format csv -o codes.txt --save-loyalty loyalty.txt",
+        "",
+        "open read write sync rename link mkdir thread",
+    ),
+    (
+        "run --loyalty loyalty.txt --conversions bad.txt --on-error skip --ledger new.csv --run-id now",
+        "",
+        "open read write sync link thread",
     ),
     ("run --loyalty loyalty.txt --conversions conversions.txt", "", "open read write thread"),
     ("run --loyalty loyalty.txt.gz --conversions conversions.txt", "", "open read write thread"),
@@ -111,6 +119,9 @@ fn campaign() -> Scratch {
     scratch.write("emails.txt", "kim@example.com\n");
     scratch.write("ledger.csv", "run,promo,email,outcome,code\n1,H,kim@example.com,sent,\n");
     scratch.write("other.txt", "H, ClickConversion, noor@example.com, w\n");
+    scratch.write("suppressed.txt", "noor@example.com\n");
+    scratch.write("ledger.csv", "run,promo,email,outcome,code\nearlier,H,lee@example.com,sent,A\n");
+    scratch.write("unused.csv", "promo,code\nHoodie,A\nHoodie,B\nH,C\n");
     scratch.write("conversions.frames", SMALL_CONVERSIONS.lines().flat_map(frame).collect::<Vec<u8>>());
     let mut gzip = flate2::read::GzEncoder::new(SMALL_LIST.as_bytes(), flate2::Compression::fast());
     std::io::copy(&mut gzip, &mut fs::File::create(scratch.file("loyalty.txt.gz")).unwrap()).unwrap();
@@ -145,25 +156,9 @@ fn files_in(scratch: &Scratch) -> Tree {
     tree(scratch.path()).into_iter().map(|(path, file)| (relative(path), file)).collect()
 }
 
-/// Compiles the library, once for each test, because tests run at the same time.
-fn library(name: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inject/inject.c");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let mut cc = Command::new("cc");
-    cc.args(["-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
-    assert!(cc.status().unwrap().success());
-    library
-}
-
-/// Runs a command with these variables for the library. Returns its output, and whether a call failed.
+/// Runs a case with these variables for the library. Returns its output, and whether a call failed.
 fn run(scratch: &Scratch, case: Case, library: &Path, variables: &[(&str, &str)]) -> (CommandOutput, bool) {
-    let (args, stdin, _) = case;
-    let log = tempfile::tempdir().unwrap();
-    let log = log.path().join("failed");
-    let mut command = scratch.adseg(args);
-    command.env("LD_PRELOAD", library).env("INJECT_FOLDER", scratch.path()).env("INJECT_LOG", &log);
-    let output = command.envs(variables.iter().copied()).write_stdin(stdin).timeout(TIME_LIMIT).output().unwrap();
-    (output.into(), log.exists())
+    run_with_library(scratch, (case.0, case.1), library, variables)
 }
 
 /// Makes each call of one kind fail, in one run after another. Returns how many there are, or what is wrong.

@@ -31,6 +31,10 @@ const BOTH: &[&str] = &["loyalty.txt", "conversions.txt"];
 const FRAMED: &str = "--loyalty loyalty.frames --conversions conversions.frames";
 const BOTH_FRAMED: &[&str] = &["loyalty.frames", "conversions.frames"];
 const CAMPAIGN: &str = "--loyalty loyalty.txt --conversions conversions.txt --campaign campaign.toml";
+const SUPPRESS: &str = "--loyalty loyalty.txt --conversions conversions.txt --suppress suppressed.txt";
+const SUPPRESS_STDIN: &str = "--loyalty loyalty.txt --conversions conversions.txt --suppress -";
+const CODES: &str = "--loyalty loyalty.txt --conversions conversions.txt --ledger ledger.csv --run-id now \
+                     --codes unused.txt --output-format csv";
 const STDIN: &str = "--loyalty loyalty.txt --conversions -";
 const INTERLEAVED: &str = "--loyalty - --conversions -";
 
@@ -60,6 +64,10 @@ fn cases(subcommand: &str) -> Vec<Case> {
                 case(FRAMED, None, &["conversions.frames"], save),
                 case("--loyalty compressed.txt --conversions conversions.txt", None, &["compressed.txt"], save),
                 case("--loyalty - --conversions conversions.txt", Some("compressed.txt"), &["compressed.txt"], save),
+                case(SUPPRESS, None, &["suppressed.txt"], &["-o", "-o codes.txt --save-loyalty"]),
+                case(SUPPRESS_STDIN, Some("suppressed.txt"), &["suppressed.txt"], &["-o"]),
+                case(CODES, None, &["unused.txt", "ledger.csv"], &["-o"]),
+                case(CODES, None, &["unused.txt", "ledger.csv"], &["-o codes.txt --save-loyalty"]),
             ]);
             cases
         }
@@ -126,6 +134,8 @@ fn campaign() -> Scratch {
     scratch.write("campaign.toml", "[loyalty]\n[conversions]\n");
     scratch.write("single.txt", "A1\nA2\n");
     scratch.write("ledger.csv", "run,promo,email,outcome,code\n1,P,kim@example.com,sent,A1\n");
+    scratch.write("suppressed.txt", "lee@example.com\n");
+    scratch.write("unused.txt", "A\n");
     let frames = |lines: &str| lines.lines().flat_map(frame).collect::<Vec<u8>>();
     scratch.write("loyalty.frames", frames(SMALL_LIST));
     scratch.write("conversions.frames", frames(SMALL_CONVERSIONS));
@@ -186,6 +196,39 @@ fn no_subcommand_overwrites_a_file_that_it_reads() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn ledger_never_replaces_a_file_that_is_read() {
+    let scratch = campaign();
+    for (args, inputs) in [
+        (CAMPAIGN, &["campaign.toml", "loyalty.txt", "conversions.txt"][..]),
+        (SUPPRESS, &["suppressed.txt"]),
+        ("--loyalty loyalty.txt --conversions conversions.txt --codes unused.txt", &["unused.txt"]),
+    ] {
+        for input in inputs {
+            for alias in ["", "./", "symbolic-", "hard-"] {
+                let ledger = format!("--ledger {alias}{input} --run-id now --output-format csv -o new.csv");
+                assert_rejected(&scratch, &format!("adseg run {args} {ledger}"), input);
+            }
+        }
+    }
+    let stdin = "adseg run --loyalty loyalty.txt --conversions - --run-id now --ledger";
+    assert_rejected(&scratch, &format!("{stdin} conversions.txt < conversions.txt"), "stdin");
+    // Also not the other outputs.
+    let run = "adseg run --loyalty loyalty.txt --conversions conversions.txt --run-id now --ledger ledger.csv";
+    for alias in ["", "./", "symbolic-", "hard-"] {
+        assert_rejected(&scratch, &format!("{run} -o {alias}ledger.csv"), "ledger.csv is named for two outputs");
+        assert_rejected(&scratch, &format!("{run} --save-loyalty {alias}ledger.csv"), "named for two outputs");
+        assert_rejected(&scratch, &format!("{run} -o new.txt --save-loyalty {alias}ledger.csv"), "two outputs");
+    }
+    assert_rejected(&scratch, &format!("{run} >> ledger.csv"), "ledger.csv is named for two outputs");
+    assert_rejected(&scratch, &format!("{run} -o new.txt --save-loyalty - >> ledger.csv"), "two outputs");
+    // The new ledger does not exist.
+    let run = run.replace("ledger.csv", "new.csv");
+    for option in ["-o", "-o new.txt --save-loyalty"] {
+        assert_rejected(&scratch, &format!("{run} {option} ./new.csv"), "new.csv is named for two outputs");
     }
 }
 

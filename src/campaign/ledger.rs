@@ -33,19 +33,31 @@ pub enum LedgerOutcome<'a> {
     HeldOut,
 }
 
-/// The promos of eligible clicks and ledger rows, each with a number.
-#[derive(Debug, Clone, Default)]
-pub struct PromoNumbers(HashMap<Vec<u8>, u32, RandomState>);
+/// The promos of ledger rows or eligible clicks, each with a number.
+#[derive(Debug, Default)]
+pub struct PromoNumbers {
+    numbers: HashMap<Vec<u8>, u32, RandomState>,
+    /// The number of the first promo.
+    first: usize,
+}
 
 impl PromoNumbers {
-    /// The number of a promo.
+    /// The number of a promo, which gets one if it has none.
     pub fn number(&mut self, promo: &[u8]) -> u32 {
-        if let Some(&number) = self.0.get(promo) {
+        if let Some(number) = self.get(promo) {
             return number;
         }
-        let number = u32::try_from(self.0.len()).expect("there are fewer than 2^32 promos in memory");
-        self.0.insert(promo.to_owned(), number);
+        let number = u32::try_from(self.end()).expect("there are fewer than 2^32 promos in memory");
+        self.numbers.insert(promo.to_owned(), number);
         number
+    }
+
+    fn get(&self, promo: &[u8]) -> Option<u32> {
+        self.numbers.get(promo).copied()
+    }
+
+    fn end(&self) -> usize {
+        self.first + self.numbers.len()
     }
 }
 
@@ -117,6 +129,8 @@ pub struct Ledger {
     /// The keys with rows of this run, whose rows are in `run_rows`.
     this_run: EmailIndex,
     run_rows: Vec<RunRows>,
+    /// The customers whom this run sent a code, if a customer is sent only one.
+    customers_of_run: EmailIndex,
     sent: Vec<SentRow>,
     codes: Vec<u8>,
     key: SendKey,
@@ -138,6 +152,7 @@ impl Ledger {
             promos: PromoNumbers::default(),
             earlier: EmailIndex::new(hasher.clone()),
             this_run: EmailIndex::new(hasher.clone()),
+            customers_of_run: EmailIndex::new(hasher.clone()),
             hasher,
             run_rows: Vec::new(),
             sent: Vec::new(),
@@ -203,11 +218,20 @@ impl Ledger {
             last => self.sent[last as usize].next = this,
         }
         rows.last = this;
+        if self.once == Once::Customer {
+            self.key.set(&self.hasher, row.email, None);
+            self.customers_of_run.insert(self.key.hash(), self.key.bytes());
+        }
     }
 
-    /// The hasher of keys, and the numbers of the promos so far.
+    /// The hasher of keys, and numbers for promos that no row has.
     pub(super) fn keys(&self) -> (EmailHasher, PromoNumbers) {
-        (self.hasher.clone(), self.promos.clone())
+        (self.hasher.clone(), PromoNumbers { first: self.promos.end(), ..PromoNumbers::default() })
+    }
+
+    /// The number of a promo if a row has it.
+    pub(super) fn promo(&self, promo: &[u8]) -> Option<u32> {
+        self.promos.get(promo)
     }
 
     /// Prefetches the memory that look-ups of keys with these hashes read.
@@ -218,6 +242,11 @@ impl Ledger {
     /// Whether another run sent the customer of this key a code.
     pub(super) fn was_sent(&self, key: &SendKey) -> bool {
         self.earlier.find(key.hash, &key.bytes).is_some()
+    }
+
+    /// Whether a row of this run sent the customer of this key a code, if a customer is sent only one.
+    pub(super) fn run_sent(&self, key: &SendKey) -> bool {
+        self.customers_of_run.find(key.hash, &key.bytes).is_some()
     }
 
     /// Whether rows of this run hold out the customer and promo of this key, and their first `sent` row.

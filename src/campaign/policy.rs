@@ -165,6 +165,7 @@ pub struct PolicyState {
     has_gates: bool,
     /// By customer number: bits of [`known`].
     known: Vec<u8>,
+    /// The promos that no row of the ledger has.
     promos: PromoNumbers,
     hasher: EmailHasher,
     /// The keys of `sends`.
@@ -271,8 +272,8 @@ impl PolicyState {
         let of_promo = match of_customer {
             Some(sends) if once == Once::Promo => sends,
             _ => {
-                let mut key = SendKey::default();
-                key.set(&self.hasher, event.email, Some(self.promos.number(promo)));
+                let (number, mut key) = (self.promo_number(policy, promo), SendKey::default());
+                key.set(&self.hasher, event.email, Some(number));
                 self.sends(policy, &key)
             }
         };
@@ -284,6 +285,10 @@ impl PolicyState {
                 Claim::Resend(row)
             }
             _ if is_held_out => return stopped(Gate::Holdout),
+            // This run sent the only code of the customer before, at a click for another promo.
+            (Some(ledger), None) if once == Once::Customer && ledger.run_sent(once_key) => {
+                return stopped(Gate::Once);
+            }
             _ => match &policy.rules.holdout {
                 Some(holdout) if self.is_held_out(holdout, customer, event.email) => {
                     self.sends[of_promo].is_held_out = true;
@@ -298,9 +303,15 @@ impl PolicyState {
         (Decision::SEND, policy.ledger.as_ref().map(|_| claim))
     }
 
+    /// The number of a promo in keys. All partitions share the numbers of the ledger.
+    fn promo_number(&mut self, policy: &Policy, promo: &[u8]) -> u32 {
+        let in_ledger = policy.ledger.as_ref().and_then(|ledger| ledger.promo(promo));
+        in_ledger.unwrap_or_else(|| self.promos.number(promo))
+    }
+
     /// Sets the key of a customer, or of a customer and a promo, that is sent one code.
     fn set_once_key(&mut self, policy: &Policy, event: &Event<'_>, key: &mut SendKey) {
-        let promo = (policy.once() == Once::Promo).then(|| self.promos.number(event.promo()));
+        let promo = (policy.once() == Once::Promo).then(|| self.promo_number(policy, event.promo()));
         key.set(&self.hasher, event.email, promo);
     }
 

@@ -41,11 +41,11 @@ fn holdout(mut table: Section<'_>) -> anyhow::Result<Holdout> {
         }
         key => Ok(key.to_owned()),
     })?;
-    let Some(key) = key else { return Err(table.missing("key")) };
-    let holdout = table.parsed("percent", |percent| Holdout::new(percent, &key))?;
-    let Some(holdout) = holdout else { return Err(table.missing("percent")) };
+    let holdout = table.parsed("percent", |percent| Holdout::new(percent, key.as_deref().unwrap_or_default()))?;
+    let missing = table.missing(if key.is_none() { "key" } else { "percent" });
+    // An unknown key may be a misspelled one.
     table.finish()?;
-    Ok(holdout)
+    holdout.filter(|_| key.is_some()).ok_or(missing)
 }
 
 /// Whether a click for which no code is left is withheld.

@@ -180,19 +180,15 @@ impl PolicyArgs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(cannot_read),
         };
-        let mut last = None;
+        let mut has_header = false;
         if let Some(file) = &mut file {
-            read_ledger(&*file, path, ledger, codes)?;
+            has_header = read_ledger(&*file, path, ledger, codes)?;
             file.rewind().with_context(cannot_read)?;
-            let copied = io::copy(file, &mut LastByte { out: &mut rows, last: &mut last });
-            copied.map_err(|error| output.cannot_write(error))?;
+            io::copy(file, &mut rows).map_err(|error| output.cannot_write(error))?;
         }
-        match last {
-            Some(b'\n') => Ok(()),
-            Some(_) => rows.write_all(b"\n"),
-            None => writeln!(rows, "{}", LEDGER_COLUMNS.join(",")),
+        if !has_header {
+            writeln!(rows, "{}", LEDGER_COLUMNS.join(",")).map_err(|error| output.cannot_write(error))?;
         }
-        .map_err(|error| output.cannot_write(error))?;
         Ok(rows)
     }
 
@@ -238,22 +234,4 @@ pub fn check_regular(path: &Path) -> anyhow::Result<()> {
         return usage_error(format!("the ledger must be a file, and {} is none", escape::path(path)));
     }
     Ok(())
-}
-
-/// A writer that remembers the last byte.
-struct LastByte<'a, W> {
-    out: &'a mut W,
-    last: &'a mut Option<u8>,
-}
-
-impl<W: Write> Write for LastByte<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        *self.last = bytes[..written].last().copied().or(*self.last);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
 use super::args::{EXIT_CODES, OnError, ReplayArgs, count, usage_error};
+use super::file_id::is_dash;
 use super::files::Inputs;
 use super::input_args::InputArgs;
 use super::policy_args::{PolicyArgs, RunData};
@@ -235,6 +236,9 @@ fn check_policy(args: &RunArgs) -> anyhow::Result<()> {
         return usage_error(
             "--ledger needs --run-id, the name of this run, such as a date; use the same one to repeat the run",
         );
+    }
+    if args.codes.as_deref().is_some_and(is_dash) {
+        return usage_error("--codes cannot be standard input; name a file");
     }
     if args.codes.is_some() && !matches!(args.output_format, OutputFormat::Csv | OutputFormat::Jsonl) {
         return usage_error("--codes needs --output-format csv or jsonl; the other formats have no place for a code");

@@ -21,6 +21,7 @@ use crate::record::SourceKind;
 pub fn lock_outputs(args: &RunArgs, session: &Session) -> anyhow::Result<()> {
     if let Some(ledger) = &args.policy.ledger {
         check_regular(ledger)?;
+        check_ledger(ledger, args)?;
         session.staging.lock_file(ledger, CommitOrder::Ledger).with_context(|| escape::path(ledger))?;
     }
     match &args.save_loyalty {
@@ -62,6 +63,16 @@ impl Outputs {
         }
         Ok(Self { decisions, list, ledger, rejects })
     }
+}
+
+/// The other outputs must not be written to the ledger, also not through standard output.
+fn check_ledger(ledger: &Path, args: &RunArgs) -> anyhow::Result<()> {
+    let Some(id) = FileId::of_path(ledger) else { return Ok(()) };
+    let mut others = std::iter::once(&args.output).chain(&args.save_loyalty);
+    if others.any(|other| FileId::of_output(other).as_ref() == Some(&id)) {
+        return usage_error(format!("{} is named for two outputs", escape::path(ledger)));
+    }
+    Ok(())
 }
 
 /// The saved list may replace a loyalty list that was read, because it is committed at the end. Bad rows of that list

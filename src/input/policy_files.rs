@@ -63,29 +63,37 @@ impl Context<'_> {
     }
 }
 
-/// Adds the rows of a ledger to `ledger`, and marks their codes as used. An empty file has no rows. `run_id` is the id
-/// of this run if it hands out codes.
+/// Adds the rows of a ledger to `ledger`, and marks their codes as used. A file without rows may have no header row;
+/// returns whether it has one. `codes` are those that this run hands out, with its run id.
 ///
 /// # Errors
-/// When it cannot be read, a row is invalid, or a row of this run has no code.
+/// When it cannot be read, a row is invalid, the last row may be incomplete, or a row of this run has no code.
+///
+/// # Panics
+/// When the CSV reader breaks its contract.
 pub fn read_ledger(
     file: impl Read,
     path: &Path,
     ledger: &mut Ledger,
     mut codes: Option<(&mut Codes, &[u8])>,
-) -> Result<(), PolicyFileError> {
+) -> Result<bool, PolicyFileError> {
     let context = Context(path);
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(LastByte { file, last: b'\n' });
     let mut record = ByteRecord::new();
-    if !reader.read_byte_record(&mut record).map_err(|error| context.csv(error))? {
-        return Ok(());
+    let has_header = reader.read_byte_record(&mut record).map_err(|error| context.csv(error))?;
+    if !has_header {
+        return match reader.get_ref().last {
+            b'\n' => Ok(false),
+            _ => Err(context.at(1, INCOMPLETE_LEDGER)),
+        };
     }
     if !record.iter().eq(LEDGER_COLUMNS.map(str::as_bytes)) {
         let header = LEDGER_COLUMNS.join(",");
         return Err(context.at(1, format!("this is not a ledger: its first line is not {header}")));
     }
+    let mut line = 1;
     while reader.read_byte_record(&mut record).map_err(|error| context.csv(error))? {
-        let line = record.position().expect("a record that was read has a position").line();
+        line = record.position().expect("a record that was read has a position").line();
         let row = ledger_row(&record).map_err(|reason| context.at(line, reason))?;
         if let (Some((codes, run_id)), LedgerOutcome::Sent { code }) = (&mut codes, row.outcome) {
             if code.is_empty() && row.run == *run_id {
@@ -102,7 +110,27 @@ pub fn read_ledger(
         ledger.add(&row);
     }
     ledger.seal();
-    Ok(())
+    match reader.get_ref().last {
+        b'\n' => Ok(true),
+        _ => Err(context.at(line, INCOMPLETE_LEDGER)),
+    }
+}
+
+const INCOMPLETE_LEDGER: &str = "the last line has no line feed, so it may be incomplete; restore the ledger, or check \
+                                 the line and add a line feed";
+
+/// A reader that remembers the last byte.
+struct LastByte<R> {
+    file: R,
+    last: u8,
+}
+
+impl<R: Read> Read for LastByte<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read(buffer)?;
+        self.last = buffer[..len].last().copied().unwrap_or(self.last);
+        Ok(len)
+    }
 }
 
 fn ledger_row(record: &ByteRecord) -> Result<LedgerRow<'_>, String> {
@@ -113,6 +141,9 @@ fn ledger_row(record: &ByteRecord) -> Result<LedgerRow<'_>, String> {
     };
     if run.is_empty() {
         return Err("the run is empty".to_owned());
+    }
+    if first_control(run).is_some() {
+        return Err(format!("the run {} contains a control byte", Quoted(run)));
     }
     check_table_email(email).map_err(|error| error.to_string())?;
     let outcome = match outcome {
@@ -165,8 +196,10 @@ pub fn read_codes(path: &Path) -> Result<Codes, PolicyFileError> {
             Err(context.at(line, format!("there are more than {MAX_CODE_BYTES} bytes of codes")))
         }
         Err(CodeError::Duplicate) => {
-            let first = first_line(path, &context, code)?;
-            Err(context.at(line, format!("the code {} occurs twice, first in line {first}", Quoted(code))))
+            // A pipe cannot be read again.
+            let first = if metadata.is_file() { first_line(path, &context, code)? } else { None };
+            let first = first.map_or(String::new(), |first| format!(", first in line {first}"));
+            Err(context.at(line, format!("the code {} occurs twice{first}", Quoted(code))))
         }
     })?;
     Ok(codes)
@@ -187,7 +220,7 @@ fn count_lines(file: &File) -> io::Result<usize> {
 }
 
 /// The first line with a code that occurs twice.
-fn first_line(path: &Path, context: &Context<'_>, code: &[u8]) -> Result<u64, PolicyFileError> {
+fn first_line(path: &Path, context: &Context<'_>, code: &[u8]) -> Result<Option<u64>, PolicyFileError> {
     let mut first = None;
     let file = File::open(path).map_err(|error| context.read(error))?;
     // A line after the duplicate may be invalid.
@@ -197,7 +230,7 @@ fn first_line(path: &Path, context: &Context<'_>, code: &[u8]) -> Result<u64, Po
         }
         Ok(())
     });
-    Ok(first.unwrap_or(0))
+    Ok(first)
 }
 
 /// Calls `add` with the line, the promo and the code of each code.
@@ -227,11 +260,30 @@ fn for_each_code(
             }
             // The header row of a file with one column.
             (None, Some(0)) if is_first && names.len() == 1 => {}
+            _ if is_first && looks_like_header(code) => {
+                let line = Quoted(code);
+                return Err(context.at(
+                    number,
+                    format!(
+                        "the line {line} looks like a header row; name the columns promo,code or code, or put it on \
+                         another line if it is a code"
+                    ),
+                ));
+            }
             _ => add(number, None, check_code(code).map_err(|reason| context.at(number, reason))?)?,
         }
         is_first = false;
     }
     Ok(())
+}
+
+/// Whether a line contains the name of a column with codes, with another delimiter, quotes or another name.
+fn looks_like_header(line: &[u8]) -> bool {
+    let names = line.split(|byte| matches!(byte, b',' | b';' | b'\t')).map(|name| {
+        let name = trim(name);
+        normalized(name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name))
+    });
+    names.into_iter().any(|name| name.ends_with(b"code") || name.ends_with(b"codes"))
 }
 
 /// Reads the next line with its line feed, up to one byte more than the maximum. Returns false at the end.
@@ -308,6 +360,9 @@ mod tests {
             ("promo,code\n,A\n", ":2: the promo is empty"),
             ("promo,code\nP,\n", ":2: the code is empty"),
             ("promo,code\nP,A\nQ,A\n", ":3: the code \"A\" occurs twice, first in line 2"),
+            ("promo;code\nP;A\n", ":1: the line \"promo;code\" looks like a header row"),
+            ("\"promo\",\"code\"\nP,A\n", ":1: the line \"\\\"promo\\\",\\\"code\\\"\" looks like a header row"),
+            ("Promo Code\nA\n", ":1: the line \"Promo Code\" looks like a header row"),
         ] {
             let error = codes(text).unwrap_err();
             assert!(error.starts_with(message), "{text:?}: {error}");
@@ -327,6 +382,12 @@ mod tests {
             ("run,promo,email,outcome,code\nr,P,a@x,sent,\"A,B\"\n", ":2: the code \"A,B\" contains a comma"),
             ("run,promo,email,outcome,code\nr,P,a@x,sent,A\ns,P,b@x,sent,A\n", ":3: the code \"A\" occurs in more"),
             ("run,promo,email,outcome,code\nnow,P,a@x,sent,\n", ":2: the run \"now\" sent without codes"),
+            ("run,promo,email,outcome,code", ":1: the last line has no line feed"),
+            ("run,promo,email,outcome,code\nr,P,a@x,sent,AB\nr,P,b@x,sent,C", ":3: the last line has no line feed"),
+            ("run,promo,email,outcome,code\nr,P,a@x,sent,\"AB", ":2: the last line has no line feed"),
+            ("run,promo,email,outcome,code\nr,P,a@x,sent,\"AB\n", ":2: the code \"AB\\n\" contains a control byte"),
+            ("run,promo,email,outcome,code\nr,\"P,a@x,sent,\nr,P,b@x,sent,\n", ":2: expected 5 fields, found 2"),
+            ("run,promo,email,outcome,code\n\"r\nr\",P,a@x,sent,\n", ":2: the run \"r\\nr\" contains a control"),
         ] {
             let mut codes = Codes::default();
             codes.add(None, b"A").unwrap();

@@ -5,9 +5,11 @@
 #![allow(dead_code, reason = "each test uses only a part of it")]
 
 pub mod campaigns;
+pub mod inject;
 pub mod live;
 pub mod model;
 pub mod replay;
+pub mod usage;
 
 use std::fs;
 use std::path::{Path, PathBuf};

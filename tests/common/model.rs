@@ -4,6 +4,7 @@
 
 pub mod decode;
 mod json;
+pub mod policy;
 mod split;
 pub mod table;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use decode::{ModelRecord, decode_fields, saved_field};
+use policy::{ModelPolicy, PolicyRun};
 use split::{RawRecord, split, trim};
 use table::{Fields, TableOptions, TableRecord};
 
@@ -111,14 +113,21 @@ impl fmt::Debug for RunResult {
 
 /// Runs the model. A record that exceeds either limit ends the run.
 pub fn run(inputs: &[ModelInput], max_record_bytes: usize, max_rejects: u64) -> RunResult {
-    let mut run = ModelRun { max_record_bytes, max_rejects, ..ModelRun::default() };
-    for (index, input) in inputs.iter().enumerate() {
-        if run.replay(index, input).is_break() {
-            return RunResult { counts: RecordCounts::default(), ..run.result };
-        }
-    }
-    run.result.saved = saved_list(run.listed.into_iter().chain(run.enrolled), run.profiles);
-    run.result
+    ModelRun { max_record_bytes, max_rejects, ..ModelRun::default() }.run(inputs).0
+}
+
+/// The same with a policy. Returns also what the policy did.
+pub fn run_with_policy(
+    inputs: &[ModelInput],
+    policy: &ModelPolicy,
+    max_record_bytes: usize,
+    max_rejects: u64,
+) -> (RunResult, PolicyRun) {
+    let mut run =
+        ModelRun { max_record_bytes, max_rejects, policy: Some(PolicyRun::new(policy)), ..ModelRun::default() };
+    run.result.output = policy.header();
+    let (result, policy) = run.run(inputs);
+    (result, policy.expect("the run has a policy"))
 }
 
 #[derive(Default)]
@@ -133,9 +142,20 @@ struct ModelRun {
     enrolled: Vec<Vec<u8>>,
     /// The time of the latest conversion.
     latest: Option<i64>,
+    policy: Option<PolicyRun>,
 }
 
 impl ModelRun {
+    fn run(mut self, inputs: &[ModelInput]) -> (RunResult, Option<PolicyRun>) {
+        for (index, input) in inputs.iter().enumerate() {
+            if self.replay(index, input).is_break() {
+                return (RunResult { counts: RecordCounts::default(), ..self.result }, self.policy);
+            }
+        }
+        self.result.saved = saved_list(self.listed.into_iter().chain(self.enrolled), self.profiles);
+        (self.result, self.policy)
+    }
+
     fn replay(&mut self, index: usize, input: &ModelInput) -> ControlFlow<()> {
         let mut records = split(input).into_iter();
         let options = &input.options;
@@ -200,19 +220,29 @@ impl ModelRun {
         format != ModelFormat::Framed && record.len <= self.max_record_bytes && trim(record.payload).is_empty()
     }
 
+    /// The key of the customer with this email.
+    fn customer(&self, email: &[u8]) -> Vec<u8> {
+        match &self.policy {
+            Some(policy) if policy.ignores_case() => email.to_ascii_lowercase(),
+            _ => email.to_vec(),
+        }
+    }
+
     fn apply(&mut self, record: ModelRecord) {
         match record {
             ModelRecord::LoyaltyRow { email, profile } => {
                 self.result.counts.loyalty_rows += 1;
-                if self.profiles.insert(email.clone(), profile).is_none() {
+                if self.profiles.insert(self.customer(&email), profile).is_none() {
                     self.listed.push(email);
                 }
             }
-            ModelRecord::Conversion { kind, email, is_decided, .. } => {
-                let is_member = self.profiles.contains_key(&email);
+            ModelRecord::Conversion { kind, email, is_decided, details, .. } => {
+                let customer = self.customer(&email);
+                let is_member = self.profiles.contains_key(&customer);
                 let send = is_member && kind == b"ClickConversion";
-                if !is_member && kind == b"PurchaseConversion" {
-                    self.profiles.insert(email.clone(), vec![vec![]; 3]);
+                let enrolled = !is_member && kind == b"PurchaseConversion";
+                if enrolled {
+                    self.profiles.insert(customer, vec![vec![]; 3]);
                     self.enrolled.push(email.clone());
                 }
                 if !is_decided {
@@ -220,6 +250,10 @@ impl ModelRun {
                     return;
                 }
                 self.result.counts.decisions += 1;
+                if let Some(policy) = &mut self.policy {
+                    policy.decide(&kind, &email, &details, (send, enrolled), &mut self.result.output);
+                    return;
+                }
                 let decision = if send { &b", True\n"[..] } else { b", False\n" };
                 self.result.output.extend([b"Send additional promo code to: ", &email[..], decision].concat());
             }
@@ -236,7 +270,8 @@ fn row_fields(columns: &[Option<&'static str>], row: &RawRecord<'_>) -> Option<F
 fn saved_list(members: impl Iterator<Item = Vec<u8>>, mut profiles: HashMap<Vec<u8>, Vec<Vec<u8>>>) -> Vec<u8> {
     let mut saved = Vec::new();
     for email in members {
-        let profile = profiles.remove(&email).unwrap();
+        // The key is the lower-case email if case is ignored.
+        let profile = profiles.remove(&email).or_else(|| profiles.remove(&email.to_ascii_lowercase())).unwrap();
         let fields: Vec<_> = std::iter::once(email).chain(profile.iter().map(|field| saved_field(field))).collect();
         saved.extend(fields.join(&b", "[..]));
         saved.push(b'\n');

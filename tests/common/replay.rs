@@ -1,5 +1,7 @@
 //! All calls of the tests into the crate.
 
+pub mod policy;
+
 use std::io::{self, Cursor, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -8,14 +10,15 @@ use std::sync::{Arc, Mutex};
 use adseg::{
     ByteSource, Column, ConversionKind, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain,
     Histories, Input, InputError, InputFormat, ListFormat, Location, Observer, Origin, Policy, ReadMode, ReadOptions,
-    ReaderSettings, RecordNumber, Rejection, ReplayError, Settings, SourceKind, TableRules, Time, TimeWindow, Totals,
-    TypeNames, replay, saved_list,
+    ReaderSettings, RecordNumber, Rejection, ReplayError, Sends, Settings, SourceKind, TableRules, Time, TimeWindow,
+    Totals, TypeNames, replay, saved_list,
 };
 use serde_json::Value;
 
 use super::frame;
 use super::model::table::TableOptions;
 use super::model::{ModelFormat, ModelInput, ModelSource, RecordCounts, RecordLocation, RunResult};
+use policy::PolicyCounts;
 
 /// How the engine splits its work, and the limits. Only the limits may change the result.
 #[derive(Debug, Clone, Copy)]
@@ -189,15 +192,28 @@ fn engine_inputs(inputs: &[ModelInput], schedule: &ReadSchedule) -> Vec<Input> {
 
 /// `adseg run` on these inputs.
 pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &ReadSchedule) -> RunResult {
+    run_engine_with(inputs, settings, schedule, &Policy::default(), DecisionEncoder::default(), None).0
+}
+
+/// The same with a policy. Returns also the numbers of decisions by reason, and the unused codes.
+fn run_engine_with(
+    inputs: &[ModelInput],
+    settings: &RunSettings,
+    schedule: &ReadSchedule,
+    policy: &Policy,
+    encoder: DecisionEncoder,
+    sends: Option<Sends<'_>>,
+) -> (RunResult, PolicyCounts) {
     let (output, mut observer) = (SharedBuffer::default(), RecordingObserver::default());
     let sources = engine_inputs(inputs, schedule);
-    let decisions = DecisionOutput { encoder: DecisionEncoder::default(), sends: None, out: Box::new(output.clone()) };
-    let computation = Decide { keeps_rows: true, policy: &Policy::default() };
+    let decisions = DecisionOutput { encoder, sends, out: Box::new(output.clone()) };
+    let computation = Decide { keeps_rows: true, policy };
     let allows_disorder = inputs.iter().any(|input| input.options.allows_disorder);
     let settings = Settings { allows_disorder, ..settings.for_engine() };
     let outcome = replay(&computation, &settings, sources, Some(decisions), &mut observer);
     let output = output.0.lock().unwrap().clone();
     let mut result = RunResult { output, rejects: observer.0, ..RunResult::default() };
+    let mut policy_counts = PolicyCounts::default();
     match outcome {
         Ok(outcome) => {
             let counts = outcome.counts;
@@ -215,6 +231,7 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
             if inputs.iter().all(every_byte_is_in_a_record) {
                 assert_eq!(counts.bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
             }
+            policy_counts = PolicyCounts::of(&outcome.reasons, outcome.sends.as_ref());
         }
         Err(ReplayError::BadRecord { location: at, .. }) => result.stopped = Some(location(&at)),
         Err(ReplayError::StepBack { location: Location { input, record, .. }, .. }) => {
@@ -224,7 +241,7 @@ pub fn run_engine(inputs: &[ModelInput], settings: &RunSettings, schedule: &Read
         Err(ReplayError::Input(InputError::TruncatedFrame { at, .. })) => result.truncated = Some(location(&at)),
         Err(failure) => result.failed = Some(failure.to_string()),
     }
-    result
+    (result, policy_counts)
 }
 
 /// Neither a header row nor a byte-order mark is part of a record, and compressed bytes are counted decompressed.

@@ -15,7 +15,17 @@ pub enum ModelRecord {
         email: Vec<u8>,
         time: Option<i64>,
         is_decided: bool,
+        details: Details,
     },
+}
+
+/// The fields of a conversion that do not affect membership. A field that the type does not have is empty.
+#[derive(Default)]
+pub struct Details {
+    pub promo: Vec<u8>,
+    pub channel: Vec<u8>,
+    pub items: Vec<u8>,
+    pub total_cost: Vec<u8>,
 }
 
 /// Decodes one line or frame; `None` if it is a bad record.
@@ -38,7 +48,20 @@ pub fn decode_fields(source: ModelSource, fields: &[Vec<u8>]) -> Option<ModelRec
             b"BasketConversion" => is_item_list(fourth),
             _ => is_item_list(fourth) && is_decimal(fields.get(4)?),
         };
-        (is_valid && is_email(&email)).then_some(ModelRecord::Conversion { kind, email, time: None, is_decided: true })
+        let [channel, items] = match kind == b"ClickConversion" {
+            true => [fourth.clone(), Vec::new()],
+            false => [Vec::new(), fourth.clone()],
+        };
+        let total_cost = fields.get(4).filter(|_| kind == b"PurchaseConversion").cloned().unwrap_or_default();
+        let details = Details { promo: fields[0].clone(), channel, items, total_cost };
+        let is_decided = true;
+        (is_valid && is_email(&email)).then_some(ModelRecord::Conversion {
+            kind,
+            email,
+            time: None,
+            is_decided,
+            details,
+        })
     } else {
         let (email, profile) = fields.split_first()?;
         (profile.len() >= 3 && is_email(email) && !names_conversion)

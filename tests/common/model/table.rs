@@ -1,7 +1,7 @@
 //! Decodes the named fields of a row of CSV or an object of JSON Lines.
 
 use super::ModelSource;
-use super::decode::{ModelRecord, is_conversion_name, is_decimal, is_email, saved_field};
+use super::decode::{Details, ModelRecord, is_conversion_name, is_decimal, is_email, saved_field};
 use super::json::{Json, parse};
 use super::split::trim;
 
@@ -125,8 +125,15 @@ impl TableOptions {
         if (is_before && kind != "purchase") || (self.until.is_some() && time >= self.until) && !is_before {
             return Some(TableRecord::Ignored);
         }
+        let field = |name, is_of_kind| get(fields, name).filter(|_| is_of_kind).unwrap_or_default().to_vec();
+        let details = Details {
+            promo: field("promo", true),
+            channel: field("where", kind == "click"),
+            items: field("items", kind != "click"),
+            total_cost: field("total_cost", kind == "purchase"),
+        };
         let kind = format!("{}{}Conversion", kind[..1].to_uppercase(), &kind[1..]).into_bytes();
-        Some(TableRecord::Record(ModelRecord::Conversion { kind, email, time, is_decided: !is_before }))
+        Some(TableRecord::Record(ModelRecord::Conversion { kind, email, time, is_decided: !is_before, details }))
     }
 
     /// The type with a name: `Some(None)` if it is ignored, `None` if it is unknown.

@@ -1,0 +1,100 @@
+//! A run of the crate with a policy.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use adseg::{
+    Codes, DecisionEncoder, Holdout, Ledger, LoadSuppression, Once, OutputFormat, Policy, PolicyRules, Reason, Sends,
+    SourceKind, SuppressionList, read_ledger, replay,
+};
+
+use super::{ReadSchedule, RecordingObserver, RunSettings, SharedBuffer, engine_inputs, run_engine_with};
+use crate::common::model::policy::{DecisionFormat, ModelOnce, ModelPolicy};
+use crate::common::model::{ModelFormat, ModelInput, ModelSource, RunResult};
+
+/// The numbers of decisions by reason, without zeros, and of unused codes by promo.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PolicyCounts {
+    pub reasons: BTreeMap<&'static str, u64>,
+    pub codes_left: BTreeMap<Option<String>, u64>,
+}
+
+impl PolicyCounts {
+    pub(super) fn of(reasons: &[u64], sends: Option<&Sends<'_>>) -> Self {
+        let reasons = Reason::ALL.map(|reason| (reason.name(), reasons[reason as usize]));
+        let left = sends.and_then(Sends::codes).map(Codes::left).unwrap_or_default();
+        let text = |promo: &[u8]| String::from_utf8(promo.to_vec()).unwrap();
+        Self {
+            reasons: reasons.into_iter().filter(|(_, count)| *count > 0).collect(),
+            codes_left: left.into_iter().map(|(promo, left)| (promo.map(text), left)).collect(),
+        }
+    }
+}
+
+/// Everything that a run with a policy produces.
+#[derive(Debug)]
+pub struct PolicyResult {
+    pub result: RunResult,
+    pub counts: PolicyCounts,
+    /// The new rows of the ledger.
+    pub rows: Vec<u8>,
+}
+
+/// `adseg run` on these inputs with this policy. `ledger` is the content of the ledger file.
+pub fn run_engine_with_policy(
+    inputs: &[ModelInput],
+    model: &ModelPolicy,
+    ledger: Option<&[u8]>,
+    settings: &RunSettings,
+    schedule: &ReadSchedule,
+) -> PolicyResult {
+    let once = |once| match once {
+        ModelOnce::Promo => Once::Promo,
+        ModelOnce::Customer => Once::Customer,
+        ModelOnce::Never => Once::Never,
+    };
+    let rules = PolicyRules {
+        promos: model.promos.clone(),
+        once: model.once.map(once),
+        ignores_case: model.ignores_case,
+        holdout: model.holdout.as_ref().map(|(percent, key)| Holdout::new(percent, key).unwrap()),
+        withholds: model.withholds,
+    };
+    let suppression = model.suppressed.as_ref().map(|lines| {
+        // The model of an input has no suppression lists, so the source is set afterwards.
+        let input = ModelInput::new(ModelSource::Loyalty, ModelFormat::Text, lines.join("\n"));
+        let mut sources = engine_inputs(&[input], schedule);
+        sources[0].source = SourceKind::Suppression;
+        let mut observer = RecordingObserver::default();
+        let outcome = replay(&LoadSuppression, &settings.for_engine(), sources, None, &mut observer).unwrap();
+        SuppressionList::new(outcome.partitioner, outcome.states)
+    });
+    let mut codes = model.codes.as_ref().map(|all| {
+        let mut codes = Codes::with_capacity(0, 0);
+        for (promo, code) in all {
+            codes.add(promo.as_ref().map(String::as_bytes), code.as_bytes()).unwrap();
+        }
+        codes
+    });
+    let run_id = model.run_id.as_bytes();
+    let ledger = ledger.map(|bytes| {
+        let mut ledger = Ledger::new(Some(run_id), rules.once(true));
+        let codes = codes.as_mut().map(|codes| (codes, run_id));
+        read_ledger(bytes, Path::new("ledger"), &mut ledger, codes).unwrap();
+        ledger
+    });
+    codes.iter_mut().for_each(Codes::seal);
+    let policy = Policy::new(rules, suppression, ledger, codes.is_some());
+    let rows = SharedBuffer::default();
+    let sends = policy.ledger().map(|_| Sends::new(&policy, run_id, codes, Box::new(rows.clone())));
+    let format = match model.format {
+        DecisionFormat::Text => OutputFormat::Text,
+        DecisionFormat::Csv => OutputFormat::Csv,
+        DecisionFormat::JsonLines => OutputFormat::Jsonl,
+    };
+    let (send_only, with_policy) = (model.send_only, policy.has_gates());
+    let encoder = DecisionEncoder { format, send_only, with_times: false, with_policy };
+    let (result, counts) = run_engine_with(inputs, settings, schedule, &policy, encoder, sends);
+    let rows = rows.0.lock().unwrap().clone();
+    PolicyResult { result, counts, rows }
+}
