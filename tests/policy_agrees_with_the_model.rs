@@ -8,7 +8,7 @@ use std::hash::Hash;
 
 use common::model::policy::{DecisionFormat, ModelOnce, ModelPolicy, ModelRow, PolicyRun, ledger_bytes};
 use common::model::{ModelFormat, ModelInput, ModelSource, run_with_policy};
-use common::replay::policy::{PolicyResult, run_engine_with_policy};
+use common::replay::policy::{PolicyResult, ledger_has_header, run_engine_with_policy};
 use common::replay::{Chunk, ReadSchedule, RunSettings};
 use common::{cases, frame, text};
 use md5::Md5;
@@ -304,6 +304,48 @@ proptest! {
                 ModelOnce::Never => {}
             }
         }
+    }
+}
+
+/// A ledger with bytes that were removed, replaced or inserted.
+fn damaged_ledger() -> impl Strategy<Value = Vec<u8>> {
+    let edit = (any::<prop::sample::Index>(), 0..3, select(b"\",\n\r a\0\xef".to_vec()));
+    (ledger(), prop::collection::vec(edit, 0..4), any::<prop::sample::Index>(), any::<bool>()).prop_map(
+        |(rows, edits, end, is_truncated)| {
+            let mut bytes = ledger_bytes(&rows);
+            for (at, kind, byte) in edits {
+                let at = at.index(bytes.len());
+                bytes.splice(at..(at + usize::from(kind < 2)).min(bytes.len()), (kind > 0).then_some(byte));
+            }
+            bytes.truncate(if is_truncated { end.index(bytes.len() + 1) } else { bytes.len() });
+            bytes
+        },
+    )
+}
+
+fn csv_rows(bytes: &[u8]) -> Vec<csv::ByteRecord> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    reader.byte_records().map(Result::unwrap).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(6_000)))]
+
+    #[test]
+    fn row_appended_to_an_accepted_ledger_is_a_row(old in damaged_ledger(), email in email(), promo in promo()) {
+        let Some(has_header) = ledger_has_header(&old) else { return Ok(()) };
+        let row = ModelRow {
+            run: "now".to_owned(),
+            promo: promo.into(),
+            email: email.into(),
+            is_sent: true,
+            code: "A1".to_owned(),
+        };
+        let appended = ledger_bytes(&[row]);
+        let appended = if has_header { &appended[ledger_bytes(&[]).len()..] } else { &appended };
+        let new = [&old[..], appended].concat();
+        prop_assert_eq!(ledger_has_header(&new), Some(true));
+        prop_assert_eq!(csv_rows(&new), [csv_rows(&old), csv_rows(appended)].concat());
     }
 }
 

@@ -192,7 +192,7 @@ mod tests {
         assert!(names.iter().all(|name| codes.mark_used(name.as_bytes())));
         codes.seal();
         let start = std::time::Instant::now();
-        assert!((0..200_000).all(|_| codes.hand_out(b"x").is_none()));
+        assert!((0..20_000).all(|_| codes.hand_out(b"x").is_none()));
         assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     }
 

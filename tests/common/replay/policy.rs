@@ -98,3 +98,9 @@ pub fn run_engine_with_policy(
     let rows = rows.0.lock().unwrap().clone();
     PolicyResult { result, counts, rows }
 }
+
+/// Whether a ledger has a header row; `None` if it is invalid.
+pub fn ledger_has_header(bytes: &[u8]) -> Option<bool> {
+    let mut ledger = Ledger::new(Some(b"now"), Once::Promo);
+    read_ledger(bytes, Path::new("ledger"), &mut ledger, None).ok()
+}
