@@ -47,7 +47,7 @@ fn suppression_list_and_codes_match_the_campaign() {
     let policy = "--suppress list --codes codes --ledger ledger --run-id 1 --output-format csv";
     let json = scratch.run(&format!("{RUN} {policy} -o out.csv --summary=json")).stderr;
     let summary: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(summary["policy"]["suppressed_emails"], 90);
+    assert_eq!(summary["policy"]["suppression_entries"], 90);
     assert!(summary["policy"]["reasons"]["suppressed"].as_u64().unwrap() > 0, "{json}");
     assert!(summary["codes_to_send"].as_u64().unwrap() > 0, "{json}");
 }

@@ -292,5 +292,5 @@ fn summary_counts_reasons_and_codes_left() {
     let count = |reason: &str| reasons[reason].as_u64().unwrap();
     assert_eq!(["member-click", "suppressed", "already-sent", "not-a-member", "held-out"].map(count), [1, 1, 1, 1, 0]);
     assert_eq!(summary["policy"]["codes_left"], json!({ "P": 2, "Q": 1 }));
-    assert_eq!(summary["policy"]["suppressed_emails"], 2);
+    assert_eq!(summary["policy"]["suppression_entries"], 2);
 }

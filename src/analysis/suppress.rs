@@ -24,6 +24,7 @@ impl Computation for LoadSuppression {
 
     fn apply(&self, state: &mut SuppressedEmails, events: EventBatch<'_>, _decided: &mut Decided) {
         for (_, hash, event) in events.events() {
+            state.add_file(events.input());
             state.add(hash, event.email);
         }
     }

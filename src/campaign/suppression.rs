@@ -4,6 +4,7 @@
 //! a `+tag` in the local part do not matter either. When in doubt, an email is suppressed.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -44,12 +45,19 @@ pub struct SuppressedEmails {
     keys: EmailIndex,
     has_md5: bool,
     has_sha256: bool,
+    /// The files with at least one entry.
+    files: BTreeSet<usize>,
 }
 
 impl SuppressedEmails {
     /// No emails.
     pub fn new(hasher: EmailHasher) -> Self {
-        Self { keys: EmailIndex::new(hasher), has_md5: false, has_sha256: false }
+        Self { keys: EmailIndex::new(hasher), has_md5: false, has_sha256: false, files: BTreeSet::new() }
+    }
+
+    /// Remembers that a file has entries. `file` is its number in the order of the files.
+    pub fn add_file(&mut self, file: usize) {
+        self.files.insert(file);
     }
 
     /// Adds an email or a digest, which is in the partition of its [`suppression_key`].
@@ -80,8 +88,13 @@ impl SuppressionList {
         Self { partitioner, partitions, has_md5, has_sha256 }
     }
 
+    /// Whether a file, by its number in the order of the files, has at least one entry.
+    pub fn has_entries_of(&self, file: usize) -> bool {
+        self.partitions.iter().any(|partition| partition.files.contains(&file))
+    }
+
     /// The number of different emails and digests.
-    pub fn emails(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.partitions.iter().map(|partition| partition.keys.len()).sum()
     }
 
@@ -133,7 +146,7 @@ mod tests {
     #[test]
     fn emails_are_suppressed_in_any_case() {
         let list = list(&["Kim@Example.com", "kim@example.COM"]);
-        assert_eq!(list.emails(), 1);
+        assert_eq!(list.entries(), 1);
         assert!(list.contains(b"kIM@example.com"));
         assert!(!list.contains(b"k.im@example.com"));
         assert!(!list.contains(b"kim+ad@example.com"));

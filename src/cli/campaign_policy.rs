@@ -41,7 +41,8 @@ fn holdout(mut table: Section<'_>) -> anyhow::Result<Holdout> {
         }
         key => Ok(key.to_owned()),
     })?;
-    let holdout = table.parsed("percent", |percent| Holdout::new(percent, key.as_deref().unwrap_or_default()))?;
+    let holdout =
+        table.parsed_number("percent", |percent| Holdout::new(percent, key.as_deref().unwrap_or_default()))?;
     let missing = table.missing(if key.is_none() { "key" } else { "percent" });
     // An unknown key may be a misspelled one.
     table.finish()?;

@@ -33,8 +33,8 @@ Explain why a customer got a code or not: print every record of an email, in ord
 
 explain prints each record with file and line, its fields, its decision and the reason, followed by the customer's \
 number of clicks, baskets, purchases and codes. It reads the inputs in the same order as adseg run and applies the \
-same rule and policy. A click that the policy stopped is shown with the reason. explain hands out no codes, and changes \
-no ledger.
+same rule and policy. A click that the policy stopped is shown with the reason. explain hands out no codes and \
+changes no ledger: a click for which run had no code left is shown as sent.
 
 Two emails are the same customer only if every byte is the same, or with --ignore-case if they differ only in ASCII \
 case. Other emails that differ only in case or white space are different customers; up to ten of them are listed as near \

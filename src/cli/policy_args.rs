@@ -151,7 +151,8 @@ impl PolicyArgs {
         if let (Some(path), Some(output)) = (&self.ledger, output) {
             let mut empty = self.empty_ledger(&rules);
             let run_id = self.run_id.as_deref().unwrap_or_default().as_bytes();
-            let rows = self.copy_ledger(path, &mut empty, codes.as_mut().map(|codes| (codes, run_id)), output)?;
+            let used = codes.as_mut().map(|codes| (codes, run_id));
+            let rows = self.copy_ledger(path, &mut empty, used, output, (messages, session))?;
             ledger = Some(empty);
             codes.iter_mut().for_each(Codes::seal);
             data = Some(RunData { rows, codes });
@@ -172,6 +173,7 @@ impl PolicyArgs {
         ledger: &mut Ledger,
         codes: Option<(&mut Codes, &[u8])>,
         output: &Output,
+        (messages, session): (&MessageArgs, &Session),
     ) -> anyhow::Result<BufWriter<OutputFile>> {
         let mut rows = BufWriter::with_capacity(1 << 16, output.writer());
         let cannot_read = || format!("{}: cannot read", escape::path(path));
@@ -187,6 +189,10 @@ impl PolicyArgs {
             io::copy(file, &mut rows).map_err(|error| output.cannot_write(error))?;
         }
         if !has_header {
+            if !messages.quiet {
+                let name = escape::path(path);
+                session.progress.print(&format!("adseg: note: {name} does not exist or is empty; a new ledger begins"));
+            }
             writeln!(rows, "{}", LEDGER_COLUMNS.join(",")).map_err(|error| output.cannot_write(error))?;
         }
         Ok(rows)
@@ -203,13 +209,18 @@ impl PolicyArgs {
         if files.is_empty() {
             return Ok(None);
         }
+        let names: Vec<_> = files.iter().map(|file| Arc::clone(&file.path)).collect();
         let settings = Settings { max_rejects: 0, min_members: 0, replaced_list: None, ..*settings };
         let mut observer = RejectObserver::new(session, messages, None);
         let outcome = replay(&LoadSuppression, &settings, files, None, &mut observer)
             .map_err(|error| replay_error(error, OnError::Stop, 0))?;
         let list = SuppressionList::new(outcome.partitioner, outcome.states);
-        if list.emails() == 0 && !messages.quiet {
-            session.progress.print("adseg: warning: the suppression list is empty");
+        if !messages.quiet {
+            for path in (0..).zip(names).filter(|(index, _)| !list.has_entries_of(*index)).map(|(_, path)| path) {
+                session
+                    .progress
+                    .print(&format!("adseg: warning: {}: the suppression list is empty", escape::path(&path)));
+            }
         }
         Ok(Some(list))
     }

@@ -18,7 +18,7 @@ struct PolicySummary {
     reasons: BTreeMap<&'static str, u64>,
     /// The number of different emails and digests on the suppression lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    suppressed_emails: Option<usize>,
+    suppression_entries: Option<usize>,
     /// The condition for the control group.
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout: Option<String>,
@@ -32,7 +32,7 @@ impl PolicySummary {
         let codes = outcome.sends.as_ref().and_then(Sends::codes);
         Self {
             reasons: Reason::ALL.into_iter().map(|reason| (reason.name(), outcome.reasons[reason as usize])).collect(),
-            suppressed_emails: policy.suppression().map(SuppressionList::emails),
+            suppression_entries: policy.suppression().map(SuppressionList::entries),
             holdout: policy.holdout().map(ToString::to_string),
             codes_left: codes.map(codes_left),
         }
@@ -45,8 +45,8 @@ impl fmt::Display for PolicySummary {
         for reason in Reason::ALL.map(Reason::name) {
             row(out, &format!("  {reason}"), self.reasons[reason])?;
         }
-        if let Some(emails) = self.suppressed_emails {
-            row(out, "suppressed emails", emails as u64)?;
+        if let Some(entries) = self.suppression_entries {
+            row(out, "suppression entries", entries as u64)?;
         }
         if let Some(codes) = &self.codes_left {
             row(out, "codes left", codes.values().sum())?;

@@ -121,6 +121,24 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The string or the number of a key, parsed from its text.
+    pub fn parsed_number<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> anyhow::Result<Option<T>> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let text = match value.get_ref() {
+            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            _ => None,
+        };
+        match text {
+            None => self.parse(key, "a number", value, parse).map(Some),
+            Some(text) => parse(&text).map(Some).map_err(|reason| self.error(value.span().start, key, &reason)),
+        }
+    }
+
     /// The error for a key that is missing.
     pub fn missing(&self, key: &str) -> anyhow::Error {
         self.error(self.start, key, "this key is missing")

@@ -19,29 +19,31 @@
 //! | `json` | the fields of an object of JSON Lines |
 //! | `separators` | finding commas and line feeds |
 //! | `splitter` | decoding the records of a slice |
-//! | `policy_files` | the ledger, and files of codes |
+//! | `ledger`, `codes` | the ledger, and files of codes |
 
 mod block;
 mod block_reader;
+mod codes;
 mod csv;
 mod decompress;
 mod detect;
 mod format;
 mod header;
 mod json;
-mod policy_files;
+mod ledger;
 mod reader;
 mod separators;
 mod source;
 mod splitter;
 
 pub use block::{Block, Content, DEFAULT_MAX_RECORD_BYTES, InputLabel, ReaderSettings};
+pub use codes::read_codes;
 pub use format::{
     BYTE_ORDER_MARK, Format, InputFormat, ReadOptions, is_ambiguous_as_text, is_blank, looks_compressed, payload_at,
     push_frame, text_as_length,
 };
 pub use header::SavedColumn;
-pub use policy_files::{LEDGER_COLUMNS, read_codes, read_ledger};
+pub use ledger::{LEDGER_COLUMNS, read_ledger};
 pub use reader::{Blocks, format_of};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};
