@@ -46,7 +46,7 @@ fn distinct_promos_take_linear_time_and_memory() {
         let (few, many) = (usage(CLICKS), usage(6 * CLICKS));
         assert_linear(few, many, context);
         // The promo, the customer with the promo, and the state of both, at most twice because of growing tables.
-        let allowed = few.peak_kib + (5 * CLICKS as u64 * 400 >> 10) + (16 << 10);
+        let allowed = few.peak_kib + ((5 * CLICKS as u64 * 400) >> 10) + (16 << 10);
         assert!(many.peak_kib < allowed, "{context}: {few:?}, {many:?}");
     }
 }
