@@ -225,7 +225,7 @@ fn invalid_values_are_errors_with_their_line() {
         ("[conversions]\ntime = 3", "2: conversions.time: expected a string, found an integer"),
         ("[conversions.types]\nclik = ['a']", "2: unknown key \"clik\" in [conversions.types]; did you mean click?"),
         ("[conversions.types]\nclick = ['*']", "2: conversions.types.click: the name * is valid only in ignore=*"),
-        ("\n[limits]", "2: unknown key \"limits\"; the keys are loyalty, conversions"),
+        ("\n[holdouts]", "2: unknown key \"holdouts\"; the keys are loyalty, conversions"),
         ("a = \"\u{1b}[31m", "1: invalid TOML: "),
         ("\"\\u001b[31m\" = 1", "1: unknown key \"\\u{1b}[31m\"; the keys are loyalty, conversions"),
     ] {
