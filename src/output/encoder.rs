@@ -110,7 +110,7 @@ impl DecisionEncoder {
     fn write_csv_rows<'a>(&self, conversions: impl Iterator<Item = DecidedConversion<'a>>, out: &mut Vec<u8>) {
         let mut writer = csv_writer(out);
         let (mut row, mut list) = (ByteRecord::new(), Vec::new());
-        for DecidedConversion { event, decision, code } in conversions {
+        conversions.for_each(|DecidedConversion { event, decision, code }| {
             let conversion = event.conversion().expect(IS_CONVERSION);
             let (channel, items, total_cost) = optional_fields(&conversion);
             list.clear();
@@ -136,16 +136,16 @@ impl DecisionEncoder {
                 row.push_field(code);
             }
             writer.write_byte_record(&row).expect(IN_MEMORY);
-        }
+        });
         writer.flush().expect(IN_MEMORY);
     }
 
     fn write_json_lines<'a>(&self, conversions: impl Iterator<Item = DecidedConversion<'a>>, out: &mut Vec<u8>) {
-        for decided in conversions {
+        conversions.for_each(|decided| {
             let conversion = decided.event.conversion().expect(IS_CONVERSION);
             let line = DecisionLine::new(&conversion, &decided, self.with_policy);
             json_line(&line, &mut *out).expect("writing strings to memory does not fail");
-        }
+        });
     }
 }
 
