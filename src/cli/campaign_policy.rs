@@ -14,11 +14,9 @@ pub fn policy(root: &mut Section<'_>) -> anyhow::Result<PolicyRules> {
         }
         promo => Ok(promo.to_owned()),
     })?;
-    let once = root.parsed("once", |text| match text {
-        "promo" => Ok(Once::Promo),
-        "customer" => Ok(Once::Customer),
-        "never" => Ok(Once::Never),
-        other => Err(format!("unknown value {} (expected promo, customer or never)", Quoted(other.as_bytes()))),
+    let once = root.parsed("once", |text| {
+        let unknown = || format!("unknown value {} (expected promo, customer or never)", Quoted(text.as_bytes()));
+        Once::ALL.into_iter().find(|once| once.name() == text).ok_or_else(unknown)
     })?;
     let ignores_case = match root.section("match")? {
         None => false,

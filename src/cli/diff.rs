@@ -206,7 +206,7 @@ impl DiffReport<'_> {
     fn write_jsonl(&self, out: &mut impl Write) -> io::Result<()> {
         let Differences { codes, reasons, promos, other_promos, gaining, losing, changes } = &self.differences;
         for change in changes {
-            let [old, new] = change.reasons.map(Outcome::new);
+            let [old, new] = change.reasons.map(SideOfChange::new);
             let line = Line::Change {
                 at: self.line_index.location(change.number),
                 email: String::from_utf8_lossy(change.email()),
@@ -230,8 +230,8 @@ impl DiffReport<'_> {
             decisions: self.decisions,
             changed: self.differences.changed(),
             other_promos: *other_promos,
-            codes: Codes { old, new },
-            customers: Customers { gain: gaining.count, lose: losing.count },
+            codes: CodeCounts { old, new },
+            customers: CustomerCounts { gain: gaining.count, lose: losing.count },
         };
         json_line(&summary, out)
     }
@@ -262,8 +262,8 @@ enum Line<'a> {
         at: Location,
         email: Cow<'a, str>,
         promo: Cow<'a, str>,
-        old: Outcome,
-        new: Outcome,
+        old: SideOfChange,
+        new: SideOfChange,
     },
     /// The number of these decisions with the same reasons.
     Reasons { old: &'static str, new: &'static str, decisions: u64 },
@@ -274,18 +274,19 @@ enum Line<'a> {
         changed: u64,
         /// The changed decisions that no line of the kind `promo` counts.
         other_promos: u64,
-        codes: Codes,
-        customers: Customers,
+        codes: CodeCounts,
+        customers: CustomerCounts,
     },
 }
 
+/// A decision that differs, under one policy.
 #[derive(Serialize)]
-struct Outcome {
+struct SideOfChange {
     reason: &'static str,
     send: bool,
 }
 
-impl Outcome {
+impl SideOfChange {
     fn new(reason: Reason) -> Self {
         Self { reason: reason.name(), send: reason == Reason::MemberClick }
     }
@@ -293,14 +294,14 @@ impl Outcome {
 
 /// The number of codes under each policy.
 #[derive(Serialize)]
-struct Codes {
+struct CodeCounts {
     old: u64,
     new: u64,
 }
 
 /// The number of customers who get more and fewer codes under the new policy.
 #[derive(Serialize)]
-struct Customers {
+struct CustomerCounts {
     gain: u64,
     lose: u64,
 }

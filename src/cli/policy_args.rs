@@ -100,7 +100,6 @@ impl PolicyArgs {
             None => [const { None }; N],
             Some(path) => {
                 check_regular(path)?;
-                inputs.add_other(path);
                 self.read_ledgers(path, &rules)?
             }
         };
@@ -109,9 +108,7 @@ impl PolicyArgs {
         let mut ledgers = ledgers.into_iter();
         Ok(rules.map(|rules| {
             let ledger = ledgers.next().expect("there is one for each policy");
-            rules.map_or_else(Policy::default, |rules| {
-                Policy::new(rules, None, ledger, false).with_suppression(suppression.clone())
-            })
+            rules.map_or_else(Policy::default, |rules| Policy::new(rules, suppression.clone(), ledger))
         }))
     }
 
@@ -150,16 +147,13 @@ impl PolicyArgs {
         let (mut ledger, mut data) = (None, None);
         if let (Some(path), Some(output)) = (&self.ledger, output) {
             let mut empty = self.empty_ledger(&rules);
-            let run_id = self.run_id.as_deref().unwrap_or_default().as_bytes();
-            let used = codes.as_mut().map(|codes| (codes, run_id));
-            let rows = self.copy_ledger(path, &mut empty, used, output, (messages, session))?;
+            let rows = self.copy_ledger(path, &mut empty, codes.as_mut(), output, (messages, session))?;
             ledger = Some(empty);
             codes.iter_mut().for_each(Codes::seal);
             data = Some(RunData { rows, codes });
         }
         let suppression = self.load_suppression(inputs, settings, messages, session)?;
-        let uses_codes = data.as_ref().is_some_and(|data| data.codes.is_some());
-        Ok((Policy::new(rules, suppression, ledger, uses_codes), data))
+        Ok((Policy::new(rules, suppression.map(Arc::new), ledger), data))
     }
 
     fn empty_ledger(&self, rules: &PolicyRules) -> Ledger {
@@ -171,7 +165,7 @@ impl PolicyArgs {
         &self,
         path: &Path,
         ledger: &mut Ledger,
-        codes: Option<(&mut Codes, &[u8])>,
+        codes: Option<&mut Codes>,
         output: &Output,
         (messages, session): (&MessageArgs, &Session),
     ) -> anyhow::Result<BufWriter<OutputFile>> {
@@ -232,8 +226,8 @@ pub fn unused_codes(codes: &Path, ledger: Option<&Path>) -> anyhow::Result<Codes
     if let Some(path) = ledger {
         check_regular(path)?;
         let file = File::open(path).with_context(|| format!("{}: cannot read", escape::path(path)))?;
-        // Only the codes of the rows matter, and no run has an empty id.
-        read_ledger(file, path, &mut Ledger::new(None, Once::Never), Some((&mut codes, b"")))?;
+        // Only the codes of the rows matter.
+        read_ledger(file, path, &mut Ledger::new(None, Once::Never), Some(&mut codes))?;
     }
     codes.seal();
     Ok(codes)

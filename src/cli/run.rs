@@ -69,8 +69,8 @@ Examples:
     tail -n +1 -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
 
   Decide a night with a policy: suppression, one code for each customer and promo, single-use codes:
-    adseg run --campaign spring.toml --loyalty 2026-03-01/members.csv --conversions 2026-03-02.csv \
-      --suppress suppressed.txt --ledger ledger.csv --run-id 2026-03-02 --codes codes.txt \
+    adseg run --campaign spring.toml --loyalty 2026-03-01/members.csv --conversions 2026-03-02.csv \\
+      --suppress suppressed.txt --ledger ledger.csv --run-id 2026-03-02 --codes codes.txt \\
       --output-format csv -o 2026-03-02/codes.csv --save-loyalty 2026-03-02/members.csv
 
   Keep bad records in a directory, and save the list for the next run:
@@ -196,8 +196,7 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
         with_times: args.inputs.tables.has_times(),
         with_policy: policy.has_gates(),
     };
-    let run_id = args.policy.run_id.as_deref().unwrap_or_default().as_bytes();
-    let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, run_id, codes, Box::new(rows)));
+    let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, codes, Box::new(rows)));
     let output = DecisionOutput { encoder, sends, out: Box::new(decisions.writer()) };
     let mut observer = RejectObserver::new(session, messages, rejects);
     let inputs = inputs.into_inputs(&session.progress);
