@@ -39,8 +39,10 @@ fn holdout(mut table: Section<'_>) -> anyhow::Result<Holdout> {
         }
         key => Ok(key.to_owned()),
     })?;
-    let holdout =
-        table.parsed_number("percent", |percent| Holdout::new(percent, key.as_deref().unwrap_or_default()))?;
+    let holdout = table.parsed_number("percent", |percent| {
+        let holdout = Holdout::new(percent, key.as_deref().unwrap_or_default());
+        holdout.map_err(|error| format!("{error}, found {}", Quoted(percent.as_bytes())))
+    })?;
     let missing = table.missing(if key.is_none() { "key" } else { "percent" });
     // An unknown key may be a misspelled one.
     table.finish()?;

@@ -115,8 +115,7 @@ pub fn diff(args: &DiffArgs, session: &Session) -> anyhow::Result<ExitCode> {
     args.policy.ledger.iter().for_each(|ledger| inputs.add_other(ledger));
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     let rules = args.rules.each_ref().map(|rules| rules.as_ref().map(|rules| args.policy.rules(rules)));
-    let ReplayArgs { messages, speed, .. } = &args.replay;
-    let [old, new] = &args.policy.load_each(rules, &args.inputs, &mut inputs, (messages, speed), session)?;
+    let [old, new] = &args.policy.load_each(rules, &args.inputs, &mut inputs, &args.replay, session)?;
     let keeps_changes = args.report.format == ReportFormat::Jsonl;
     let computation = Diff { policies: [old, new], keeps_changes };
     let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;
@@ -180,22 +179,22 @@ impl DiffReport<'_> {
             writeln!(out, "  promos that are too long or too many: {}", plural(*other_promos, "decision"))?;
         }
         writeln!(out)?;
-        self.write_customers(gaining, ["more codes", "more"], out)?;
-        self.write_customers(losing, ["fewer codes", "fewer"], out)
+        self.write_customers(gaining, "more", out)?;
+        self.write_customers(losing, "fewer", out)
     }
 
     fn write_customers(
         &self,
         customers: &ChangedCustomers,
-        [what, less]: [&str; 2],
+        more_or_fewer: &str,
         out: &mut impl Write,
     ) -> io::Result<()> {
         let verb = if customers.count == 1 { "gets" } else { "get" };
-        writeln!(out, "{} {verb} {what}", plural(customers.count, "customer"))?;
+        writeln!(out, "{} {verb} {more_or_fewer} codes", plural(customers.count, "customer"))?;
         let width = customers.first.values().map(|(email, _)| Escaped(email).to_string().chars().count()).max();
         for (&number, (email, codes)) in &customers.first {
             let (email, width) = (Escaped(email).to_string(), width.unwrap_or(0));
-            writeln!(out, "  {email:width$}  {codes} {less}, first at {}", self.line_index.location(number))?;
+            writeln!(out, "  {email:width$}  {codes} {more_or_fewer}, first at {}", self.line_index.location(number))?;
         }
         match customers.count - customers.first.len() as u64 {
             0 => Ok(()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
-use super::args::{MessageArgs, OnError, SpeedArgs, usage_error};
+use super::args::{MessageArgs, OnError, ReplayArgs, usage_error};
 use super::file_id::is_dash;
 use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
@@ -31,7 +31,7 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
     pub suppress: Vec<PathBuf>,
 
-    /// The ledger: whom earlier runs sent a code
+    /// Send no second code to the customers in the ledger FILE
     ///
     /// CSV with the columns run,promo,email,outcome,code. adseg run appends a row for each code that it sends and each
     /// customer that it holds out. A customer who was sent a code by another run gets no second one for the same promo,
@@ -53,8 +53,8 @@ pub struct PolicyArgs {
 
 fn parse_run_id(text: &str) -> Result<String, String> {
     match text.trim() {
-        "" => Err("the name is empty".to_owned()),
-        text if text.contains(char::is_control) => Err("the name contains a control character".to_owned()),
+        "" => Err("the run id is empty".to_owned()),
+        text if text.contains(char::is_control) => Err("the run id contains a control character".to_owned()),
         text => Ok(text.to_owned()),
     }
 }
@@ -77,12 +77,11 @@ impl PolicyArgs {
         &self,
         input_args: &InputArgs,
         inputs: &mut Inputs,
-        messages: &MessageArgs,
-        speed: &SpeedArgs,
+        args: &ReplayArgs,
         session: &Session,
     ) -> anyhow::Result<Policy> {
         let rules = Some(self.rules(&input_args.policy));
-        let [policy] = self.load_each([rules], input_args, inputs, (messages, speed), session)?;
+        let [policy] = self.load_each([rules], input_args, inputs, args, session)?;
         Ok(policy)
     }
 
@@ -93,7 +92,7 @@ impl PolicyArgs {
         rules: [Option<PolicyRules>; N],
         input_args: &InputArgs,
         inputs: &mut Inputs,
-        (messages, speed): (&MessageArgs, &SpeedArgs),
+        args: &ReplayArgs,
         session: &Session,
     ) -> anyhow::Result<[Policy; N]> {
         let ledgers = match &self.ledger {
@@ -103,8 +102,8 @@ impl PolicyArgs {
                 self.read_ledgers(path, &rules)?
             }
         };
-        let settings = settings(input_args, speed, 0);
-        let suppression = self.load_suppression(inputs, &settings, messages, session)?.map(Arc::new);
+        let settings = settings(input_args, &args.speed, 0);
+        let suppression = self.load_suppression(inputs, &settings, &args.messages, session)?;
         let mut ledgers = ledgers.into_iter();
         Ok(rules.map(|rules| {
             let ledger = ledgers.next().expect("there is one for each policy");
@@ -132,28 +131,21 @@ impl PolicyArgs {
         Ok(ledgers)
     }
 
-    /// Loads the policy of a run, whose new ledger is `output`.
-    pub fn load_for_run(
+    /// Loads the ledger and the codes of a run with these rules. The new ledger is `output`.
+    pub fn load_ledger_and_codes(
         &self,
+        rules: &PolicyRules,
         codes: Option<&Path>,
-        (input_args, settings): (&InputArgs, &Settings),
-        inputs: &mut Inputs,
         output: Option<&Output>,
         messages: &MessageArgs,
         session: &Session,
-    ) -> anyhow::Result<(Policy, Option<RunData>)> {
-        let rules = self.rules(&input_args.policy);
+    ) -> anyhow::Result<Option<(Ledger, RunData)>> {
         let mut codes = codes.map(read_codes).transpose()?;
-        let (mut ledger, mut data) = (None, None);
-        if let (Some(path), Some(output)) = (&self.ledger, output) {
-            let mut empty = self.empty_ledger(&rules);
-            let rows = self.copy_ledger(path, &mut empty, codes.as_mut(), output, (messages, session))?;
-            ledger = Some(empty);
-            codes.iter_mut().for_each(Codes::seal);
-            data = Some(RunData { rows, codes });
-        }
-        let suppression = self.load_suppression(inputs, settings, messages, session)?;
-        Ok((Policy::new(rules, suppression.map(Arc::new), ledger), data))
+        let (Some(path), Some(output)) = (&self.ledger, output) else { return Ok(None) };
+        let mut ledger = self.empty_ledger(rules);
+        let rows = self.copy_ledger(path, &mut ledger, codes.as_mut(), output, (messages, session))?;
+        codes.iter_mut().for_each(Codes::seal);
+        Ok(Some((ledger, RunData { rows, codes })))
     }
 
     fn empty_ledger(&self, rules: &PolicyRules) -> Ledger {
@@ -192,13 +184,14 @@ impl PolicyArgs {
         Ok(rows)
     }
 
-    fn load_suppression(
+    /// Loads the suppression lists.
+    pub fn load_suppression(
         &self,
         inputs: &mut Inputs,
         settings: &Settings,
         messages: &MessageArgs,
         session: &Session,
-    ) -> anyhow::Result<Option<SuppressionList>> {
+    ) -> anyhow::Result<Option<Arc<SuppressionList>>> {
         let files = inputs.take_suppressions(&session.progress);
         if files.is_empty() {
             return Ok(None);
@@ -216,7 +209,7 @@ impl PolicyArgs {
                     .print(&format!("adseg: warning: {}: the suppression list is empty", escape::path(&path)));
             }
         }
-        Ok(Some(list))
+        Ok(Some(Arc::new(list)))
     }
 }
 
@@ -236,7 +229,7 @@ pub fn unused_codes(codes: &Path, ledger: Option<&Path>) -> anyhow::Result<Codes
 /// A ledger is replaced as a whole, so it must be a regular file.
 pub fn check_regular(path: &Path) -> anyhow::Result<()> {
     if is_dash(path) || path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return usage_error(format!("the ledger must be a file, and {} is none", escape::path(path)));
+        return usage_error(format!("the ledger must be a regular file, but {} is not", escape::path(path)));
     }
     Ok(())
 }

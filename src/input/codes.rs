@@ -31,7 +31,8 @@ pub fn read_codes(path: &Path) -> Result<Codes, PolicyFileError> {
     } else {
         (0, 0)
     };
-    let mut codes = Codes::with_capacity(bytes.min(MAX_CODE_BYTES), lines);
+    // A code has at least one byte and a line feed; other lines are empty.
+    let mut codes = Codes::with_capacity(bytes.min(MAX_CODE_BYTES), lines.min(bytes / 2));
     for_each_code(file, &errors, |line, promo, code| match codes.add(promo, code) {
         Ok(()) => Ok(()),
         Err(CodeError::TooMany) => Err(errors.at(line, format!("there are more than {MAX_CODE_BYTES} bytes of codes"))),
