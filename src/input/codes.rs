@@ -1,5 +1,5 @@
-//! Reads a file of single-use codes: one code per line, or CSV with the columns `promo` and `code`. An invalid row is an
-//! error with its line.
+//! Reads a file of single-use codes: one code per line, or CSV with the columns `promo` and `code`. An invalid code is
+//! an error with its line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
