@@ -225,9 +225,8 @@ fn computations(criterion: &mut Criterion) {
 
     for (name, keeps_rows) in [("decide", false), ("decide and save the list", true)] {
         measure(criterion, ["computations", name], &files, |settings| {
-            let outcome =
-                replay(&Decide { keeps_rows, policy: &Policy::default() }, settings, inputs(), None, &mut NoopObserver)
-                    .unwrap();
+            let policy = &Policy::default();
+            let outcome = replay(&Decide { keeps_rows, policy }, settings, inputs(), None, &mut NoopObserver).unwrap();
             let Counts { clicks, baskets, purchases, .. } = outcome.counts;
             let sent: u64 = outcome.states.iter().map(|state| state.sent).sum();
             let enrolled: u64 = outcome.states.iter().map(|state| state.enrolled).sum();

@@ -32,7 +32,7 @@
 //! | `engine` | the pipeline |
 //! | `analysis` | the computations of the commands over the partitions, except that of `report` |
 //! | `report` | counting for `adseg report`, and rendering as text, JSON, CSV and HTML |
-//! | `output` | encoders, the writer thread, staged files, the lock on a list, rejects |
+//! | `output` | encoders, the writer thread, staged files, locks, rejects |
 //! | `sample` | the data of `adseg generate` |
 //! | `escape` | escaping of untrusted bytes for display |
 //! | `location` | the location of a record, for messages and reports |
@@ -65,7 +65,7 @@ mod system;
 // For integration tests and benches.
 pub use analysis::{Decide, Explain, Histories, LoadSuppression, saved_list};
 pub use campaign::{
-    Codes, Holdout, Ledger, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, SuppressionList,
+    Codes, Holdout, Ledger, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, ReasonCounts, SuppressionList,
 };
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Sends, Settings, replay};
 pub use input::{

@@ -262,8 +262,15 @@ fn invalid_values_are_errors_with_their_line() {
         ("promos = ['P',\n' ']", "2: promos: a promo is empty"),
         ("once = 'always'", "1: once: unknown value \"always\" (expected promo, customer or never)"),
         ("[match]\nignore_case = 'yes'", "2: match.ignore_case: expected true or false, found a string"),
+        (
+            "[codes]\nonce = 'promo'",
+            "2: unknown key \"once\" in [codes]; it belongs before the first table of the file",
+        ),
         ("\n[holdout]\npercent = '10'", "2: holdout.key: this key is missing"),
-        ("[holdout]\nkey = 'k'\npercent = '100'", "3: holdout.percent: expected a percentage above 0 and below 100"),
+        (
+            "[holdout]\nkey = 'k'\npercent = '100'",
+            "3: holdout.percent: expected a percentage above 0 and below 100, with at most 12 decimals, found \"100\"",
+        ),
         ("[codes]\nwhen_exhausted = 'stop'", "2: codes.when_exhausted: unknown value \"stop\""),
         ("a = \"\u{1b}[31m", "1: invalid TOML: "),
         ("\"\\u001b[31m\" = 1", "1: unknown key \"\\u{1b}[31m\"; the keys are loyalty, conversions"),

@@ -142,6 +142,7 @@ fn ledger_changed_during_the_run_is_not_replaced() {
 fn closed_stdout_before_the_ledger_is_replaced_exits_1() {
     let scratch = campaign();
     scratch.write("conversions.txt", click("c0@x").repeat(200_000));
+    scratch.write("ledger.csv", HEADER);
     let before = scratch.names();
     let args = "run --loyalty loyalty.txt --conversions conversions.txt --ledger ledger.csv --run-id now";
     let mut run = LiveRun::start(&scratch, args);
@@ -149,6 +150,7 @@ fn closed_stdout_before_the_ledger_is_replaced_exits_1() {
     run.close_stdout();
     assert_eq!(run.wait(), (Some(1), String::new()));
     assert_eq!(scratch.names(), before);
+    assert_eq!(scratch.read("ledger.csv"), HEADER);
 }
 
 #[test]
@@ -284,6 +286,7 @@ fn summary_counts_reasons_and_codes_left() {
     scratch.write("conversions.txt", ["c0@x", "c1@x", "c0@x", "other@x"].map(click).concat());
     scratch.write("codes.csv", "promo,code\nP,A\nP,B\nP,C\nQ,D\n");
     scratch.write("suppressed.txt", "c1@x\nc2@x\nC2@X\n");
+    scratch.write("ledger.csv", HEADER);
     let args =
         format!("{RUN} --suppress suppressed.txt --ledger ledger.csv --run-id now --codes codes.csv --summary=json");
     let summary: Value = serde_json::from_str(&scratch.run(&args).stderr).unwrap();

@@ -1,7 +1,7 @@
 //! The computation of `adseg run`: the decisions.
 
 use crate::campaign::{
-    CustomerTable, Decision, EmailHasher, Member, Policy, PolicyState, SavedRows, Tracked, members_in_order,
+    Click, CustomerTable, Decision, EmailHasher, Member, Policy, PolicyState, SavedRows, Tracked, members_in_order,
 };
 use crate::engine::{Computation, Decided, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
@@ -17,9 +17,9 @@ pub struct Decide<'a> {
 
 /// The state of one partition.
 #[derive(Debug)]
-pub struct DecideState {
+pub struct DecideState<'a> {
     customers: CustomerTable,
-    policy: PolicyState,
+    policy: PolicyState<'a>,
     rows: Option<SavedRows>,
     /// The number of decisions to send a code.
     pub sent: u64,
@@ -27,17 +27,17 @@ pub struct DecideState {
     pub enrolled: u64,
 }
 
-impl DecideState {
+impl DecideState<'_> {
     /// The number of members.
     pub const fn members(&self) -> usize {
         self.customers.len()
     }
 }
 
-impl Computation for Decide<'_> {
-    type State = DecideState;
+impl<'a> Computation for Decide<'a> {
+    type State = DecideState<'a>;
 
-    fn new_state(&self, hasher: &EmailHasher) -> DecideState {
+    fn new_state(&self, hasher: &EmailHasher) -> DecideState<'a> {
         let customers = CustomerTable::with_case(hasher.clone(), Tracked::Members, self.policy.ignores_case());
         let rows = self.keeps_rows.then(SavedRows::default);
         DecideState { customers, policy: PolicyState::new(self.policy), rows, sent: 0, enrolled: 0 }
@@ -51,7 +51,7 @@ impl Computation for Decide<'_> {
         self.keeps_rows || self.policy.needs_promo()
     }
 
-    fn members(&self, states: &[DecideState]) -> Option<u64> {
+    fn members(&self, states: &[DecideState<'a>]) -> Option<u64> {
         Some(states.iter().map(|state| state.members() as u64).sum())
     }
 
@@ -60,9 +60,9 @@ impl Computation for Decide<'_> {
         kind != RecordKind::Conversion(ConversionKind::Basket)
     }
 
-    fn apply(&self, state: &mut DecideState, events: EventBatch<'_>, decided: &mut Decided) {
+    fn apply(&self, state: &mut DecideState<'a>, events: EventBatch<'_>, decided: &mut Decided) {
         let has_gates = state.policy.has_gates();
-        let mut clicks = Vec::new();
+        let mut clicks = Vec::with_capacity(if has_gates { PREFETCH } else { 0 });
         for chunk in events.chunks(PREFETCH) {
             state.customers.prefetch(chunk.hashes());
             for (entry, hash, event) in chunk.events() {
@@ -71,7 +71,8 @@ impl Computation for Decide<'_> {
                     rows.apply(&event, step);
                 }
                 if step.decision.send && has_gates {
-                    clicks.push((entry, step.customer.expect("a member is in the table"), event));
+                    let customer = step.customer.expect("a member is in the table");
+                    clicks.push(Click { entry, customer, event });
                 } else if step.decision != Decision::default() {
                     state.sent += u64::from(step.decision.send);
                     state.enrolled += u64::from(step.decision.enrolled);
@@ -79,7 +80,7 @@ impl Computation for Decide<'_> {
                 }
             }
             let DecideState { policy, sent, .. } = &mut *state;
-            policy.decide_all(self.policy, &clicks, |entry, decision, claim| {
+            policy.decide_all(&clicks, |entry, decision, claim| {
                 *sent += u64::from(decision.send);
                 decided.decisions.push((entry, decision));
                 decided.claims.extend(claim.map(|claim| (entry, claim)));
@@ -93,7 +94,7 @@ impl Computation for Decide<'_> {
 ///
 /// # Panics
 /// When the rows were not kept.
-pub fn saved_list(partitions: &[DecideState]) -> impl Iterator<Item = Member<'_>> {
+pub fn saved_list<'a>(partitions: &'a [DecideState<'_>]) -> impl Iterator<Item = Member<'a>> {
     let lists: Vec<_> = partitions
         .iter()
         .map(|state| (&state.customers, state.rows.as_ref().expect("rows are kept for a saved list")))

@@ -26,8 +26,8 @@ pub type PairCounts = BTreeMap<[Reason; 2], u64>;
 
 /// The state of one partition.
 #[derive(Debug)]
-pub struct DiffState {
-    sides: [Side; 2],
+pub struct DiffState<'a> {
+    sides: [Side<'a>; 2],
     /// The number of codes under each policy.
     codes: [u64; 2],
     reasons: PairCounts,
@@ -41,9 +41,9 @@ pub struct DiffState {
 }
 
 #[derive(Debug)]
-struct Side {
+struct Side<'a> {
     members: CustomerTable,
-    policy: PolicyState,
+    policy: PolicyState<'a>,
 }
 
 /// The changed decisions by promo, for a limited number of promos.
@@ -84,15 +84,15 @@ impl Change {
     }
 }
 
-impl Side {
-    fn new(policy: &Policy, hasher: &EmailHasher) -> Self {
+impl<'a> Side<'a> {
+    fn new(policy: &'a Policy, hasher: &EmailHasher) -> Self {
         let members = CustomerTable::with_case(hasher.clone(), Tracked::Members, policy.ignores_case());
         Self { members, policy: PolicyState::new(policy) }
     }
 
-    fn apply(&mut self, policy: &Policy, hash: EmailHash, event: &Event<'_>) -> Step {
+    fn apply(&mut self, hash: EmailHash, event: &Event<'_>) -> Step {
         let mut step = self.members.apply(hash, event.email, event.kind);
-        self.policy.apply(policy, event, &mut step);
+        self.policy.apply(event, &mut step);
         step
     }
 }
@@ -104,12 +104,12 @@ impl Diff<'_> {
     }
 }
 
-impl Computation for Diff<'_> {
-    type State = DiffState;
+impl<'a> Computation for Diff<'a> {
+    type State = DiffState<'a>;
 
     const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS_WITH_NAMES;
 
-    fn new_state(&self, hasher: &EmailHasher) -> DiffState {
+    fn new_state(&self, hasher: &EmailHasher) -> DiffState<'a> {
         DiffState {
             sides: self.policies.map(|policy| Side::new(policy, hasher)),
             codes: [0; 2],
@@ -130,15 +130,12 @@ impl Computation for Diff<'_> {
         kind != RecordKind::Conversion(ConversionKind::Basket)
     }
 
-    fn apply(&self, state: &mut DiffState, events: EventBatch<'_>, _decided: &mut Decided) {
+    fn apply(&self, state: &mut DiffState<'a>, events: EventBatch<'_>, _decided: &mut Decided) {
         for chunk in events.chunks(PREFETCH) {
             state.sides.iter().for_each(|side| side.members.prefetch(chunk.hashes()));
             for (_, hash, event) in chunk.events() {
                 let [old, new] = &mut state.sides;
-                let decisions = [
-                    old.apply(self.policies[0], hash, &event).decision,
-                    new.apply(self.policies[1], hash, &event).decision,
-                ];
+                let decisions = [old, new].map(|side| side.apply(hash, &event).decision);
                 let RecordKind::Conversion(kind) = event.kind else { continue };
                 let reasons = decisions.map(|decision| decision.reason(kind));
                 let sends = decisions.map(|decision| decision.send);
@@ -157,7 +154,7 @@ impl Computation for Diff<'_> {
     }
 }
 
-impl DiffState {
+impl DiffState<'_> {
     fn count(&mut self, event: &Event<'_>, reasons: [Reason; 2]) {
         *self.reasons.entry(reasons).or_default() += 1;
         self.promos.count(event.promo(), reasons);
@@ -247,7 +244,7 @@ pub struct Differences {
 
 impl Differences {
     /// Merges the partitions. At most `listed` customers of each kind are listed.
-    pub fn merge(partitions: Vec<DiffState>, listed: usize) -> Self {
+    pub fn merge(partitions: Vec<DiffState<'_>>, listed: usize) -> Self {
         let (mut all, mut promos) = (Self::default(), Promos::default());
         for partition in partitions {
             iter::zip(&mut all.codes, partition.codes).for_each(|(sum, codes)| *sum += codes);

@@ -32,9 +32,9 @@ impl<'p> Explain<'p> {
 
 /// The state of one partition.
 #[derive(Debug)]
-pub struct ExplainState {
+pub struct ExplainState<'p> {
     customers: CustomerTable,
-    policy: PolicyState,
+    policy: PolicyState<'p>,
     ignores_case: bool,
     /// By [`customer_key`].
     histories: HashMap<Vec<u8>, History>,
@@ -93,7 +93,7 @@ pub struct Totals {
 
 impl History {
     /// The reason for the decision on an entry of this history, in words. The decision itself comes from the campaign.
-    pub fn reason(&self, entry: &Entry) -> &'static str {
+    pub fn why(&self, entry: &Entry) -> &'static str {
         let Some(conversion) = &entry.conversion else {
             return if entry.was_member {
                 "already a member: replaces the earlier row"
@@ -152,10 +152,10 @@ impl ConversionEntry {
     }
 }
 
-impl Computation for Explain<'_> {
-    type State = ExplainState;
+impl<'p> Computation for Explain<'p> {
+    type State = ExplainState<'p>;
 
-    fn new_state(&self, hasher: &EmailHasher) -> ExplainState {
+    fn new_state(&self, hasher: &EmailHasher) -> ExplainState<'p> {
         let ignores_case = self.policy.ignores_case();
         let customers = CustomerTable::with_case(hasher.clone(), Tracked::Members, ignores_case);
         ExplainState { customers, policy: PolicyState::new(self.policy), ignores_case, histories: HashMap::new() }
@@ -165,18 +165,18 @@ impl Computation for Explain<'_> {
         self.policy.event_hasher()
     }
 
-    fn apply(&self, state: &mut ExplainState, events: EventBatch<'_>, _decided: &mut Decided) {
+    fn apply(&self, state: &mut ExplainState<'p>, events: EventBatch<'_>, _decided: &mut Decided) {
         for (_, hash, event) in events.events() {
             if self.requested.contains(normalized_email(event.email).as_ref()) {
                 let mut step = state.customers.apply(hash, event.email, event.kind);
-                state.policy.apply(self.policy, &event, &mut step);
+                state.policy.apply(&event, &mut step);
                 state.push(&event, step);
             }
         }
     }
 }
 
-impl ExplainState {
+impl ExplainState<'_> {
     fn push(&mut self, event: &Event<'_>, step: Step) {
         let is_earlier = event.kind == RecordKind::EarlierPurchase;
         let conversion =
@@ -206,7 +206,7 @@ pub struct Histories {
 
 impl Histories {
     /// Merges the histories of the partitions.
-    pub fn merge(partitions: Vec<ExplainState>) -> Self {
+    pub fn merge(partitions: Vec<ExplainState<'_>>) -> Self {
         let ignores_case = partitions.iter().any(|partition| partition.ignores_case);
         let by_email: HashMap<_, _> = partitions.into_iter().flat_map(|partition| partition.histories).collect();
         let mut spellings: HashMap<_, Vec<_>> = HashMap::new();

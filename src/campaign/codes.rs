@@ -1,6 +1,6 @@
 //! Single-use codes, in the order of their file, for each promo or for all promos.
 //!
-//! The codes are in one buffer, each ended by a byte that tells whether it is used, so ten million codes need about
+//! The codes are in one buffer, each followed by a byte that shows whether it is used, so ten million codes need about
 //! twice the size of their file.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +14,7 @@ const UNUSED: u8 = b'\n';
 const USED: u8 = 0;
 
 /// The maximum size of all codes, so that a position has 4 bytes.
-pub const MAX_BYTES: usize = u32::MAX as usize;
+pub const MAX_CODE_BYTES: usize = u32::MAX as usize;
 
 /// Codes that can be handed out.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ pub struct CodePosition(u32);
 pub enum CodeError {
     /// It is there already.
     Duplicate,
-    /// There are more than [`MAX_BYTES`] of codes.
+    /// There are more than [`MAX_CODE_BYTES`] of codes.
     TooMany,
 }
 
@@ -65,7 +65,7 @@ impl Codes {
     /// # Errors
     /// When the code exists, or there are too many.
     pub fn add(&mut self, promo: Option<&[u8]>, code: &[u8]) -> Result<(), CodeError> {
-        if self.text.len() + code.len() >= MAX_BYTES {
+        if self.text.len() + code.len() >= MAX_CODE_BYTES {
             return Err(CodeError::TooMany);
         }
         let position = self.text.len() as u32;
@@ -107,8 +107,12 @@ impl Codes {
         }
     }
 
-    /// Hands out the next unused code for this promo. The codes must be sealed.
+    /// Hands out the next unused code for this promo.
+    ///
+    /// # Panics
+    /// When the codes are not sealed.
     pub fn hand_out(&mut self, promo: &[u8]) -> Option<CodePosition> {
+        assert!(self.positions.is_empty(), "the codes are sealed");
         let pool = match &mut self.shared {
             Some(shared) => shared,
             None => self.by_promo.get_mut(promo)?,
@@ -130,7 +134,11 @@ impl Codes {
     }
 
     /// The number of unused codes that are left: for each promo, or for all promos, which have no name.
+    ///
+    /// # Panics
+    /// When the codes are not sealed.
     pub fn left(&self) -> BTreeMap<Option<&[u8]>, u64> {
+        assert!(self.positions.is_empty(), "the codes are sealed");
         let shared = self.shared.iter().map(|pool| (None, pool.left));
         shared.chain(self.by_promo.iter().map(|(promo, pool)| (Some(promo.as_slice()), pool.left))).collect()
     }

@@ -188,6 +188,11 @@ impl Ledger {
         self.add_pending();
     }
 
+    /// Whether all rows that were added can be found.
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Inserts the keys that wait. Several at a time, so their cache misses overlap.
     fn add_pending(&mut self) {
         self.earlier.prefetch(self.pending.iter().map(|(hash, _)| *hash));
@@ -224,9 +229,24 @@ impl Ledger {
         }
     }
 
-    /// The hasher of keys, and numbers for promos that no row has.
-    pub(super) fn keys(&self) -> (EmailHasher, PromoNumbers) {
-        (self.hasher.clone(), PromoNumbers { first: self.promos.end(), ..PromoNumbers::default() })
+    /// The id of the run.
+    pub fn run_id(&self) -> Option<&[u8]> {
+        self.run_id.as_deref()
+    }
+
+    /// How often a customer is sent a code, for which the rows were added.
+    pub(super) const fn once(&self) -> Once {
+        self.once
+    }
+
+    /// The hasher of keys.
+    pub(super) fn hasher(&self) -> EmailHasher {
+        self.hasher.clone()
+    }
+
+    /// The numbers for promos that no row has.
+    pub(super) fn further_promos(&self) -> PromoNumbers {
+        PromoNumbers { first: self.promos.end(), ..PromoNumbers::default() }
     }
 
     /// The number of a promo if a row has it.

@@ -13,13 +13,13 @@ mod rule;
 mod saved_list;
 mod suppression;
 
-pub use codes::{CodeError, CodePosition, Codes, MAX_BYTES as MAX_CODE_BYTES};
+pub use codes::{CodeError, CodePosition, Codes, MAX_CODE_BYTES};
 pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
 pub use email_index::{CustomerNumber, EmailHash, EmailHasher, Partitioner};
 pub use holdout::Holdout;
-pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SentRowNumber};
-pub use policy::{Claim, Once, Policy, PolicyRules, PolicyState};
-pub use rule::{Decision, Gate, Reason, transition};
+pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SendKey, SentRowNumber};
+pub use policy::{Claim, Click, Once, Policy, PolicyRules, PolicyState, SendKeys};
+pub use rule::{Decision, Gate, Reason, ReasonCounts, transition};
 #[cfg(test)]
 pub use saved_list::tests;
 pub use saved_list::{Member, SavedRows, members_in_order};

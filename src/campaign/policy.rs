@@ -1,7 +1,7 @@
 //! The policy of the campaign: the gates that a click by a member passes before a code is sent.
 //!
 //! [`Policy`] is the rules and the data of all partitions, [`PolicyState`] what one partition remembers. Codes are
-//! handed out in input order, so that gate is where output is put in order; see [`crate::engine`].
+//! assigned in input order, so the gate `Codes` is in [`crate::engine`].
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{Event, Step};
 pub enum Once {
     /// Once for each promo.
     Promo,
-    /// Once.
+    /// Once in total.
     Customer,
     /// At each eligible click.
     Never,
@@ -44,36 +44,43 @@ pub struct Policy {
     rules: PolicyRules,
     suppression: Option<Arc<SuppressionList>>,
     ledger: Option<Ledger>,
-    uses_codes: bool,
 }
 
 /// What a decision needs when decisions are put in input order: a code, or a new row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// A code is sent for the first time: it needs an unused code and a row.
+    /// A code is sent for the first time: it needs a row, and an unused code if the run hands out codes.
     Send,
     /// The code was sent before under this run id, by this row.
     Resend(SentRowNumber),
     /// The customer is held out, which needs a row.
     HoldOut,
     /// A click was stopped because of an earlier send of this run, for which no code may have been left.
-    Repeat,
+    StoppedByOnce,
+}
+
+/// A click by a member.
+#[derive(Debug, Clone, Copy)]
+pub struct Click<'a> {
+    /// The number of its entry in the slice.
+    pub entry: u32,
+    /// The member.
+    pub customer: CustomerNumber,
+    /// The click.
+    pub event: Event<'a>,
 }
 
 impl Policy {
-    /// The policy with these rules and data. `uses_codes` is whether codes are handed out.
-    pub fn new(
-        rules: PolicyRules,
-        suppression: Option<SuppressionList>,
-        ledger: Option<Ledger>,
-        uses_codes: bool,
-    ) -> Self {
-        Self { rules, suppression: suppression.map(Arc::new), ledger, uses_codes }
-    }
-
-    /// The policy with this suppression list, which several policies may share.
-    pub fn with_suppression(self, suppression: Option<Arc<SuppressionList>>) -> Self {
-        Self { suppression, ..self }
+    /// The policy with these rules and data. Several policies may share a suppression list.
+    ///
+    /// # Panics
+    /// When the ledger was read for another `once`, or is not sealed.
+    pub fn new(rules: PolicyRules, suppression: Option<Arc<SuppressionList>>, ledger: Option<Ledger>) -> Self {
+        if let Some(ledger) = &ledger {
+            assert_eq!(ledger.once(), rules.once(true), "the ledger was read for these rules");
+            assert!(ledger.is_sealed(), "the ledger was read to its end");
+        }
+        Self { rules, suppression, ledger }
     }
 
     /// How often a customer is sent a code.
@@ -83,9 +90,12 @@ impl Policy {
 
     /// Whether any gate may stop a click. If not, decisions are those of the rule alone.
     pub fn has_gates(&self) -> bool {
-        let Self { rules, suppression, ledger, uses_codes } = self;
-        let has_data = suppression.is_some() || ledger.is_some() || *uses_codes;
-        has_data || rules.promos.is_some() || rules.holdout.is_some() || self.once() != Once::Never
+        let Self { rules, suppression, ledger } = self;
+        suppression.is_some()
+            || ledger.is_some()
+            || rules.promos.is_some()
+            || rules.holdout.is_some()
+            || self.once() != Once::Never
     }
 
     /// Whether emails that differ only in ASCII case are one customer.
@@ -115,7 +125,7 @@ impl Policy {
 
     /// Whether the gates need the promo of a click.
     pub fn needs_promo(&self) -> bool {
-        self.rules.promos.is_some() || self.once() == Once::Promo || self.ledger.is_some() || self.uses_codes
+        self.rules.promos.is_some() || self.once() == Once::Promo || self.ledger.is_some()
     }
 
     /// A hasher for the emails of events. Spellings that differ in case are in one partition if a gate treats them as
@@ -134,6 +144,20 @@ impl Policy {
     }
 }
 
+impl Once {
+    /// All values.
+    pub const ALL: [Self; 3] = [Self::Promo, Self::Customer, Self::Never];
+
+    /// The name in the campaign file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Promo => "promo",
+            Self::Customer => "customer",
+            Self::Never => "never",
+        }
+    }
+}
+
 impl PolicyRules {
     /// How often a customer is sent a code.
     pub fn once(&self, has_ledger: bool) -> Once {
@@ -141,17 +165,16 @@ impl PolicyRules {
     }
 }
 
-/// What is known of a member, as bits of one byte.
-mod known {
-    pub const SUPPRESSION: u8 = 1;
-    pub const SUPPRESSED: u8 = 2;
-    pub const HOLDOUT: u8 = 4;
-    pub const HELD_OUT: u8 = 8;
+/// What is known of a member; `None` before it is computed.
+#[derive(Debug, Clone, Copy, Default)]
+struct MemberFacts {
+    is_suppressed: Option<bool>,
+    is_held_out: Option<bool>,
 }
 
 /// What this run did for a customer and a promo, or for a customer.
 #[derive(Debug, Clone, Copy)]
-struct Sends {
+struct SendState {
     is_sent: bool,
     /// Whether the ledger has a row of this run that holds out the customer, or gets one.
     is_held_out: bool,
@@ -159,69 +182,101 @@ struct Sends {
     next_row: Option<SentRowNumber>,
 }
 
-/// What one partition remembers of the clicks that passed gates.
+/// Makes the keys of clicks: those of the ledger, and with further numbers for promos that no row of the ledger has.
 #[derive(Debug)]
-pub struct PolicyState {
-    has_gates: bool,
-    /// By customer number: bits of [`known`].
-    known: Vec<u8>,
+pub struct SendKeys<'a> {
+    policy: &'a Policy,
+    hasher: EmailHasher,
     /// The promos that no row of the ledger has.
     promos: PromoNumbers,
-    hasher: EmailHasher,
-    /// The keys of `sends`.
-    keys: EmailIndex,
-    sends: Vec<Sends>,
-    /// The keys of a chunk of clicks.
-    chunk: Vec<SendKey>,
 }
 
-impl PolicyState {
-    /// The state before the first click.
-    pub fn new(policy: &Policy) -> Self {
-        let (hasher, promos) = policy.ledger.as_ref().map_or_else(Default::default, Ledger::keys);
-        let keys = EmailIndex::new(hasher.clone());
-        let has_gates = policy.has_gates();
-        Self { has_gates, known: Vec::new(), promos, hasher, keys, sends: Vec::new(), chunk: Vec::new() }
+impl<'a> SendKeys<'a> {
+    /// No further promos yet.
+    pub fn new(policy: &'a Policy) -> Self {
+        let ledger = policy.ledger.as_ref();
+        let hasher = ledger.map_or_else(EmailHasher::default, Ledger::hasher);
+        Self { policy, hasher, promos: ledger.map_or_else(PromoNumbers::default, Ledger::further_promos) }
     }
 
-    /// The decisions of the gates for a chunk of clicks by members, each with a number that `decided` receives.
-    pub fn decide_all(
-        &mut self,
-        policy: &Policy,
-        clicks: &[(u32, CustomerNumber, Event<'_>)],
-        mut decided: impl FnMut(u32, Decision, Option<Claim>),
-    ) {
+    /// Sets the key of the customer, or of the customer and the promo, that is sent one code.
+    pub fn set_once_key(&mut self, event: &Event<'_>, key: &mut SendKey) {
+        match self.policy.once() {
+            Once::Promo => self.set_promo_key(event, key),
+            Once::Customer | Once::Never => key.set(&self.hasher, event.email, None),
+        }
+    }
+
+    /// Sets the key of the customer and the promo.
+    fn set_promo_key(&mut self, event: &Event<'_>, key: &mut SendKey) {
+        let in_ledger = self.policy.ledger.as_ref().and_then(|ledger| ledger.promo(event.promo()));
+        let promo = in_ledger.unwrap_or_else(|| self.promos.number(event.promo()));
+        key.set(&self.hasher, event.email, Some(promo));
+    }
+}
+
+/// What one partition remembers of the clicks that passed gates.
+#[derive(Debug)]
+pub struct PolicyState<'a> {
+    policy: &'a Policy,
+    has_gates: bool,
+    /// By customer number.
+    facts: Vec<MemberFacts>,
+    keys: SendKeys<'a>,
+    /// The keys of `sends`.
+    send_keys: EmailIndex,
+    sends: Vec<SendState>,
+    /// The keys of a chunk of clicks.
+    chunk: Vec<SendKey>,
+    /// The key of a click and its promo.
+    promo_key: SendKey,
+}
+
+impl<'a> PolicyState<'a> {
+    /// The state before the first click.
+    pub fn new(policy: &'a Policy) -> Self {
+        let keys = SendKeys::new(policy);
+        Self {
+            policy,
+            has_gates: policy.has_gates(),
+            facts: Vec::new(),
+            send_keys: EmailIndex::new(keys.hasher.clone()),
+            keys,
+            sends: Vec::new(),
+            chunk: Vec::new(),
+            promo_key: SendKey::default(),
+        }
+    }
+
+    /// The decisions of the gates for a chunk of clicks, each with the number of its entry, and what they need.
+    pub fn decide_all(&mut self, clicks: &[Click<'_>], mut decided: impl FnMut(u32, Decision, Option<Claim>)) {
         let mut keys = std::mem::take(&mut self.chunk);
         keys.resize_with(keys.len().max(clicks.len()), SendKey::default);
-        if policy.once() != Once::Never {
-            for (key, (_, _, event)) in keys.iter_mut().zip(clicks) {
-                self.set_once_key(policy, event, key);
+        if self.policy.once() != Once::Never {
+            for (key, click) in keys.iter_mut().zip(clicks) {
+                self.keys.set_once_key(&click.event, key);
             }
             // The cache misses of a chunk overlap.
             let hashes = keys[..clicks.len()].iter().map(SendKey::hash);
-            if let Some(ledger) = &policy.ledger {
+            if let Some(ledger) = &self.policy.ledger {
                 ledger.prefetch(hashes.clone());
             }
-            self.keys.prefetch(hashes);
+            self.send_keys.prefetch(hashes);
         }
-        for (key, (number, customer, event)) in keys.iter().zip(clicks) {
-            let (decision, claim) = self.decide(policy, event, *customer, key);
-            decided(*number, decision, claim);
+        for (key, click) in keys.iter().zip(clicks) {
+            let (decision, claim) = self.decide(click, key);
+            decided(click.entry, decision, claim);
         }
         self.chunk = keys;
     }
 
-    /// Applies the gates to the decision of the rule on `event`, and returns what a send or a stop needs.
+    /// Applies the gates to the decision of the rule on `event`.
     #[inline]
-    pub fn apply(&mut self, policy: &Policy, event: &Event<'_>, step: &mut Step) -> Option<Claim> {
-        if !self.has_gates || !step.decision.send {
-            return None;
+    pub fn apply(&mut self, event: &Event<'_>, step: &mut Step) {
+        if self.has_gates && step.decision.send {
+            let customer = step.customer.expect("a member is in the table");
+            self.decide_all(&[Click { entry: 0, customer, event: *event }], |_, decision, _| step.decision = decision);
         }
-        let mut key = SendKey::default();
-        self.set_once_key(policy, event, &mut key);
-        let (decision, claim) = self.decide(policy, event, step.customer.expect("a member is in the table"), &key);
-        step.decision = decision;
-        claim
     }
 
     /// Whether a gate may stop a code.
@@ -229,117 +284,105 @@ impl PolicyState {
         self.has_gates
     }
 
-    /// The decision of the gates before the codes for a click by a member, and what it needs. `once_key` is the key of
-    /// [`Self::set_once_key`]. This is the only definition of the order of the gates.
-    fn decide(
-        &mut self,
-        policy: &Policy,
-        event: &Event<'_>,
-        customer: CustomerNumber,
-        once_key: &SendKey,
-    ) -> (Decision, Option<Claim>) {
-        let promo = if policy.needs_promo() { event.promo() } else { b"" };
+    /// The decision of the first four gates for a click, and what it needs. `once_key` is the key of
+    /// [`SendKeys::set_once_key`], unless a customer is sent a code at each click. This is the only definition of the
+    /// order of the gates.
+    fn decide(&mut self, click: &Click<'_>, once_key: &SendKey) -> (Decision, Option<Claim>) {
+        let Policy { rules, suppression, ledger } = self.policy;
+        let Click { customer, event, .. } = click;
         let stopped = |gate| (Decision::stopped(gate), None);
-        if let Some(promos) = &policy.rules.promos
-            && !promos.iter().any(|named| named.as_bytes() == promo)
+        if let Some(promos) = &rules.promos
+            && !promos.iter().any(|named| named.as_bytes() == event.promo())
         {
             return stopped(Gate::Promos);
         }
-        if let Some(list) = &policy.suppression
-            && self.knows(customer, known::SUPPRESSION, known::SUPPRESSED, || list.contains(event.email))
+        if let Some(list) = suppression
+            && *self.facts(*customer).is_suppressed.get_or_insert_with(|| list.contains(event.email))
         {
             return stopped(Gate::Suppression);
         }
-        if !policy.remembers_sends() {
-            return match &policy.rules.holdout {
-                Some(holdout) if self.is_held_out(holdout, customer, event.email) => stopped(Gate::Holdout),
-                _ => (Decision::SEND, None),
-            };
-        }
-        let once = policy.once();
-        let mut of_customer = None;
-        if once != Once::Never {
-            if policy.ledger.as_ref().is_some_and(|ledger| ledger.was_sent(once_key)) {
+        let mut of_once = None;
+        if self.policy.once() != Once::Never {
+            if ledger.as_ref().is_some_and(|ledger| ledger.was_sent(once_key)) {
                 return stopped(Gate::Once);
             }
-            let sends = self.sends(policy, once_key);
+            let sends = self.sends(once_key);
             if self.sends[sends].is_sent {
-                let claim = (policy.uses_codes && policy.rules.withholds).then_some(Claim::Repeat);
-                return (Decision::stopped(Gate::Once), claim);
+                let claims = ledger.is_some() && rules.withholds;
+                return (Decision::stopped(Gate::Once), claims.then_some(Claim::StoppedByOnce));
             }
-            of_customer = Some(sends);
+            of_once = Some(sends);
         }
-        let of_promo = match of_customer {
+        let (decision, claim) = match ledger {
+            Some(ledger) => self.claim(ledger, click, once_key, of_once),
+            None if self.is_held_out(click) => stopped(Gate::Holdout),
+            None => (Decision::SEND, None),
+        };
+        if let Some(sends) = of_once {
+            self.sends[sends].is_sent = decision.send;
+        }
+        (decision, claim)
+    }
+
+    /// The decision of the gate holdout with a ledger. `of_once` are the sends of `once_key`.
+    fn claim(
+        &mut self,
+        ledger: &Ledger,
+        click: &Click<'_>,
+        once_key: &SendKey,
+        of_once: Option<usize>,
+    ) -> (Decision, Option<Claim>) {
+        let once = self.policy.once();
+        let of_promo = match of_once {
             Some(sends) if once == Once::Promo => sends,
             _ => {
-                let (number, mut key) = (self.promo_number(policy, promo), SendKey::default());
-                key.set(&self.hasher, event.email, Some(number));
-                self.sends(policy, &key)
+                let mut key = std::mem::take(&mut self.promo_key);
+                self.keys.set_promo_key(&click.event, &mut key);
+                let sends = self.sends(&key);
+                self.promo_key = key;
+                sends
             }
         };
-        let Sends { is_held_out, next_row, .. } = self.sends[of_promo];
-        let claim = match (&policy.ledger, next_row) {
+        let SendState { is_held_out, next_row, .. } = self.sends[of_promo];
+        if let Some(row) = next_row {
             // What was sent before under this run id is not taken back.
-            (Some(ledger), Some(row)) => {
-                self.sends[of_promo].next_row = ledger.next_row(row);
-                Claim::Resend(row)
-            }
-            _ if is_held_out => return stopped(Gate::Holdout),
+            self.sends[of_promo].next_row = ledger.next_row(row);
+            (Decision::SEND, Some(Claim::Resend(row)))
+        } else if is_held_out {
+            (Decision::stopped(Gate::Holdout), None)
+        } else if once == Once::Customer && ledger.run_sent(once_key) {
             // This run sent the only code of the customer before, at a click for another promo.
-            (Some(ledger), None) if once == Once::Customer && ledger.run_sent(once_key) => {
-                return stopped(Gate::Once);
-            }
-            _ => match &policy.rules.holdout {
-                Some(holdout) if self.is_held_out(holdout, customer, event.email) => {
-                    self.sends[of_promo].is_held_out = true;
-                    return (Decision::stopped(Gate::Holdout), policy.ledger.as_ref().map(|_| Claim::HoldOut));
-                }
-                _ => Claim::Send,
-            },
-        };
-        if let Some(sends) = of_customer {
-            self.sends[sends].is_sent = true;
+            (Decision::stopped(Gate::Once), None)
+        } else if self.is_held_out(click) {
+            self.sends[of_promo].is_held_out = true;
+            (Decision::stopped(Gate::Holdout), Some(Claim::HoldOut))
+        } else {
+            (Decision::SEND, Some(Claim::Send))
         }
-        (Decision::SEND, policy.ledger.as_ref().map(|_| claim))
-    }
-
-    /// The number of a promo in keys. All partitions share the numbers of the ledger.
-    fn promo_number(&mut self, policy: &Policy, promo: &[u8]) -> u32 {
-        let in_ledger = policy.ledger.as_ref().and_then(|ledger| ledger.promo(promo));
-        in_ledger.unwrap_or_else(|| self.promos.number(promo))
-    }
-
-    /// Sets the key of a customer, or of a customer and a promo, that is sent one code.
-    fn set_once_key(&mut self, policy: &Policy, event: &Event<'_>, key: &mut SendKey) {
-        let promo = (policy.once() == Once::Promo).then(|| self.promo_number(policy, event.promo()));
-        key.set(&self.hasher, event.email, promo);
     }
 
     /// The index of the sends for a key.
-    fn sends(&mut self, policy: &Policy, key: &SendKey) -> usize {
-        let (number, is_new) = self.keys.insert(key.hash(), key.bytes());
+    fn sends(&mut self, key: &SendKey) -> usize {
+        let (number, is_new) = self.send_keys.insert(key.hash(), key.bytes());
         if is_new {
-            let ledger = policy.ledger.as_ref();
+            let ledger = self.policy.ledger.as_ref();
             let (is_held_out, next_row) = ledger.map_or((false, None), |ledger| ledger.rows_of_run(key));
-            self.sends.push(Sends { is_sent: false, is_held_out, next_row });
+            self.sends.push(SendState { is_sent: false, is_held_out, next_row });
         }
         number as usize
     }
 
-    fn is_held_out(&mut self, holdout: &Holdout, customer: CustomerNumber, email: &[u8]) -> bool {
-        self.knows(customer, known::HOLDOUT, known::HELD_OUT, || holdout.contains(&email.to_ascii_lowercase()))
+    /// Whether the customer is in the control group.
+    fn is_held_out(&mut self, Click { customer, event, .. }: &Click<'_>) -> bool {
+        let Some(holdout) = &self.policy.rules.holdout else { return false };
+        *self.facts(*customer).is_held_out.get_or_insert_with(|| holdout.contains(event.email))
     }
 
-    /// Whether the bit `yes` of a customer is set, which is computed once. `is_known` is the bit for that.
-    fn knows(&mut self, customer: CustomerNumber, is_known: u8, yes: u8, compute: impl FnOnce() -> bool) -> bool {
+    fn facts(&mut self, customer: CustomerNumber) -> &mut MemberFacts {
         let index = customer as usize;
-        if index >= self.known.len() {
-            self.known.resize(index + 1, 0);
+        if index >= self.facts.len() {
+            self.facts.resize(index + 1, MemberFacts::default());
         }
-        let known = &mut self.known[index];
-        if *known & is_known == 0 {
-            *known |= is_known | if compute() { yes } else { 0 };
-        }
-        *known & yes != 0
+        &mut self.facts[index]
     }
 }

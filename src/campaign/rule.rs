@@ -1,6 +1,8 @@
 //! The rule of the campaign, as the original Wallaroo application defines it (`process_email_add_customer`), and the
 //! reasons for decisions.
 
+use std::ops::AddAssign;
+
 use crate::record::{ConversionKind, RecordKind};
 
 /// The decision for one conversion.
@@ -32,16 +34,24 @@ pub enum Gate {
 
 /// The reason for a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum Reason {
+    /// A click by a member that passed all gates.
     MemberClick,
+    /// Stopped by [`Gate::Promos`].
     OtherPromo,
+    /// Stopped by [`Gate::Suppression`].
     Suppressed,
+    /// Stopped by [`Gate::Once`].
     AlreadySent,
+    /// Stopped by [`Gate::Holdout`].
     HeldOut,
+    /// Stopped by [`Gate::Codes`].
     NoCodeLeft,
+    /// A click by a non-member.
     NotAMember,
+    /// A basket.
     Basket,
+    /// A purchase.
     Purchase,
 }
 
@@ -72,6 +82,28 @@ impl Reason {
             Self::Basket => "basket",
             Self::Purchase => "purchase",
         }
+    }
+}
+
+/// The number of decisions by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReasonCounts([u64; Reason::ALL.len()]);
+
+impl ReasonCounts {
+    /// Counts a decision.
+    pub const fn add(&mut self, reason: Reason) {
+        self.0[reason as usize] += 1;
+    }
+
+    /// The number of decisions with this reason.
+    pub const fn get(&self, reason: Reason) -> u64 {
+        self.0[reason as usize]
+    }
+}
+
+impl AddAssign for ReasonCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
     }
 }
 
@@ -113,11 +145,18 @@ pub struct Transition {
 ///
 /// A click by a member gets a code. A loyalty row or a purchase makes the customer a member, from the next record on.
 /// Nothing else has an effect.
+///
+/// # Panics
+/// When the record is an entry of a suppression list, which has no customer.
 #[inline]
 pub const fn transition(was_member: bool, record: RecordKind) -> Transition {
     const NOTHING: Decision = Decision { send: false, enrolled: false, stopped_by: None };
-    let RecordKind::Conversion(conversion) = record else {
-        return Transition { decision: NOTHING, joins: !was_member };
+    let conversion = match record {
+        RecordKind::Conversion(conversion) => conversion,
+        RecordKind::LoyaltyRow | RecordKind::EarlierPurchase => {
+            return Transition { decision: NOTHING, joins: !was_member };
+        }
+        RecordKind::SuppressedEmail => panic!("suppression lists are not applied to customers"),
     };
     let decision = match (conversion, was_member) {
         (ConversionKind::Click, true) => Decision::SEND,

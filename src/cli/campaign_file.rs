@@ -241,9 +241,10 @@ fn add_source(table: SourceTable, source: SourceKind, args: &mut InputArgs) {
     let tables = &mut args.tables;
     let (format, delimiter, list) = match source {
         SourceKind::Loyalty => (&mut args.loyalty_format, &mut tables.loyalty_delimiter, &mut tables.loyalty_columns),
-        SourceKind::Conversions | SourceKind::Interleaved | SourceKind::Suppression => {
+        SourceKind::Conversions | SourceKind::Interleaved => {
             (&mut args.conversions_format, &mut tables.conversions_delimiter, &mut tables.conversions_columns)
         }
+        SourceKind::Suppression => panic!("the campaign file has no table for suppression lists"),
     };
     if args.input_format.is_none() {
         *format = format.or(table.format);

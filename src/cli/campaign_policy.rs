@@ -14,11 +14,9 @@ pub fn policy(root: &mut Section<'_>) -> anyhow::Result<PolicyRules> {
         }
         promo => Ok(promo.to_owned()),
     })?;
-    let once = root.parsed("once", |text| match text {
-        "promo" => Ok(Once::Promo),
-        "customer" => Ok(Once::Customer),
-        "never" => Ok(Once::Never),
-        other => Err(format!("unknown value {} (expected promo, customer or never)", Quoted(other.as_bytes()))),
+    let once = root.parsed("once", |text| {
+        let unknown = || format!("unknown value {} (expected promo, customer or never)", Quoted(text.as_bytes()));
+        Once::ALL.into_iter().find(|once| once.name() == text).ok_or_else(unknown)
     })?;
     let ignores_case = match root.section("match")? {
         None => false,
@@ -41,8 +39,10 @@ fn holdout(mut table: Section<'_>) -> anyhow::Result<Holdout> {
         }
         key => Ok(key.to_owned()),
     })?;
-    let holdout =
-        table.parsed_number("percent", |percent| Holdout::new(percent, key.as_deref().unwrap_or_default()))?;
+    let holdout = table.parsed_number("percent", |percent| {
+        let holdout = Holdout::new(percent, key.as_deref().unwrap_or_default());
+        holdout.map_err(|error| format!("{error}, found {}", Quoted(percent.as_bytes())))
+    })?;
     let missing = table.missing(if key.is_none() { "key" } else { "percent" });
     // An unknown key may be a misspelled one.
     table.finish()?;

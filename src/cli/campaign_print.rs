@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::input_args::fields;
-use crate::campaign::{Once, PolicyRules};
+use crate::campaign::PolicyRules;
 use crate::escape::is_misleading;
 use crate::input::{Format, Input, InputError, InputFormat, ReadOptions, ReaderSettings, format_of};
 use crate::record::column::normalized;
@@ -33,11 +33,7 @@ pub fn campaign_file(inputs: Vec<Input>, settings: ReaderSettings, policy: &Poli
 /// The keys of the policy outside tables.
 fn policy_keys(PolicyRules { promos, once, .. }: &PolicyRules) -> String {
     let promos = promos.iter().map(|promos| format!("promos = {}\n", strings(promos.iter().map(String::as_str))));
-    let once = once.iter().map(|once| match once {
-        Once::Promo => "once = \"promo\"\n".to_owned(),
-        Once::Customer => "once = \"customer\"\n".to_owned(),
-        Once::Never => "once = \"never\"\n".to_owned(),
-    });
+    let once = once.iter().map(|once| format!("once = {}\n", string(once.name())));
     promos.chain(once).collect()
 }
 

@@ -12,7 +12,7 @@ use super::args::{
     CHECK_EXIT_CODES, FINDINGS, MessageArgs, NOT_CHECKED, ReportFormat, ReportOutputArgs, SpeedArgs, count,
 };
 use super::campaign_print::campaign_file;
-use super::check_summary::CheckSummary;
+use super::check_summary::{CheckSummary, FoundCounts};
 use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
 use super::policy_args::unused_codes;
@@ -68,7 +68,8 @@ pub struct CheckArgs {
 
     /// Print a campaign file: how the inputs are read, according to the options and the start of each input
     ///
-    /// The rules of the policy of a --campaign file are kept. The inputs are not checked. A run with this file (--campaign) and without those options gives the same results.
+    /// The rules of the policy of a --campaign file are kept. The inputs are not checked. A run with this file
+    /// (--campaign) and without those options gives the same results.
     #[arg(long, conflicts_with_all = ["format", "max_listed"], help_heading = "Report")]
     print_campaign: bool,
 
@@ -182,7 +183,8 @@ impl Report {
         let findings = Findings::merge(states);
         let warnings = warnings(&findings, &line_index);
         let warned = warnings.iter().map(|warning| warning.count).sum();
-        let summary = CheckSummary::new(&counts, &findings, self.codes.as_ref(), [self.damaged, steps_back, warned]);
+        let found = FoundCounts { damaged_inputs: self.damaged, steps_back, warnings: warned };
+        let summary = CheckSummary::new(&counts, &findings, self.codes.as_ref(), found);
         let disorder = (steps_back > 0 && !self.allows_disorder).then(|| Warning {
             what: "the time goes back; sort the conversions by time, or add --allow-disorder".to_owned(),
             count: steps_back,

@@ -46,6 +46,13 @@ pub struct CheckSummary {
     codes_left: Option<BTreeMap<String, u64>>,
 }
 
+/// The counts of what the report lists.
+pub struct FoundCounts {
+    pub damaged_inputs: u64,
+    pub steps_back: u64,
+    pub warnings: u64,
+}
+
 /// A promo or a channel, and its number of records.
 #[derive(Serialize)]
 struct NameCount {
@@ -54,13 +61,9 @@ struct NameCount {
 }
 
 impl CheckSummary {
-    /// The summary of a check that found this many damaged inputs, times that go back, and records with a warning.
-    pub fn new(
-        counts: &Counts,
-        findings: &Findings,
-        codes: Option<&Codes>,
-        [damaged_inputs, steps_back, warnings]: [u64; 3],
-    ) -> Self {
+    /// The summary of a check.
+    pub fn new(counts: &Counts, findings: &Findings, codes: Option<&Codes>, found: FoundCounts) -> Self {
+        let FoundCounts { damaged_inputs, steps_back, warnings } = found;
         Self {
             records: counts.records,
             loyalty_rows: counts.loyalty_rows,

@@ -115,8 +115,7 @@ pub fn diff(args: &DiffArgs, session: &Session) -> anyhow::Result<ExitCode> {
     args.policy.ledger.iter().for_each(|ledger| inputs.add_other(ledger));
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     let rules = args.rules.each_ref().map(|rules| rules.as_ref().map(|rules| args.policy.rules(rules)));
-    let ReplayArgs { messages, speed, .. } = &args.replay;
-    let [old, new] = &args.policy.load_each(rules, &args.inputs, &mut inputs, (messages, speed), session)?;
+    let [old, new] = &args.policy.load_each(rules, &args.inputs, &mut inputs, &args.replay, session)?;
     let keeps_changes = args.report.format == ReportFormat::Jsonl;
     let computation = Diff { policies: [old, new], keeps_changes };
     let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;
@@ -180,22 +179,22 @@ impl DiffReport<'_> {
             writeln!(out, "  promos that are too long or too many: {}", plural(*other_promos, "decision"))?;
         }
         writeln!(out)?;
-        self.write_customers(gaining, ["more codes", "more"], out)?;
-        self.write_customers(losing, ["fewer codes", "fewer"], out)
+        self.write_customers(gaining, "more", out)?;
+        self.write_customers(losing, "fewer", out)
     }
 
     fn write_customers(
         &self,
         customers: &ChangedCustomers,
-        [what, less]: [&str; 2],
+        more_or_fewer: &str,
         out: &mut impl Write,
     ) -> io::Result<()> {
         let verb = if customers.count == 1 { "gets" } else { "get" };
-        writeln!(out, "{} {verb} {what}", plural(customers.count, "customer"))?;
+        writeln!(out, "{} {verb} {more_or_fewer} codes", plural(customers.count, "customer"))?;
         let width = customers.first.values().map(|(email, _)| Escaped(email).to_string().chars().count()).max();
         for (&number, (email, codes)) in &customers.first {
             let (email, width) = (Escaped(email).to_string(), width.unwrap_or(0));
-            writeln!(out, "  {email:width$}  {codes} {less}, first at {}", self.line_index.location(number))?;
+            writeln!(out, "  {email:width$}  {codes} {more_or_fewer}, first at {}", self.line_index.location(number))?;
         }
         match customers.count - customers.first.len() as u64 {
             0 => Ok(()),
@@ -206,7 +205,7 @@ impl DiffReport<'_> {
     fn write_jsonl(&self, out: &mut impl Write) -> io::Result<()> {
         let Differences { codes, reasons, promos, other_promos, gaining, losing, changes } = &self.differences;
         for change in changes {
-            let [old, new] = change.reasons.map(Outcome::new);
+            let [old, new] = change.reasons.map(SideOfChange::new);
             let line = Line::Change {
                 at: self.line_index.location(change.number),
                 email: String::from_utf8_lossy(change.email()),
@@ -230,8 +229,8 @@ impl DiffReport<'_> {
             decisions: self.decisions,
             changed: self.differences.changed(),
             other_promos: *other_promos,
-            codes: Codes { old, new },
-            customers: Customers { gain: gaining.count, lose: losing.count },
+            codes: CodeCounts { old, new },
+            customers: CustomerCounts { gain: gaining.count, lose: losing.count },
         };
         json_line(&summary, out)
     }
@@ -262,8 +261,8 @@ enum Line<'a> {
         at: Location,
         email: Cow<'a, str>,
         promo: Cow<'a, str>,
-        old: Outcome,
-        new: Outcome,
+        old: SideOfChange,
+        new: SideOfChange,
     },
     /// The number of these decisions with the same reasons.
     Reasons { old: &'static str, new: &'static str, decisions: u64 },
@@ -274,18 +273,19 @@ enum Line<'a> {
         changed: u64,
         /// The changed decisions that no line of the kind `promo` counts.
         other_promos: u64,
-        codes: Codes,
-        customers: Customers,
+        codes: CodeCounts,
+        customers: CustomerCounts,
     },
 }
 
+/// A decision that differs, under one policy.
 #[derive(Serialize)]
-struct Outcome {
+struct SideOfChange {
     reason: &'static str,
     send: bool,
 }
 
-impl Outcome {
+impl SideOfChange {
     fn new(reason: Reason) -> Self {
         Self { reason: reason.name(), send: reason == Reason::MemberClick }
     }
@@ -293,14 +293,14 @@ impl Outcome {
 
 /// The number of codes under each policy.
 #[derive(Serialize)]
-struct Codes {
+struct CodeCounts {
     old: u64,
     new: u64,
 }
 
 /// The number of customers who get more and fewer codes under the new policy.
 #[derive(Serialize)]
-struct Customers {
+struct CustomerCounts {
     gain: u64,
     lose: u64,
 }

@@ -50,7 +50,7 @@ Examples:
       --loyalty loyalty.txt --conversions conversions.txt.gz | jq 'select(.kind == \"record\" and .send)'
 
   Explain a decision of a run with a policy:
-    adseg explain kim@example.com --loyalty loyalty.txt --conversions conversions.txt \
+    adseg explain kim@example.com --loyalty loyalty.txt --conversions conversions.txt \\
       --campaign spring.toml --suppress unsubscribed.txt --ledger ledger.csv --run-id night-7
 
   Explain every customer with a record in these lines of a log:
@@ -104,7 +104,7 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
     args.emails.iter().chain(&args.policy.ledger).for_each(|path| inputs.add_other(path));
     inputs.add_suppressions(&args.policy.suppress)?;
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
-    let policy = args.policy.load(&args.inputs, &mut inputs, &args.replay.messages, &args.replay.speed, session)?;
+    let policy = args.policy.load(&args.inputs, &mut inputs, &args.replay, session)?;
     let mut seen = HashSet::new();
     emails.retain(|email| seen.insert(customer_key(email, policy.ignores_case()).into_owned()));
     let computation = Explain::new(emails.iter().map(Vec::as_slice), &policy);
@@ -270,7 +270,7 @@ impl Printer<'_> {
         };
         let spelling = entry.spelling.as_deref().filter(|spelling| *spelling != email);
         let spelling = spelling.map(|spelling| format!(" (as {})", Escaped(spelling)));
-        let reason = history.reason(entry).to_owned() + &spelling.unwrap_or_default();
+        let reason = history.why(entry).to_owned() + &spelling.unwrap_or_default();
         [location, kind.to_owned(), promo, detail, decision.to_owned(), reason]
     }
 
@@ -318,7 +318,7 @@ impl Printer<'_> {
             reason: self
                 .with_policy
                 .then(|| decided.map(|conversion| conversion.decision.reason(conversion.kind).name())),
-            why: history.reason(entry),
+            why: history.why(entry),
         }
     }
 }

@@ -27,8 +27,8 @@ pub struct Inputs {
     named: Vec<NamedInput>,
     /// The suppression lists, which are read before.
     suppressions: Vec<NamedInput>,
-    /// The size of the suppression lists that were taken, in bytes, if all sizes are known.
-    taken_bytes: Option<u64>,
+    /// The size of all suppression lists in bytes, if all sizes are known.
+    suppression_bytes: Option<u64>,
     /// The name and the identity of each other file that the command reads.
     others: Vec<(String, FileId)>,
 }
@@ -92,7 +92,7 @@ impl Inputs {
 
     fn of(named: impl Iterator<Item = anyhow::Result<NamedInput>>) -> anyhow::Result<Self> {
         let named = named.collect::<anyhow::Result<_>>()?;
-        Ok(Self { named, suppressions: Vec::new(), taken_bytes: Some(0), others: Vec::new() })
+        Ok(Self { named, suppressions: Vec::new(), suppression_bytes: Some(0), others: Vec::new() })
     }
 
     /// Adds a file that the command reads but that contains no records, so no output may overwrite it.
@@ -115,12 +115,12 @@ impl Inputs {
             self.suppressions.push(NamedInput::new(SourceKind::Suppression, Arc::default(), path)?);
             self.add_other(path);
         }
+        self.suppression_bytes = self.suppressions.iter().map(|input| input.size).sum();
         Ok(())
     }
 
     /// The suppression lists for the engine.
     pub fn take_suppressions(&mut self, progress: &Progress) -> Vec<Input> {
-        self.taken_bytes = self.suppressions.iter().map(|input| input.size).sum();
         std::mem::take(&mut self.suppressions).into_iter().map(|named| named.into_input(progress)).collect()
     }
 
@@ -211,8 +211,7 @@ impl Inputs {
 
     /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
-        let sizes = self.suppressions.iter().chain(&self.named).map(|input| input.size);
-        sizes.chain([self.taken_bytes]).sum()
+        self.named.iter().map(|input| input.size).chain([self.suppression_bytes]).sum()
     }
 
     /// The inputs for the engine. `progress` counts the bytes that are read.

@@ -26,8 +26,8 @@ pub struct InputArgs {
     ///
     /// The file has the tables [loyalty] and [conversions] with the keys format, delimiter and columns; [conversions]
     /// also has time, types and promo. The rules of the policy are the keys promos and once, and the tables [match]
-    /// (ignore_case), [holdout] (percent, key) and [codes] (when_exhausted). `adseg check --print-campaign` prints such a
-    /// file.
+    /// (ignore_case), [holdout] (percent, key) and [codes] (when_exhausted). check and order-check do not apply the
+    /// policy. `adseg check --print-campaign` prints such a file.
     #[arg(long, value_name = "FILE", help_heading = "Inputs")]
     pub campaign: Option<PathBuf>,
 

@@ -217,4 +217,14 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn lines_of_examples_have_at_most_120_characters() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.lines().filter(|line| line.starts_with("  "));
+            let long: Vec<_> = examples.filter(|line| line.chars().count() > 120).collect();
+            assert!(long.is_empty(), "{}: {long:?}", command.get_name());
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
-use super::args::{MessageArgs, OnError, SpeedArgs, usage_error};
+use super::args::{MessageArgs, OnError, ReplayArgs, usage_error};
 use super::file_id::is_dash;
 use super::files::{Inputs, Output, OutputFile};
 use super::input_args::InputArgs;
@@ -31,7 +31,7 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
     pub suppress: Vec<PathBuf>,
 
-    /// The ledger: whom earlier runs sent a code
+    /// Send no second code to the customers in the ledger FILE
     ///
     /// CSV with the columns run,promo,email,outcome,code. adseg run appends a row for each code that it sends and each
     /// customer that it holds out. A customer who was sent a code by another run gets no second one for the same promo,
@@ -53,8 +53,8 @@ pub struct PolicyArgs {
 
 fn parse_run_id(text: &str) -> Result<String, String> {
     match text.trim() {
-        "" => Err("the name is empty".to_owned()),
-        text if text.contains(char::is_control) => Err("the name contains a control character".to_owned()),
+        "" => Err("the run id is empty".to_owned()),
+        text if text.contains(char::is_control) => Err("the run id contains a control character".to_owned()),
         text => Ok(text.to_owned()),
     }
 }
@@ -77,12 +77,11 @@ impl PolicyArgs {
         &self,
         input_args: &InputArgs,
         inputs: &mut Inputs,
-        messages: &MessageArgs,
-        speed: &SpeedArgs,
+        args: &ReplayArgs,
         session: &Session,
     ) -> anyhow::Result<Policy> {
         let rules = Some(self.rules(&input_args.policy));
-        let [policy] = self.load_each([rules], input_args, inputs, (messages, speed), session)?;
+        let [policy] = self.load_each([rules], input_args, inputs, args, session)?;
         Ok(policy)
     }
 
@@ -93,25 +92,22 @@ impl PolicyArgs {
         rules: [Option<PolicyRules>; N],
         input_args: &InputArgs,
         inputs: &mut Inputs,
-        (messages, speed): (&MessageArgs, &SpeedArgs),
+        args: &ReplayArgs,
         session: &Session,
     ) -> anyhow::Result<[Policy; N]> {
         let ledgers = match &self.ledger {
             None => [const { None }; N],
             Some(path) => {
                 check_regular(path)?;
-                inputs.add_other(path);
                 self.read_ledgers(path, &rules)?
             }
         };
-        let settings = settings(input_args, speed, 0);
-        let suppression = self.load_suppression(inputs, &settings, messages, session)?.map(Arc::new);
+        let settings = settings(input_args, &args.speed, 0);
+        let suppression = self.load_suppression(inputs, &settings, &args.messages, session)?;
         let mut ledgers = ledgers.into_iter();
         Ok(rules.map(|rules| {
             let ledger = ledgers.next().expect("there is one for each policy");
-            rules.map_or_else(Policy::default, |rules| {
-                Policy::new(rules, None, ledger, false).with_suppression(suppression.clone())
-            })
+            rules.map_or_else(Policy::default, |rules| Policy::new(rules, suppression.clone(), ledger))
         }))
     }
 
@@ -135,31 +131,21 @@ impl PolicyArgs {
         Ok(ledgers)
     }
 
-    /// Loads the policy of a run, whose new ledger is `output`.
-    pub fn load_for_run(
+    /// Loads the ledger and the codes of a run with these rules. The new ledger is `output`.
+    pub fn load_ledger_and_codes(
         &self,
+        rules: &PolicyRules,
         codes: Option<&Path>,
-        (input_args, settings): (&InputArgs, &Settings),
-        inputs: &mut Inputs,
         output: Option<&Output>,
         messages: &MessageArgs,
         session: &Session,
-    ) -> anyhow::Result<(Policy, Option<RunData>)> {
-        let rules = self.rules(&input_args.policy);
+    ) -> anyhow::Result<Option<(Ledger, RunData)>> {
         let mut codes = codes.map(read_codes).transpose()?;
-        let (mut ledger, mut data) = (None, None);
-        if let (Some(path), Some(output)) = (&self.ledger, output) {
-            let mut empty = self.empty_ledger(&rules);
-            let run_id = self.run_id.as_deref().unwrap_or_default().as_bytes();
-            let used = codes.as_mut().map(|codes| (codes, run_id));
-            let rows = self.copy_ledger(path, &mut empty, used, output, (messages, session))?;
-            ledger = Some(empty);
-            codes.iter_mut().for_each(Codes::seal);
-            data = Some(RunData { rows, codes });
-        }
-        let suppression = self.load_suppression(inputs, settings, messages, session)?;
-        let uses_codes = data.as_ref().is_some_and(|data| data.codes.is_some());
-        Ok((Policy::new(rules, suppression, ledger, uses_codes), data))
+        let (Some(path), Some(output)) = (&self.ledger, output) else { return Ok(None) };
+        let mut ledger = self.empty_ledger(rules);
+        let rows = self.copy_ledger(path, &mut ledger, codes.as_mut(), output, (messages, session))?;
+        codes.iter_mut().for_each(Codes::seal);
+        Ok(Some((ledger, RunData { rows, codes })))
     }
 
     fn empty_ledger(&self, rules: &PolicyRules) -> Ledger {
@@ -171,7 +157,7 @@ impl PolicyArgs {
         &self,
         path: &Path,
         ledger: &mut Ledger,
-        codes: Option<(&mut Codes, &[u8])>,
+        codes: Option<&mut Codes>,
         output: &Output,
         (messages, session): (&MessageArgs, &Session),
     ) -> anyhow::Result<BufWriter<OutputFile>> {
@@ -198,13 +184,14 @@ impl PolicyArgs {
         Ok(rows)
     }
 
-    fn load_suppression(
+    /// Loads the suppression lists.
+    pub fn load_suppression(
         &self,
         inputs: &mut Inputs,
         settings: &Settings,
         messages: &MessageArgs,
         session: &Session,
-    ) -> anyhow::Result<Option<SuppressionList>> {
+    ) -> anyhow::Result<Option<Arc<SuppressionList>>> {
         let files = inputs.take_suppressions(&session.progress);
         if files.is_empty() {
             return Ok(None);
@@ -222,7 +209,7 @@ impl PolicyArgs {
                     .print(&format!("adseg: warning: {}: the suppression list is empty", escape::path(&path)));
             }
         }
-        Ok(Some(list))
+        Ok(Some(Arc::new(list)))
     }
 }
 
@@ -232,8 +219,8 @@ pub fn unused_codes(codes: &Path, ledger: Option<&Path>) -> anyhow::Result<Codes
     if let Some(path) = ledger {
         check_regular(path)?;
         let file = File::open(path).with_context(|| format!("{}: cannot read", escape::path(path)))?;
-        // Only the codes of the rows matter, and no run has an empty id.
-        read_ledger(file, path, &mut Ledger::new(None, Once::Never), Some((&mut codes, b"")))?;
+        // Only the codes of the rows matter.
+        read_ledger(file, path, &mut Ledger::new(None, Once::Never), Some(&mut codes))?;
     }
     codes.seal();
     Ok(codes)
@@ -242,7 +229,7 @@ pub fn unused_codes(codes: &Path, ledger: Option<&Path>) -> anyhow::Result<Codes
 /// A ledger is replaced as a whole, so it must be a regular file.
 pub fn check_regular(path: &Path) -> anyhow::Result<()> {
     if is_dash(path) || path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return usage_error(format!("the ledger must be a file, and {} is none", escape::path(path)));
+        return usage_error(format!("the ledger must be a regular file, but {} is not", escape::path(path)));
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub fn analyze<C: Computation>(
     args: &ReplayArgs,
     output: &Output,
     session: &Session,
-) -> anyhow::Result<Outcome<'static, C::State>> {
+) -> anyhow::Result<Outcome<C::State>> {
     let settings = settings(input_args, &args.speed, args.bad_records.allowed()?);
     session.show_progress(&args.messages, output.is_terminal(), inputs.total_bytes());
     let mut observer = RejectObserver::new(session, &args.messages, None);

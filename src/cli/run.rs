@@ -9,15 +9,16 @@ use clap::{Args, ValueEnum};
 
 use super::args::{EXIT_CODES, OnError, ReplayArgs, count, usage_error};
 use super::file_id::is_dash;
-use super::files::Inputs;
+use super::files::{Inputs, Output};
 use super::input_args::InputArgs;
 use super::policy_args::{PolicyArgs, RunData};
 use super::replay::{RejectObserver, print_rejects, replay_error, settings, write_report};
 use super::run_outputs::{Outputs, lock_outputs};
 use super::session::Session;
 use super::summary::Summary;
-use crate::analysis::{Decide, saved_list};
-use crate::engine::{DecisionOutput, ReplayError, Sends, replay};
+use crate::analysis::{Decide, DecideState, saved_list};
+use crate::campaign::Policy;
+use crate::engine::{DecisionOutput, Outcome, ReplayError, Sends, Settings, replay};
 use crate::escape;
 use crate::output::{DecisionEncoder, ListFormat, OutputFormat, SaveFormat};
 
@@ -69,8 +70,8 @@ Examples:
     tail -n +1 -f conversions.txt | adseg run --loyalty loyalty.txt --conversions -
 
   Decide a night with a policy: suppression, one code for each customer and promo, single-use codes:
-    adseg run --campaign spring.toml --loyalty 2026-03-01/members.csv --conversions 2026-03-02.csv \
-      --suppress suppressed.txt --ledger ledger.csv --run-id 2026-03-02 --codes codes.txt \
+    adseg run --campaign spring.toml --loyalty 2026-03-01/members.csv --conversions 2026-03-02.csv \\
+      --suppress suppressed.txt --ledger ledger.csv --run-id 2026-03-02 --codes codes.txt \\
       --output-format csv -o 2026-03-02/codes.csv --save-loyalty 2026-03-02/members.csv
 
   Keep bad records in a directory, and save the list for the next run:
@@ -181,14 +182,12 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     }
     let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
     session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
-    let (policy, data) = args.policy.load_for_run(
-        args.codes.as_deref(),
-        (&args.inputs, &settings),
-        &mut inputs,
-        ledger.as_ref(),
-        messages,
-        session,
-    )?;
+    let rules = args.policy.rules(&args.inputs.policy);
+    let codes = args.codes.as_deref();
+    let data = args.policy.load_ledger_and_codes(&rules, codes, ledger.as_ref(), messages, session)?;
+    let (old_ledger, data) = data.unzip();
+    let suppression = args.policy.load_suppression(&mut inputs, &settings, messages, session)?;
+    let policy = Policy::new(rules, suppression, old_ledger);
     let computation = Decide { keeps_rows: list.is_some(), policy: &policy };
     let encoder = DecisionEncoder {
         format: args.output_format,
@@ -196,38 +195,58 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
         with_times: args.inputs.tables.has_times(),
         with_policy: policy.has_gates(),
     };
-    let run_id = args.policy.run_id.as_deref().unwrap_or_default().as_bytes();
-    let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, run_id, codes, Box::new(rows)));
+    let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, codes, Box::new(rows)));
     let output = DecisionOutput { encoder, sends, out: Box::new(decisions.writer()) };
     let mut observer = RejectObserver::new(session, messages, rejects);
     let inputs = inputs.into_inputs(&session.progress);
-    let outcome =
-        replay(&computation, &settings, inputs, Some(output), &mut observer).map_err(|error| match error {
-            ReplayError::Output(error) => decisions.cannot_write(error),
-            ReplayError::Ledger(error) => ledger.expect("the run has a ledger").cannot_write(error),
-            error @ ReplayError::TooFewMembers { .. } => {
-                let files: Vec<_> = args.inputs.loyalty.iter().map(|path| escape::path(path)).collect();
-                anyhow!("{}: {error}", files.join(", "))
-            }
-            error @ ReplayError::TooFewCodes(_) => {
-                let codes = args.codes.as_deref().expect("codes are handed out");
-                anyhow!("{}: {error}", escape::path(codes))
-            }
-            error => replay_error(error, bad_records.on_error, settings.max_rejects),
-        })?;
+    let outcome = replay(&computation, &settings, inputs, Some(output), &mut observer)
+        .map_err(|error| run_error(error, args, &settings, &decisions, ledger.as_ref()))?;
     if let Some(rejects) = observer.rejects {
         rejects.finish()?;
     }
     if let Some(list) = list {
-        let max_record_bytes = settings.reader.max_record_bytes;
-        let as_read = ListFormat::of_input(outcome.list_format.as_ref(), max_record_bytes);
-        let format = args.save_format.map_or(as_read.clone(), |format| format.list_format(as_read, max_record_bytes));
-        let path = args.save_loyalty.as_deref().expect("an open list has a path");
-        write_report(&list, |out| format.write(saved_list(&outcome.states), path, out))?;
+        save_list(&list, args, &settings, &outcome)?;
     }
     let exit_code = session.commit(ExitCode::SUCCESS)?;
     print_result(args, &Summary::new(&outcome, &policy, began.elapsed()), session);
     Ok(exit_code)
+}
+
+/// The message for a run that failed.
+fn run_error(
+    error: ReplayError,
+    args: &RunArgs,
+    settings: &Settings,
+    decisions: &Output,
+    ledger: Option<&Output>,
+) -> anyhow::Error {
+    match error {
+        ReplayError::Output(error) => decisions.cannot_write(error),
+        ReplayError::Ledger(error) => ledger.expect("the run has a ledger").cannot_write(error),
+        error @ ReplayError::TooFewMembers { .. } => {
+            let files: Vec<_> = args.inputs.loyalty.iter().map(|path| escape::path(path)).collect();
+            anyhow!("{}: {error}", files.join(", "))
+        }
+        error @ ReplayError::TooFewCodes(_) => {
+            let codes = args.codes.as_deref().expect("codes are handed out");
+            anyhow!("{}: {error}", escape::path(codes))
+        }
+        error => replay_error(error, args.replay.bad_records.on_error, settings.max_rejects),
+    }
+}
+
+/// Writes the members at the end of the run to `list`.
+fn save_list(
+    list: &Output,
+    args: &RunArgs,
+    settings: &Settings,
+    outcome: &Outcome<DecideState<'_>>,
+) -> anyhow::Result<()> {
+    let max_record_bytes = settings.reader.max_record_bytes;
+    let as_read = ListFormat::of_input(outcome.list_format.as_ref(), max_record_bytes);
+    let format = args.save_format.map_or(as_read.clone(), |format| format.list_format(as_read, max_record_bytes));
+    let path = args.save_loyalty.as_deref().expect("an open list has a path");
+    write_report(list, |out| format.write(saved_list(&outcome.states), path, out))
 }
 
 fn check_policy(args: &RunArgs) -> anyhow::Result<()> {

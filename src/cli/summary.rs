@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::analysis::DecideState;
 use crate::campaign::{Codes, Policy, Reason, SuppressionList};
-use crate::engine::{Counts, Outcome, Sends};
+use crate::engine::{Counts, Outcome};
 use crate::escape::{self, Escaped};
 
 /// What the policy did.
@@ -28,13 +28,12 @@ struct PolicySummary {
 }
 
 impl PolicySummary {
-    fn new(outcome: &Outcome<'_, DecideState>, policy: &Policy) -> Self {
-        let codes = outcome.sends.as_ref().and_then(Sends::codes);
+    fn new(outcome: &Outcome<DecideState<'_>>, policy: &Policy) -> Self {
         Self {
-            reasons: Reason::ALL.into_iter().map(|reason| (reason.name(), outcome.reasons[reason as usize])).collect(),
+            reasons: Reason::ALL.map(|reason| (reason.name(), outcome.reasons.get(reason))).into(),
             suppression_entries: policy.suppression().map(SuppressionList::entries),
             holdout: policy.holdout().map(ToString::to_string),
-            codes_left: codes.map(codes_left),
+            codes_left: outcome.codes.as_ref().map(codes_left),
         }
     }
 }
@@ -101,7 +100,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn new(outcome: &Outcome<'_, DecideState>, policy: &Policy, time: Duration) -> Self {
+    pub fn new(outcome: &Outcome<DecideState<'_>>, policy: &Policy, time: Duration) -> Self {
         let Outcome { states, counts, .. } = outcome;
         let policy = policy.has_gates().then(|| PolicySummary::new(outcome, policy));
         let Counts { bytes, records, blanks, rejects, loyalty_rows, clicks, baskets, purchases, ignored } = *counts;

@@ -71,6 +71,8 @@ pub struct Section<'a> {
     entries: Vec<(Spanned<DeString<'a>>, Spanned<DeValue<'a>>)>,
     /// The keys that were asked for.
     known: Vec<&'static str>,
+    /// The keys of the enclosing table that were asked for before this table.
+    outer: Vec<&'static str>,
     /// The byte at which the table begins.
     start: usize,
 }
@@ -79,7 +81,7 @@ impl<'a> Section<'a> {
     fn new(file: &'a TomlFile, prefix: String, start: usize, table: DeTable<'a>) -> Self {
         let mut entries: Vec<_> = table.into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        Self { file, prefix, entries, known: Vec::new(), start }
+        Self { file, prefix, entries, known: Vec::new(), outer: Vec::new(), start }
     }
 
     fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'a>>> {
@@ -98,7 +100,10 @@ impl<'a> Section<'a> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let at = value.span().start;
         match value.into_inner() {
-            DeValue::Table(table) => Ok(Some(Self::new(self.file, format!("{}{key}.", self.prefix), at, table))),
+            DeValue::Table(table) => {
+                let section = Self::new(self.file, format!("{}{key}.", self.prefix), at, table);
+                Ok(Some(Self { outer: self.known.clone(), ..section }))
+            }
             other => Err(self.wrong_type(at, key, "a table", &other)),
         }
     }
@@ -214,7 +219,14 @@ impl<'a> Section<'a> {
         let table = self.prefix.strip_suffix('.').map(|name| format!(" in [{name}]")).unwrap_or_default();
         let known = || format!("the keys are {}", self.known.join(", "));
         let near = near_match(key.get_ref(), self.known.iter().copied());
-        let hint = near.map_or_else(known, |near| format!("did you mean {near}?"));
+        // In TOML, a key after the header of a table is in that table.
+        let hint = match near {
+            _ if self.outer.iter().any(|outer| key.get_ref() == outer) => {
+                "it belongs before the first table of the file".to_owned()
+            }
+            Some(near) => format!("did you mean {near}?"),
+            None => known(),
+        };
         let name = Quoted(key.get_ref().as_bytes());
         Err(self.file.error(key.span().start, &format!("unknown key {name}{table}; {hint}")))
     }

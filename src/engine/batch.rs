@@ -55,6 +55,7 @@ impl Batch {
             .map(move |(slice, range)| -> Task<'a> { Box::new(move || slice.decode(block, range, context)) })
     }
 
+    /// Applies the events of all slices to the partitions.
     pub fn apply<'a, C: Computation>(
         &'a mut self,
         states: &'a mut [C::State],
@@ -84,6 +85,7 @@ impl Batch {
         }
     }
 
+    /// Encodes the decisions of all slices, with what `sends` granted.
     pub fn encode<'a>(
         &'a mut self,
         encoder: &'a DecisionEncoder,

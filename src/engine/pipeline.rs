@@ -12,7 +12,7 @@ use super::sends::Sends;
 use super::sequencer::Sequencer;
 use super::slice::DecodeContext;
 use super::{Counts, Observer, ReplayError, Settings};
-use crate::campaign::{Partitioner, Reason};
+use crate::campaign::{Codes, Partitioner, ReasonCounts};
 use crate::input::{Block, Blocks, Content, Format, Input, InputError};
 use crate::location::LineIndex;
 use crate::output::{DecisionEncoder, Writer};
@@ -20,15 +20,15 @@ use crate::record::SourceKind;
 
 /// The result of a replay.
 #[derive(Debug)]
-pub struct Outcome<'a, State> {
+pub struct Outcome<State> {
     /// The states of the partitions.
     pub states: Vec<State>,
     /// The partition of each email.
     pub partitioner: Partitioner,
-    /// The number of decisions by reason, if the campaign has a policy.
-    pub reasons: [u64; Reason::ALL.len()],
+    /// The number of decisions by reason; all 0 without a policy or an output.
+    pub reasons: ReasonCounts,
     /// The codes that are left, if codes were handed out.
-    pub sends: Option<Sends<'a>>,
+    pub codes: Option<Codes>,
     /// The counts of the input.
     pub counts: Counts,
     /// The locations of records by their numbers.
@@ -57,13 +57,13 @@ pub struct DecisionOutput<'a> {
 ///
 /// # Panics
 /// When a thread panics, which is a bug.
-pub fn replay<'a, C: Computation>(
+pub fn replay<C: Computation>(
     computation: &C,
     settings: &Settings,
     inputs: Vec<Input>,
-    output: Option<DecisionOutput<'a>>,
+    output: Option<DecisionOutput<'_>>,
     observer: &mut dyn Observer,
-) -> Result<Outcome<'a, C::State>, ReplayError> {
+) -> Result<Outcome<C::State>, ReplayError> {
     let pool = rayon::ThreadPoolBuilder::new()
         // Idle threads are not free.
         .num_threads(settings.threads.get().min(useful_slices(settings)))
@@ -76,10 +76,8 @@ pub fn replay<'a, C: Computation>(
         None => (None, None, Box::new(io::sink()) as _),
     };
     let mut writer = Writer::start(out).map_err(ReplayError::Threads)?;
-    let replayed = pool.install(|| {
-        let pipeline = Pipeline::new(computation, encoder, settings, &mut writer, observer);
-        Pipeline { is_loading_list: has_list, sends, ..pipeline }.run(blocks)
-    });
+    let replayed = pool
+        .install(|| Pipeline::new(computation, encoder, sends, settings, &mut writer, observer, has_list).run(blocks));
     match (replayed, writer.finish()) {
         // A write error takes precedence over other errors.
         (Ok(_) | Err(_), Err(error)) => Err(ReplayError::Output(error)),
@@ -110,11 +108,11 @@ fn is_long(block: &Block, settings: &Settings) -> bool {
 /// A replay in progress: three batches, each one step behind the next. While one is decoded, the one before it is
 /// applied and the one before that is encoded. So no thread waits for the slowest slice or the largest partition of a
 /// step.
-struct Pipeline<'a, 's, C: Computation> {
+struct Pipeline<'a, C: Computation> {
     computation: &'a C,
     encoder: Option<DecisionEncoder>,
-    sends: Option<Sends<'s>>,
-    reasons: [u64; Reason::ALL.len()],
+    sends: Option<Sends<'a>>,
+    reasons: ReasonCounts,
     settings: &'a Settings,
     partitioner: Partitioner,
     states: Vec<C::State>,
@@ -129,13 +127,15 @@ struct Pipeline<'a, 's, C: Computation> {
     is_loading_list: bool,
 }
 
-impl<'a, 's, C: Computation> Pipeline<'a, 's, C> {
+impl<'a, C: Computation> Pipeline<'a, C> {
     fn new(
         computation: &'a C,
         encoder: Option<DecisionEncoder>,
+        sends: Option<Sends<'a>>,
         settings: &'a Settings,
         writer: &'a mut Writer,
         observer: &'a mut dyn Observer,
+        is_loading_list: bool,
     ) -> Self {
         let partitions = settings.partitions.min(C::MAX_PARTITIONS);
         let partitioner = Partitioner { hasher: computation.hasher(), partitions };
@@ -143,8 +143,8 @@ impl<'a, 's, C: Computation> Pipeline<'a, 's, C> {
         Self {
             computation,
             encoder,
-            sends: None,
-            reasons: [0; Reason::ALL.len()],
+            sends,
+            reasons: ReasonCounts::default(),
             settings,
             states: std::iter::repeat_with(new_state).take(partitioner.partitions.get() as usize).collect(),
             partitioner,
@@ -153,11 +153,11 @@ impl<'a, 's, C: Computation> Pipeline<'a, 's, C> {
             decoded: None,
             applied: None,
             spare: Vec::new(),
-            is_loading_list: false,
+            is_loading_list,
         }
     }
 
-    fn run(mut self, mut blocks: Blocks) -> Result<Outcome<'s, C::State>, ReplayError> {
+    fn run(mut self, mut blocks: Blocks) -> Result<Outcome<C::State>, ReplayError> {
         let header = self.encoder.map_or(Vec::new(), |encoder| encoder.header());
         if !header.is_empty() {
             self.writer.write(header).map_err(ReplayError::Output)?;
@@ -170,10 +170,10 @@ impl<'a, 's, C: Computation> Pipeline<'a, 's, C> {
             }
         }
         read?;
-        self.sends.as_mut().map_or(Ok(()), Sends::finish)?;
         let Self { states, partitioner, reasons, sends, .. } = self;
+        let codes = sends.map(Sends::finish).transpose()?.flatten();
         let Sequencer { counts, line_index, list_format, steps_back, .. } = self.sequencer;
-        Ok(Outcome { states, partitioner, reasons, sends, counts, line_index, list_format, steps_back })
+        Ok(Outcome { states, partitioner, reasons, codes, counts, line_index, list_format, steps_back })
     }
 
     /// Reads all blocks. The last batches may still be in progress at the end, or after an error.
@@ -306,9 +306,7 @@ impl<'a, 's, C: Computation> Pipeline<'a, 's, C> {
             if let Some(sends) = &mut self.sends {
                 sends.write_rows(&slice.ledger_rows).map_err(ReplayError::Ledger)?;
             }
-            for (sum, count) in self.reasons.iter_mut().zip(slice.reasons) {
-                *sum += count;
-            }
+            self.reasons += slice.reasons;
             self.writer.write(std::mem::take(&mut slice.output)).map_err(ReplayError::Output)?;
             slice.shrink(spare_bytes(self.settings));
         }

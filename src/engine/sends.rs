@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::ReplayError;
 use super::slice::Slice;
-use crate::campaign::{Claim, CodePosition, Codes, Event, Ledger, Once, Policy, SentRowNumber};
+use crate::campaign::{Claim, CodePosition, Codes, Event, Ledger, Once, Policy, SendKey, SendKeys, SentRowNumber};
 use crate::escape::Quoted;
 use crate::input::Block;
 
@@ -31,40 +31,35 @@ pub enum Grant {
 
 /// The codes and the ledger of a run.
 pub struct Sends<'a> {
-    run_id: &'a [u8],
-    ledger: &'a Ledger,
+    policy: &'a Policy,
     codes: Option<Codes>,
-    once: Once,
-    withholds: bool,
     missing: MissingCodes,
     /// The customers, or customers and promos, for which no code was left.
     withheld: HashSet<Vec<u8>>,
+    keys: SendKeys<'a>,
+    key: SendKey,
     rows: Box<dyn Write + Send + Sync>,
     claims: Vec<(u32, Claim)>,
 }
 
 impl<'a> Sends<'a> {
-    /// Hands out `codes`, if the campaign has any, and appends rows for the run `run_id` to `rows`.
-    ///
-    /// # Panics
-    /// When the policy has no ledger.
-    pub fn new(policy: &'a Policy, run_id: &'a [u8], codes: Option<Codes>, rows: Box<dyn Write + Send + Sync>) -> Self {
+    /// Hands out `codes`, if the campaign has any, and appends the rows of the run to `rows`. The policy must have a
+    /// ledger with a run id.
+    pub fn new(policy: &'a Policy, codes: Option<Codes>, rows: Box<dyn Write + Send + Sync>) -> Self {
         Self {
-            run_id,
-            ledger: policy.ledger().expect("sends are recorded in a ledger"),
+            policy,
             codes,
-            once: policy.once(),
-            withholds: policy.withholds(),
             missing: MissingCodes::default(),
             withheld: HashSet::new(),
+            keys: SendKeys::new(policy),
+            key: SendKey::default(),
             rows,
             claims: Vec::new(),
         }
     }
 
-    /// The codes.
-    pub const fn codes(&self) -> Option<&Codes> {
-        self.codes.as_ref()
+    fn ledger(&self) -> &'a Ledger {
+        self.policy.ledger().expect("sends are recorded in a ledger")
     }
 
     /// Gives the claims of a slice what they need, in the order of its records.
@@ -87,9 +82,10 @@ impl<'a> Sends<'a> {
                 Claim::HoldOut => Some(Grant::HeldOut),
                 Claim::Send if self.codes.is_none() => Some(Grant::Sent(None)),
                 Claim::Send => Some(self.hand_out(&slice.event(block, entry))),
-                Claim::Repeat if self.withheld.is_empty() => None,
-                Claim::Repeat => {
-                    self.withheld.contains(&self.key(&slice.event(block, entry))).then_some(Grant::Withheld)
+                Claim::StoppedByOnce if self.withheld.is_empty() => None,
+                Claim::StoppedByOnce => {
+                    self.keys.set_once_key(&slice.event(block, entry), &mut self.key);
+                    self.withheld.contains(self.key.bytes()).then_some(Grant::Withheld)
                 }
             };
             grants.extend(grant.map(|grant| (entry, grant)));
@@ -102,9 +98,10 @@ impl<'a> Sends<'a> {
         let codes = self.codes.as_mut().expect("the caller checked that there are codes");
         match codes.hand_out(event.promo()) {
             Some(code) => Grant::Sent(Some(code)),
-            None if self.withholds => {
-                if self.once != Once::Never {
-                    self.withheld.insert(self.key(event));
+            None if self.policy.withholds() => {
+                if self.policy.once() != Once::Never {
+                    self.keys.set_once_key(event, &mut self.key);
+                    self.withheld.insert(self.key.bytes().to_owned());
                 }
                 Grant::Withheld
             }
@@ -115,34 +112,25 @@ impl<'a> Sends<'a> {
         }
     }
 
-    /// The customer, or the customer and the promo, that is sent one code.
-    fn key(&self, event: &Event<'_>) -> Vec<u8> {
-        let email = event.email.to_ascii_lowercase();
-        match self.once {
-            // An email contains no control bytes.
-            Once::Promo => [&email, &b"\0"[..], event.promo()].concat(),
-            Once::Customer | Once::Never => email,
-        }
-    }
-
     /// The code of a grant; empty if it has none.
     pub(super) fn code(&self, grant: Grant) -> &[u8] {
         match (grant, &self.codes) {
             (Grant::Sent(Some(code)), Some(codes)) => codes.text(code),
-            (Grant::SentAgain(row), _) => self.ledger.code(row),
+            (Grant::SentAgain(row), _) => self.ledger().code(row),
             _ => &[],
         }
     }
 
     /// Appends the new ledger rows for these events to `out`.
     pub(super) fn encode_rows<'e>(&self, grants: impl Iterator<Item = (Event<'e>, Grant)>, out: &mut Vec<u8>) {
+        let run_id = self.ledger().run_id().expect("a run has a run id");
         for (event, grant) in grants {
             let outcome: &[u8] = match grant {
                 Grant::Sent(_) => b"sent",
                 Grant::HeldOut => b"held-out",
                 Grant::SentAgain(_) | Grant::Withheld => continue,
             };
-            for field in [self.run_id, event.promo(), event.email, outcome] {
+            for field in [run_id, event.promo(), event.email, outcome] {
                 push_field(field, out);
                 out.push(b',');
             }
@@ -156,12 +144,13 @@ impl<'a> Sends<'a> {
         self.rows.write_all(rows)
     }
 
-    /// Ends the ledger. Fails if there were fewer codes than sends.
-    pub(super) fn finish(&mut self) -> Result<(), ReplayError> {
+    /// Ends the ledger, and returns the codes that are left. Fails if there were fewer codes than sends.
+    pub(super) fn finish(mut self) -> Result<Option<Codes>, ReplayError> {
         if self.missing.total > 0 {
-            return Err(ReplayError::TooFewCodes(std::mem::take(&mut self.missing)));
+            return Err(ReplayError::TooFewCodes(self.missing));
         }
-        self.rows.flush().map_err(ReplayError::Ledger)
+        self.rows.flush().map_err(ReplayError::Ledger)?;
+        Ok(self.codes)
     }
 }
 

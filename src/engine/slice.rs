@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use super::Counts;
 use super::computation::{Computation, Entry, EventBatch, Route};
 use super::sends::{Grant, Sends};
-use crate::campaign::{Decision, Event, Gate, Partitioner, Reason};
+use crate::campaign::{Decision, Event, Gate, Partitioner, ReasonCounts};
 use crate::input::{Block, Decoded, RawRecord, RecordSplitter, RecordVisitor, is_blank};
 use crate::output::{DecidedConversion, DecisionEncoder};
 use crate::record::{Bytes, DecodedRecord, Decoder, FieldSpans, RecordError, RecordKind, Time};
@@ -34,8 +34,8 @@ pub(super) struct Slice {
     pub grants: Vec<(u32, Grant)>,
     /// The encoded ledger rows.
     pub ledger_rows: Vec<u8>,
-    /// The number of decisions by reason, if the campaign has a policy.
-    pub reasons: [u64; Reason::ALL.len()],
+    /// The number of decisions by reason; all 0 without a policy.
+    pub reasons: ReasonCounts,
     /// The times of the conversions, each with the number of its entry, if a column has them.
     pub times: Vec<(u32, Time)>,
     /// The encoded decisions. The buffer belongs to the writer.
@@ -236,10 +236,10 @@ impl Slice {
     }
 
     fn count_reasons(&mut self) {
-        self.reasons = [0; Reason::ALL.len()];
+        self.reasons = ReasonCounts::default();
         for (entry, decision) in self.entries.iter().zip(&self.decisions) {
             if let RecordKind::Conversion(kind) = entry.kind {
-                self.reasons[decision.reason(kind) as usize] += 1;
+                self.reasons.add(decision.reason(kind));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Reads a file of single-use codes: one code per line, or CSV with the columns `promo` and `code`.
+//! Reads a file of single-use codes: one code per line, or CSV with the columns `promo` and `code`. An invalid code is
+//! an error with its line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
@@ -6,7 +7,7 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::ledger::{Context, PolicyFileError, check_code};
+use super::ledger::{FileErrors, PolicyFileError, check_code};
 use crate::campaign::{CodeError, Codes, MAX_CODE_BYTES};
 use crate::escape::Quoted;
 use crate::record::column::normalized;
@@ -20,27 +21,26 @@ const MAX_CODE_LINE: usize = 1 << 16;
 /// # Errors
 /// When it cannot be read, or a code is invalid or occurs twice.
 pub fn read_codes(path: &Path) -> Result<Codes, PolicyFileError> {
-    let context = Context(path);
-    let mut file = File::open(path).map_err(|error| context.read(error))?;
-    let metadata = file.metadata().map_err(|error| context.read(error))?;
+    let errors = FileErrors(path);
+    let mut file = File::open(path).map_err(|error| errors.read(error))?;
+    let metadata = file.metadata().map_err(|error| errors.read(error))?;
     // Memory for the codes is allocated once.
     let (bytes, lines) = if metadata.is_file() {
         let lines = count_lines(&file).and_then(|lines| file.rewind().map(|()| lines));
-        (metadata.len() as usize, lines.map_err(|error| context.read(error))?)
+        (metadata.len() as usize, lines.map_err(|error| errors.read(error))?)
     } else {
         (0, 0)
     };
-    let mut codes = Codes::with_capacity(bytes.min(MAX_CODE_BYTES), lines);
-    for_each_code(file, &context, |line, promo, code| match codes.add(promo, code) {
+    // A code has at least one byte and a line feed; other lines are empty.
+    let mut codes = Codes::with_capacity(bytes.min(MAX_CODE_BYTES), lines.min(bytes / 2));
+    for_each_code(file, &errors, |line, promo, code| match codes.add(promo, code) {
         Ok(()) => Ok(()),
-        Err(CodeError::TooMany) => {
-            Err(context.at(line, format!("there are more than {MAX_CODE_BYTES} bytes of codes")))
-        }
+        Err(CodeError::TooMany) => Err(errors.at(line, format!("there are more than {MAX_CODE_BYTES} bytes of codes"))),
         Err(CodeError::Duplicate) => {
             // A pipe cannot be read again.
-            let first = if metadata.is_file() { first_line(path, &context, code)? } else { None };
+            let first = if metadata.is_file() { first_line(path, &errors, code)? } else { None };
             let first = first.map_or(String::new(), |first| format!(", first in line {first}"));
-            Err(context.at(line, format!("the code {} occurs twice{first}", Quoted(code))))
+            Err(errors.at(line, format!("the code {} occurs twice{first}", Quoted(code))))
         }
     })?;
     Ok(codes)
@@ -61,11 +61,11 @@ fn count_lines(file: &File) -> io::Result<usize> {
 }
 
 /// The first line with a code that occurs twice.
-fn first_line(path: &Path, context: &Context<'_>, code: &[u8]) -> Result<Option<u64>, PolicyFileError> {
+fn first_line(path: &Path, errors: &FileErrors<'_>, code: &[u8]) -> Result<Option<u64>, PolicyFileError> {
     let mut first = None;
-    let file = File::open(path).map_err(|error| context.read(error))?;
+    let file = File::open(path).map_err(|error| errors.read(error))?;
     // A line after the duplicate may be invalid.
-    let _ = for_each_code(file, context, |line, _, found| {
+    let _ = for_each_code(file, errors, |line, _, found| {
         if found == code {
             first.get_or_insert(line);
         }
@@ -77,45 +77,75 @@ fn first_line(path: &Path, context: &Context<'_>, code: &[u8]) -> Result<Option<
 /// Calls `add` with the line, the promo and the code of each code.
 fn for_each_code(
     file: impl Read,
-    context: &Context<'_>,
+    errors: &FileErrors<'_>,
     mut add: impl FnMut(u64, Option<&[u8]>, &[u8]) -> Result<(), PolicyFileError>,
 ) -> Result<(), PolicyFileError> {
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let (mut line, mut number) = (Vec::new(), 0);
     let mut is_first = true;
-    while next_line(&mut reader, &mut line).map_err(|error| context.read(error))? {
+    while next_line(&mut reader, &mut line).map_err(|error| errors.read(error))? {
         number += 1;
         if line.len() > MAX_CODE_LINE {
-            return Err(context.at(number, format!("the line is longer than {MAX_CODE_LINE} bytes")));
+            return Err(errors.at(number, format!("the line is longer than {MAX_CODE_LINE} bytes")));
         }
         let text = line.strip_prefix(super::BYTE_ORDER_MARK).filter(|_| number == 1).unwrap_or(&line);
         let code = trim(text);
         if code.is_empty() {
             continue;
         }
-        let names: Vec<_> = code.split(|&byte| byte == b',').map(|name| normalized(trim(name))).collect();
-        let place = |wanted: &[u8]| names.iter().position(|name| name == wanted);
-        match (place(b"promo"), place(b"code")) {
-            (Some(promo), Some(code)) if is_first => {
-                return for_each_row(reader, context, number, [promo, code, names.len()], add);
+        if std::mem::take(&mut is_first) {
+            match code_header(code) {
+                CodeHeader::None => {}
+                CodeHeader::Code => continue,
+                CodeHeader::Columns(columns) => return for_each_row(reader, errors, number, &columns, add),
+                CodeHeader::Unknown => {
+                    let line = Quoted(code);
+                    return Err(errors.at(
+                        number,
+                        format!(
+                            "the line {line} looks like a header row; name the columns promo,code or code, or put it \
+                             on another line if it is a code"
+                        ),
+                    ));
+                }
             }
-            // The header row of a file with one column.
-            (None, Some(0)) if is_first && names.len() == 1 => {}
-            _ if is_first && looks_like_header(code) => {
-                let line = Quoted(code);
-                return Err(context.at(
-                    number,
-                    format!(
-                        "the line {line} looks like a header row; name the columns promo,code or code, or put it on \
-                         another line if it is a code"
-                    ),
-                ));
-            }
-            _ => add(number, None, check_code(code).map_err(|reason| context.at(number, reason))?)?,
         }
-        is_first = false;
+        add(number, None, check_code(code).map_err(|reason| errors.at(number, reason))?)?;
     }
     Ok(())
+}
+
+/// What the first line of the file is.
+enum CodeHeader {
+    /// A code.
+    None,
+    /// The header row of a file with one column.
+    Code,
+    /// A header row.
+    Columns(CodeColumns),
+    /// Probably a header row, but without the columns.
+    Unknown,
+}
+
+/// The columns of CSV.
+struct CodeColumns {
+    /// The index of the column with the promos.
+    promo: usize,
+    /// The index of the column with the codes.
+    code: usize,
+    /// The number of columns.
+    width: usize,
+}
+
+fn code_header(line: &[u8]) -> CodeHeader {
+    let names: Vec<_> = line.split(|&byte| byte == b',').map(|name| normalized(trim(name))).collect();
+    let place = |wanted: &[u8]| names.iter().position(|name| name == wanted);
+    match (place(b"promo"), place(b"code")) {
+        (Some(promo), Some(code)) => CodeHeader::Columns(CodeColumns { promo, code, width: names.len() }),
+        (None, Some(0)) if names.len() == 1 => CodeHeader::Code,
+        _ if looks_like_header(line) => CodeHeader::Unknown,
+        _ => CodeHeader::None,
+    }
 }
 
 /// Whether a line contains the name of a column with codes, with another delimiter, quotes or another name.
@@ -134,29 +164,28 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
     Ok(!line.is_empty())
 }
 
-/// The same for the rows of CSV that follow a header row. `columns` are the places of promo and code, and the number of
-/// columns.
+/// The same for the rows of CSV that follow a header row.
 fn for_each_row(
     file: impl Read,
-    context: &Context<'_>,
+    errors: &FileErrors<'_>,
     lines_before: u64,
-    [promo, code, width]: [usize; 3],
+    &CodeColumns { promo, code, width }: &CodeColumns,
     mut add: impl FnMut(u64, Option<&[u8]>, &[u8]) -> Result<(), PolicyFileError>,
 ) -> Result<(), PolicyFileError> {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
     let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(|error| context.csv(error))? {
+    while reader.read_byte_record(&mut record).map_err(|error| errors.csv(error))? {
         let line = lines_before + record.position().expect("a record that was read has a position").line();
         if record.len() != width {
             return Err(
-                context.at(line, format!("expected {width} fields as in the header row, found {}", record.len()))
+                errors.at(line, format!("expected {width} fields as in the header row, found {}", record.len()))
             );
         }
         let [promo, code] = [promo, code].map(|place| trim(&record[place]));
         if promo.is_empty() {
-            return Err(context.at(line, "the promo is empty"));
+            return Err(errors.at(line, "the promo is empty"));
         }
-        add(line, Some(promo), check_code(code).map_err(|reason| context.at(line, reason))?)?;
+        add(line, Some(promo), check_code(code).map_err(|reason| errors.at(line, reason))?)?;
     }
     Ok(())
 }

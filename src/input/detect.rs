@@ -121,7 +121,8 @@ pub(super) fn detect(line: &[u8], source: SourceKind, options: &ReadOptions) -> 
                  loyalty list, add --loyalty-format csv"
                     .to_owned(),
             ),
-            SourceKind::Loyalty | SourceKind::Conversions | SourceKind::Suppression => Ok(Detected::Csv { delimiter }),
+            SourceKind::Loyalty | SourceKind::Conversions => Ok(Detected::Csv { delimiter }),
+            SourceKind::Suppression => panic!("a suppression list has its own detection"),
         };
     }
     reject_tables(line, source, options)?;
@@ -209,9 +210,8 @@ fn reject_tables(line: &[u8], source: SourceKind, options: &ReadOptions) -> Resu
     match (looks_like_header(&names), source) {
         (false, _) => check_record(trim(line), source, options),
         (true, SourceKind::Interleaved) => Err(INTERLEAVED_CSV.to_owned()),
-        (true, SourceKind::Loyalty | SourceKind::Conversions | SourceKind::Suppression) => {
-            Err(header_error(&names, source, options))
-        }
+        (true, SourceKind::Loyalty | SourceKind::Conversions) => Err(header_error(&names, source, options)),
+        (true, SourceKind::Suppression) => panic!("a suppression list has its own detection"),
     }
 }
 
@@ -220,7 +220,8 @@ const fn text_option(source: SourceKind) -> &'static str {
     match source {
         SourceKind::Loyalty => "--loyalty-format text",
         SourceKind::Conversions => "--conversions-format text",
-        SourceKind::Interleaved | SourceKind::Suppression => "--input-format text",
+        SourceKind::Interleaved => "--input-format text",
+        SourceKind::Suppression => panic!("a suppression list has its own detection"),
     }
 }
 
@@ -250,9 +251,8 @@ fn check_record(record: &[u8], source: SourceKind, options: &ReadOptions) -> Res
             "for CSV without a header row, add --conversions-columns promo,conversion,email,where,items,total_cost in \
              the order of its columns (- ignores a column)"
         }
-        SourceKind::Interleaved | SourceKind::Suppression => {
-            "an interleaved stream cannot be CSV; it can be JSON Lines"
-        }
+        SourceKind::Interleaved => "an interleaved stream cannot be CSV; it can be JSON Lines",
+        SourceKind::Suppression => panic!("a suppression list has its own detection"),
     };
     let error = |reason: String| Err(format!("{reason}; {table}; to read it literally, add {}", text_option(source)));
     if record.starts_with(b"\"") {

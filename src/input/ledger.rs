@@ -1,4 +1,4 @@
-//! Reads the ledger. Every error names the line.
+//! Reads the ledger. An invalid row is an error with its line.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -38,10 +38,10 @@ pub enum PolicyFileError {
     },
 }
 
-/// Reads errors with the name of the file.
-pub(super) struct Context<'a>(pub &'a Path);
+/// Makes errors with the path of the file.
+pub(super) struct FileErrors<'a>(pub &'a Path);
 
-impl Context<'_> {
+impl FileErrors<'_> {
     pub fn at(&self, line: u64, reason: impl Into<String>) -> PolicyFileError {
         PolicyFileError::Line { path: self.0.to_owned(), line, reason: reason.into() }
     }
@@ -59,7 +59,7 @@ impl Context<'_> {
 }
 
 /// Adds the rows of a ledger to `ledger`, and marks their codes as used. A file without rows may have no header row;
-/// returns whether it has one. `codes` are those that this run hands out, with its run id.
+/// returns whether it has one. `codes` are those that this run hands out.
 ///
 /// # Errors
 /// When it cannot be read, a row is invalid, the last row may be incomplete, or a row of this run has no code.
@@ -70,36 +70,36 @@ pub fn read_ledger(
     file: impl Read,
     path: &Path,
     ledger: &mut Ledger,
-    mut codes: Option<(&mut Codes, &[u8])>,
+    mut codes: Option<&mut Codes>,
 ) -> Result<bool, PolicyFileError> {
-    let context = Context(path);
+    let errors = FileErrors(path);
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(LastByte { file, last: b'\n' });
     let mut record = ByteRecord::new();
-    let has_header = reader.read_byte_record(&mut record).map_err(|error| context.csv(error))?;
+    let has_header = reader.read_byte_record(&mut record).map_err(|error| errors.csv(error))?;
     if !has_header {
         return match reader.get_ref().last {
             b'\n' => Ok(false),
-            _ => Err(context.at(1, INCOMPLETE_LEDGER)),
+            _ => Err(errors.at(1, INCOMPLETE_LEDGER)),
         };
     }
     if !record.iter().eq(LEDGER_COLUMNS.map(str::as_bytes)) {
         let header = LEDGER_COLUMNS.join(",");
-        return Err(context.at(1, format!("this is not a ledger: its first line is not {header}")));
+        return Err(errors.at(1, format!("this is not a ledger: its first line is not {header}")));
     }
     let mut line = 1;
-    while reader.read_byte_record(&mut record).map_err(|error| context.csv(error))? {
+    while reader.read_byte_record(&mut record).map_err(|error| errors.csv(error))? {
         line = record.position().expect("a record that was read has a position").line();
-        let row = ledger_row(&record).map_err(|reason| context.at(line, reason))?;
-        if let (Some((codes, run_id)), LedgerOutcome::Sent { code }) = (&mut codes, row.outcome) {
-            if code.is_empty() && row.run == *run_id {
+        let row = ledger_row(&record).map_err(|reason| errors.at(line, reason))?;
+        if let (Some(codes), LedgerOutcome::Sent { code }) = (&mut codes, row.outcome) {
+            if code.is_empty() && ledger.run_id() == Some(row.run) {
                 let id = Quoted(row.run);
-                return Err(context.at(
+                return Err(errors.at(
                     line,
                     format!("the run {id} sent without codes before; use another --run-id, or leave out --codes"),
                 ));
             }
             if !code.is_empty() && !codes.mark_used(code) {
-                return Err(context.at(line, format!("the code {} occurs in more than one row", Quoted(code))));
+                return Err(errors.at(line, format!("the code {} occurs in more than one row", Quoted(code))));
             }
         }
         ledger.add(&row);
@@ -107,7 +107,7 @@ pub fn read_ledger(
     ledger.seal();
     match reader.get_ref().last {
         b'\n' => Ok(true),
-        _ => Err(context.at(line, INCOMPLETE_LEDGER)),
+        _ => Err(errors.at(line, INCOMPLETE_LEDGER)),
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
             let mut codes = Codes::default();
             codes.add(None, b"A").unwrap();
             let mut ledger = Ledger::new(Some(b"now"), Once::Promo);
-            let read = read_ledger(text.as_bytes(), Path::new(""), &mut ledger, Some((&mut codes, b"now")));
+            let read = read_ledger(text.as_bytes(), Path::new(""), &mut ledger, Some(&mut codes));
             let error = read.unwrap_err().to_string();
             assert!(error.starts_with(message), "{text:?}: {error}");
         }

@@ -121,7 +121,7 @@ impl fmt::Display for Consequence<'_> {
 pub(super) fn check_unchanged(lock: &FileLock, path: &Path) -> Result<(), CommitFailure> {
     match lock.is_unchanged() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(CommitFailure::Changed { path: path.to_owned(), what: lock.what }),
+        Ok(false) => Err(CommitFailure::Changed { path: path.to_owned(), what: lock.order.name() }),
         Err(error) => Err(CommitFailure::io(path, "read")(error)),
     }
 }
@@ -188,7 +188,7 @@ impl Commit {
         let renamed = before.and_then(|before| staged.rename(must_be_new).map(|inode| (before, inode)));
         let (before, inode) = renamed.map_err(|cause| match new_file {
             Some(lock) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                CommitFailure::Created { path: path.clone(), what: lock.what }
+                CommitFailure::Created { path: path.clone(), what: lock.order.name() }
             }
             _ => CommitFailure::io(&path, "rename into place")(cause),
         })?;

@@ -1,9 +1,9 @@
 //! Locks: one run at a time may replace a list or a ledger, or write to a folder of rejects.
 //!
 //! A run reads a list and replaces it much later. Two concurrent runs would undo each other's changes, so a run locks
-//! the list before it reads anything. The lock is on the file itself and ends with the process. Before the list is
+//! the list before it reads anything. The lock is on the list itself and ends with the process. Before the list is
 //! replaced, its stamp is checked, to detect changes by programs that do not lock the list, such as editors. On a file
-//! system without locks, only this check remains. All this applies to a ledger, too.
+//! system without locks, only this check remains. The same is true for a ledger.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 
+use super::staged_file::CommitOrder;
 use crate::system::os_error;
 
 /// The file could not be locked.
@@ -30,8 +31,8 @@ pub enum LockError {
 #[derive(Debug)]
 pub(super) struct FileLock {
     path: PathBuf,
-    /// What it is, in messages.
-    pub(super) what: &'static str,
+    /// Which output replaces it.
+    pub(super) order: CommitOrder,
     /// The stamp of the file when it was locked, and the handle with the lock. `None` if there was no file.
     locked: Option<(FileStamp, File)>,
 }
@@ -59,12 +60,12 @@ const MAX_WAIT: Duration = Duration::from_secs(3);
 impl FileLock {
     /// Locks the file at `path`, or records that it does not exist. Returns `None` for a file that is not regular, which
     /// is never replaced.
-    pub(super) fn acquire(path: &Path, what: &'static str) -> Result<Option<Self>, LockError> {
+    pub(super) fn acquire(path: &Path, order: CommitOrder) -> Result<Option<Self>, LockError> {
         for _ in 0..MAX_TRIES {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.is_file() => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Ok(Some(Self { path: path.to_owned(), what, locked: None }));
+                    return Ok(Some(Self { path: path.to_owned(), order, locked: None }));
                 }
                 Ok(_) => return Ok(None),
                 Err(error) => return Err(LockError::Io(error)),
@@ -75,22 +76,22 @@ impl FileLock {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(LockError::Io(error)),
             };
-            if let Some(lock) = Self::of_open_file(path, what, file)? {
+            if let Some(lock) = Self::of_open_file(path, order, file)? {
                 return Ok(Some(lock));
             }
         }
-        Err(LockError::Locked(what))
+        Err(LockError::Locked(order.name()))
     }
 
     /// Locks a file that was opened at `path`. Returns `None` if another file is at `path` now.
-    fn of_open_file(path: &Path, what: &'static str, file: File) -> Result<Option<Self>, LockError> {
+    fn of_open_file(path: &Path, order: CommitOrder, file: File) -> Result<Option<Self>, LockError> {
         if !try_lock(&file) {
-            return Err(LockError::Locked(what));
+            return Err(LockError::Locked(order.name()));
         }
         // The previous owner of the lock may have replaced the file. A lock on the old file has no effect.
         let (Ok(locked), Ok(current)) = (file.metadata(), fs::metadata(path)) else { return Ok(None) };
         let is_current = inode(&locked) == inode(&current);
-        Ok(is_current.then(|| Self { path: path.to_owned(), what, locked: Some((FileStamp::of(&current), file)) }))
+        Ok(is_current.then(|| Self { path: path.to_owned(), order, locked: Some((FileStamp::of(&current), file)) }))
     }
 
     /// Whether there was no file when the lock was acquired.
@@ -109,10 +110,10 @@ impl FileLock {
     }
 }
 
-/// Locks the folder of a new list during the commit. The list itself cannot be locked, so of two runs that create it, the
-/// second waits, and detects the list before it replaces any file.
+/// Locks the folder of a new list or ledger during the commit. A file that does not exist cannot be locked, so of two
+/// runs that create it, the second waits, and detects the file before it replaces any other.
 ///
-/// Returns `None` if this is not possible in time. The commit then detects the list later, and is undone.
+/// Returns `None` if this is not possible in time. The commit then detects the file later, and is undone.
 pub(super) fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
     let folder = match File::open(folder) {
         // On Windows, folders cannot be opened as files.
@@ -162,16 +163,16 @@ mod tests {
     fn a_replaced_or_rewritten_list_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let [path, other] = ["list", "other"].map(|name| folder.path().join(name));
-        let lock = FileLock::acquire(&path, "list").unwrap().unwrap();
+        let lock = FileLock::acquire(&path, CommitOrder::List).unwrap().unwrap();
         assert!(lock.is_unchanged().unwrap());
         fs::write(&path, "old").unwrap();
         assert!(!lock.is_unchanged().unwrap(), "there was no file");
-        let lock = FileLock::acquire(&path, "list").unwrap().unwrap();
+        let lock = FileLock::acquire(&path, CommitOrder::List).unwrap().unwrap();
         assert!(lock.is_unchanged().unwrap());
         fs::write(&other, "old").unwrap();
         fs::rename(&other, &path).unwrap();
         assert!(!lock.is_unchanged().unwrap(), "it is another file");
-        let lock = FileLock::acquire(&path, "list").unwrap().unwrap();
+        let lock = FileLock::acquire(&path, CommitOrder::List).unwrap().unwrap();
         fs::write(&path, "longer").unwrap();
         assert!(!lock.is_unchanged().unwrap(), "it was written to");
     }
@@ -186,11 +187,11 @@ mod tests {
         let file = open();
         fs::write(&other, "new").unwrap();
         fs::rename(&other, &path).unwrap();
-        assert!(FileLock::of_open_file(&path, "list", file).unwrap().is_none());
+        assert!(FileLock::of_open_file(&path, CommitOrder::List, file).unwrap().is_none());
         let file = open();
         fs::remove_file(&path).unwrap();
-        assert!(FileLock::of_open_file(&path, "list", file).unwrap().is_none());
+        assert!(FileLock::of_open_file(&path, CommitOrder::List, file).unwrap().is_none());
         fs::write(&path, "newest").unwrap();
-        assert!(FileLock::of_open_file(&path, "list", open()).unwrap().is_some());
+        assert!(FileLock::of_open_file(&path, CommitOrder::List, open()).unwrap().is_some());
     }
 }

@@ -56,7 +56,7 @@ struct State {
     remove_on_commit: Vec<PathBuf>,
     created_folders: Vec<PathBuf>,
     /// The locks of the list and the ledger that are replaced.
-    file_locks: Vec<(CommitOrder, FileLock)>,
+    file_locks: Vec<FileLock>,
     /// Other locked files and folders.
     locks: Vec<Arc<File>>,
     /// The folder of the rejects, as a canonical path.
@@ -129,8 +129,8 @@ impl Staging {
     /// # Errors
     /// When another run has locked it, or it cannot be opened for writing.
     pub fn lock_file(&self, path: &Path, order: CommitOrder) -> Result<(), LockError> {
-        let lock = FileLock::acquire(path, order.name())?;
-        self.lock().file_locks.extend(lock.map(|lock| (order, lock)));
+        let lock = FileLock::acquire(path, order)?;
+        self.lock().file_locks.extend(lock);
         Ok(())
     }
 
@@ -183,7 +183,8 @@ impl Staging {
         self.lock().staged.is_empty()
     }
 
-    /// Fsyncs all staged files, checks that the list and the ledger did not change, and renames the files into place in their order.
+    /// Fsyncs all staged files, checks that the list and the ledger did not change, and renames the files into place in
+    /// their order.
     ///
     /// # Errors
     /// When one of these steps fails or the run was interrupted. All files are restored then, as far as possible.
@@ -257,8 +258,8 @@ impl State {
     }
 
     fn commit(&mut self, commit: &mut Commit) -> Result<(), CommitFailure> {
-        for (order, lock) in &self.file_locks {
-            let Some(staged) = self.staged.iter_mut().find(|staged| staged.order == *order) else { continue };
+        for lock in &self.file_locks {
+            let Some(staged) = self.staged.iter_mut().find(|staged| staged.order == lock.order) else { continue };
             commit.lock_folder_of_new_file(lock, &staged.target)?;
             check_unchanged(lock, &staged.target)?;
             // No run may read the new file before this run ends, because the commit may be undone.
@@ -280,7 +281,7 @@ impl State {
                 commit.sync_folders()?;
                 order = staged.order;
             }
-            let lock = self.file_locks.iter().find(|(of, _)| *of == order).map(|(_, lock)| lock);
+            let lock = self.file_locks.iter().find(|lock| lock.order == order);
             // The other files may have taken long to sync.
             lock.map_or(Ok(()), |lock| check_unchanged(lock, &staged.target))?;
             commit.replace(staged, lock)?;

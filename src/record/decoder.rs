@@ -142,10 +142,10 @@ pub(super) fn suppressed<'a>(bytes: Bytes<'a>, value: Option<Span>) -> Result<De
     check_email(value)?;
     let is_email = || {
         // These bytes are not in emails, but in exports with other quotes or delimiters, `mailto:` links and patterns.
-        let is_odd = |byte: &u8| matches!(byte, b' ' | b'"' | b',' | b';' | b'|' | b'<' | b'>' | b':' | b'*');
+        let is_forbidden = |byte: &u8| matches!(byte, b' ' | b'"' | b',' | b';' | b'|' | b'<' | b'>' | b':' | b'*');
         let at = memchr::memrchr(b'@', value).unwrap_or(0);
         let is_complete = at > 0 && at + 1 < value.len() && !value.ends_with(b".");
-        is_complete && !value.starts_with(b"'") && !value.iter().any(is_odd)
+        is_complete && !value.starts_with(b"'") && !value.iter().any(is_forbidden)
     };
     if !is_digest(value) && !is_email() {
         return Err(RecordError::NotAnEmail { value });

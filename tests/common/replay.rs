@@ -231,7 +231,7 @@ fn run_engine_with(
             if inputs.iter().all(every_byte_is_in_a_record) {
                 assert_eq!(counts.bytes, inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>());
             }
-            policy_counts = PolicyCounts::of(&outcome.reasons, outcome.sends.as_ref());
+            policy_counts = PolicyCounts::of(outcome.reasons, outcome.codes.as_ref());
         }
         Err(ReplayError::BadRecord { location: at, .. }) => result.stopped = Some(location(&at)),
         Err(ReplayError::StepBack { location: Location { input, record, .. }, .. }) => {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use adseg::{
-    Codes, DecisionEncoder, Holdout, Ledger, LoadSuppression, Once, OutputFormat, Policy, PolicyRules, Reason, Sends,
-    SourceKind, SuppressionList, read_ledger, replay,
+    Codes, DecisionEncoder, Holdout, Ledger, LoadSuppression, Once, OutputFormat, Policy, PolicyRules, Reason,
+    ReasonCounts, Sends, SourceKind, SuppressionList, read_ledger, replay,
 };
 
 use super::{ReadSchedule, RecordingObserver, RunSettings, SharedBuffer, engine_inputs, run_engine_with};
@@ -20,9 +21,9 @@ pub struct PolicyCounts {
 }
 
 impl PolicyCounts {
-    pub(super) fn of(reasons: &[u64], sends: Option<&Sends<'_>>) -> Self {
-        let reasons = Reason::ALL.map(|reason| (reason.name(), reasons[reason as usize]));
-        let left = sends.and_then(Sends::codes).map(Codes::left).unwrap_or_default();
+    pub(super) fn of(reasons: ReasonCounts, codes: Option<&Codes>) -> Self {
+        let reasons = Reason::ALL.map(|reason| (reason.name(), reasons.get(reason)));
+        let left = codes.map(Codes::left).unwrap_or_default();
         let text = |promo: &[u8]| String::from_utf8(promo.to_vec()).unwrap();
         Self {
             reasons: reasons.into_iter().filter(|(_, count)| *count > 0).collect(),
@@ -79,14 +80,13 @@ pub fn run_engine_with_policy(
     let run_id = model.run_id.as_bytes();
     let ledger = ledger.map(|bytes| {
         let mut ledger = Ledger::new(Some(run_id), rules.once(true));
-        let codes = codes.as_mut().map(|codes| (codes, run_id));
-        read_ledger(bytes, Path::new("ledger"), &mut ledger, codes).unwrap();
+        read_ledger(bytes, Path::new("ledger"), &mut ledger, codes.as_mut()).unwrap();
         ledger
     });
     codes.iter_mut().for_each(Codes::seal);
-    let policy = Policy::new(rules, suppression, ledger, codes.is_some());
+    let policy = Policy::new(rules, suppression.map(Arc::new), ledger);
     let rows = SharedBuffer::default();
-    let sends = policy.ledger().map(|_| Sends::new(&policy, run_id, codes, Box::new(rows.clone())));
+    let sends = policy.ledger().map(|_| Sends::new(&policy, codes, Box::new(rows.clone())));
     let format = match model.format {
         DecisionFormat::Text => OutputFormat::Text,
         DecisionFormat::Csv => OutputFormat::Csv,
