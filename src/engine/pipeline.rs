@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::sequencer::Sequencer;
 use super::slice::{Computation, DecodeContext, Partitioner, Slice};
-use super::{Counts, Observer, ReplayError, Settings};
+use super::{Counts, InputCounts, Observer, ReplayError, Settings};
 use crate::campaign::Decision;
 use crate::input::{Block, Blocks, Content, Format, Input, InputError};
 use crate::location::LineIndex;
@@ -25,6 +25,8 @@ pub struct Outcome<State> {
     pub states: Vec<State>,
     /// The counts of the input.
     pub counts: Counts,
+    /// The counts of each input, in the order of the inputs. Empty inputs at the end are missing.
+    pub inputs: Vec<InputCounts>,
     /// The locations of records by their numbers.
     pub line_index: LineIndex,
     /// The format of the list that the saved list replaces, or else of the first one that is not empty.
@@ -155,8 +157,8 @@ impl<'a, C: Computation> Pipeline<'a, C> {
             }
         }
         read?;
-        let Sequencer { counts, line_index, list_format, steps_back, .. } = self.sequencer;
-        Ok(Outcome { states: self.states, counts, line_index, list_format, steps_back })
+        let Sequencer { counts, inputs, line_index, list_format, steps_back, .. } = self.sequencer;
+        Ok(Outcome { states: self.states, counts, inputs, line_index, list_format, steps_back })
     }
 
     /// Reads all blocks. The last batches may still be in progress at the end, or after an error.
