@@ -66,6 +66,8 @@ const BASELINE: f64 = 15.0;
 /// The height of all bars of a name.
 const BARS_HEIGHT: f64 = 18.0;
 const GAP: f64 = 9.0;
+/// The width of a digit, with its share of the space between groups.
+const DIGIT_WIDTH: f64 = 9.5;
 const PANEL_HEIGHT: f64 = 72.0;
 /// The maximum width of a column.
 const MAX_COLUMN: f64 = 24.0;
@@ -127,11 +129,12 @@ fn rect(class: &str, x: f64, y: f64, width: f64, height: f64) -> Markup {
     html! { rect class=(class) x=(px(x)) y=(px(y)) width=(px(width)) height=(px(height)) {} }
 }
 
-/// A text on the left and a value on the right of the line that begins at `y`.
-fn line(y: f64, text: &str, value: &Markup) -> Markup {
+/// A text on the left and a value on the right of the line that begins at `y`. The text is cut off before the value.
+fn line(y: f64, text: &str, value: &str, markup: &Markup) -> Markup {
+    let space = WIDTH - (value.chars().count() + 1) as f64 * DIGIT_WIDTH;
     html! {
-        text x="0" y=(px(y + BASELINE)) { (text) }
-        text.end x=(px(WIDTH)) y=(px(y + BASELINE)) { (value) }
+        svg x="0" y=(px(y)) width=(px(space.max(0.0))) height=(px(TEXT_HEIGHT)) { text x="0" y=(px(BASELINE)) { (text) } }
+        text.end x=(px(WIDTH)) y=(px(y + BASELINE)) { (markup) }
     }
 }
 
@@ -139,7 +142,7 @@ fn bar_chart(caption: &str, bars: &[Bar]) -> Markup {
     let step = TEXT_HEIGHT + BARS_HEIGHT + GAP;
     let content = html! {
         @for (bar, y) in bars.iter().zip((0_u32..).map(|row| f64::from(row) * step)) {
-            (line(y, &truncate(&bar.name, NAME_WIDTH), &spaced(&bar.value)))
+            (line(y, &truncate(&bar.name, NAME_WIDTH), &bar.value.display(), &spaced(&bar.value)))
             @for (lane, parts) in bar.lanes.iter().enumerate() {
                 @let height = BARS_HEIGHT / bar.lanes.len() as f64;
                 @let top = y + TEXT_HEIGHT + height * lane as f64;
@@ -173,14 +176,15 @@ fn column_chart(caption: &str, panels: &[(&str, Vec<u64>)], [first, last]: &[Str
         @for ((name, numbers), y) in panels.iter().zip((0_u32..).map(|row| f64::from(row) * step)) {
             @let highest = highest(numbers);
             @let (base, slot) = (y + TEXT_HEIGHT + PANEL_HEIGHT, WIDTH / numbers.len().max(1) as f64);
-            (line(y, name, &html! { "highest " (spaced(&Value::Count(highest))) }))
+            @let value = Value::Count(highest);
+            (line(y, name, &format!("highest {}", value.display()), &html! { "highest " (spaced(&value)) }))
             (rect("track", 0.0, base, WIDTH, 1.0))
             @for (column, &number) in numbers.iter().enumerate().filter(|(_, number)| **number > 0) {
                 @let (height, width) = (number as f64 / highest as f64 * PANEL_HEIGHT, (slot * 0.85).min(MAX_COLUMN));
                 (rect("s0", slot * column as f64, base - height.max(0.7), width, height.max(0.7)))
             }
         }
-        (line(end, first, &html! { (last) }))
+        (line(end, first, last, &html! { (last) }))
     };
     let label: Vec<_> = panels.iter().map(|(name, numbers)| format!("highest {} {name}", highest(numbers))).collect();
     svg(caption, &format!("{}; from {first} to {last}", label.join(", ")), end + TEXT_HEIGHT, &content)

@@ -24,7 +24,7 @@ const BASKETS: Words = ["baskets", "baskets", "how often customers put items int
 const PURCHASES: Words = ["purchases", "purchases", "how often customers bought a basket"];
 const REVENUE: Words = ["revenue", "revenue", "the exact sum of the total costs of the purchases"];
 const NEW_MEMBERS: Words =
-    ["new_members", "new members", "customers who were not members and became members by their first purchase"];
+    ["new_members", "new members", "customers who were not members and became members by a purchase"];
 /// The customers of a promo, a channel, or a pair of the two.
 const CLICKED: Words = ["customers", "customers", "customers who clicked at least once; each counts once in a row"];
 
@@ -100,10 +100,10 @@ pub const TOTALS: Definition<GroupRow> = Definition {
 };
 
 /// The stages of the funnel, as customers and as a share of the customers of the group.
-pub const CLICKED_SHARE: Figure<GroupRow> = share(
-    ["clicked_share", "  of the group", "these customers as a share of all customers of their group"],
-    |row| (row.group.clicked, row.group.customers),
-);
+pub const CLICKED_SHARE: Figure<GroupRow> =
+    share(["clicked_share", "  of the group", "these customers as a share of all customers of their group"], |row| {
+        (row.group.clicked, row.group.customers)
+    });
 pub const BASKET_SHARE: Figure<GroupRow> =
     share(["then_basket_share", CLICKED_SHARE.column.heading, CLICKED_SHARE.column.about], |row| {
         (row.group.then_basket, row.group.customers)
@@ -137,7 +137,7 @@ pub const FUNNEL: Definition<GroupRow> = Definition {
             [
                 "bought_otherwise",
                 "bought otherwise",
-                "customers who bought without these steps in this order; with the line above, all who bought",
+                "customers who bought without these steps in this order; with “then bought”, all who bought",
             ],
             |row| row.group.with_purchase - row.group.then_purchase,
         ),

@@ -12,11 +12,15 @@ use super::names::{MAX_NAME_BYTES, MAX_NAMES, Name, RowNames};
 use super::sections::{Part, Report, Section};
 use super::summary::Card;
 use super::table::{Column, Layout, Row, Table, Value};
+use crate::escape::shorten;
 
 const STYLE: &str = include_str!("page.css");
 
 /// Names are escaped. As a second defence, the browser runs no scripts and loads no resources.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// The maximum number of characters of a name.
+const MAX_NAME_CHARS: usize = 60;
 
 /// The maximum number of further rows that can be opened.
 const MAX_MORE_ROWS: usize = 1_000;
@@ -256,8 +260,12 @@ fn definition(id: &str, text: &str, about: &str) -> Markup {
     }
 }
 
+/// A name, which is shortened if it is long. The whole name appears when it is pointed at.
 fn name(name: &Name) -> Markup {
-    html! { @if name.is_described() { em { (name.display()) } } @else { (name.display()) } }
+    let (whole, short) = (name.display(), shorten(name.display(), MAX_NAME_CHARS));
+    html! {
+        @if name.is_described() { em { (whole) } } @else if whole == short { (whole) } @else { span title=(whole) { (short) } }
+    }
 }
 
 /// A value whose groups of three digits are set apart by the style sheet.

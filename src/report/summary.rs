@@ -95,11 +95,12 @@ fn best_channel(codes: u64, channels: &ByName<Activity>) -> Option<String> {
     let [(name, best), (_, second), ..] = by_codes[..] else { return None };
     let share = Value::Share { part: best.codes, whole: codes }.display();
     let share = match share.as_str() {
-        "100.0%" => "all",
-        "50.0%" => "half",
-        share => share,
+        "100.0%" => "all of them".to_owned(),
+        "50.0%" => "half of them".to_owned(),
+        share if 2 * best.codes < codes => format!("the most of them, {share}"),
+        share => format!("{share} of them"),
     };
-    (best.codes > second.codes).then(|| format!("{} brought {share} of them.", name[0].display()))
+    (best.codes > second.codes).then(|| format!("{} brought {share}.", name[0].display()))
 }
 
 /// `1 click`, `1,234 clicks`.
@@ -134,6 +135,12 @@ mod tests {
                 channels([9, 300, 552]),
                 "27.6% of 4,000 clicks earned a code. Instagram brought half of them. \
                  811,252 customers became members by a purchase.",
+            ),
+            (
+                activity(30, 10, 0),
+                channels([3, 4, 3]),
+                "33.3% of 30 clicks earned a code. Facebook brought the most of them, 40.0%. \
+                 No customer became a member by a purchase.",
             ),
             (
                 activity(30, 20, 2),
