@@ -46,6 +46,8 @@ impl FunnelStage {
 pub struct Activity {
     /// Customers with a conversion. Of the counts of customers, a promo, channel or pair has only `clicked`.
     pub customers: u64,
+    /// The customers of all groups. Only the total of a group has it.
+    pub customers_of_all: u64,
     pub with_basket: u64,
     pub with_purchase: u64,
     /// Customers with a click.
@@ -89,6 +91,7 @@ impl Activity {
 
 add_fields!(Activity {
     customers,
+    customers_of_all,
     with_basket,
     with_purchase,
     clicked,

@@ -3,63 +3,56 @@
 
 use super::counting::Membership;
 use super::counts::{Activity, GenderCounts, ItemCounts};
-use super::figure::{Definition, Figure, Formula, Words, count, figure, money, share};
+use super::figure::{Definition, Figure, Formula, Words, count, figure, mean, money, money_per, share};
 use super::table::Layout;
 use super::timeline::Bucket;
 use crate::engine::{Counts, InputCounts};
 use crate::record::Time;
 
-/// The customers of a group, and the number of customers of all groups.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct GroupRow {
-    pub group: Activity,
-    pub all_customers: u64,
-}
-
-pub const CLICKS: Words = ["clicks", "clicks", "how often customers clicked the ad"];
-pub const CODES: Words =
-    ["codes", "codes", "clicks by customers who were members at that time; each earns a promo code"];
-const CODES_PER_CLICK: Words = ["codes_per_click", "codes per click", "the share of the clicks that earned a code"];
-const BASKETS: Words = ["baskets", "baskets", "how often customers put items into a basket"];
-const PURCHASES: Words = ["purchases", "purchases", "how often customers bought a basket"];
-const REVENUE: Words = ["revenue", "revenue", "the exact sum of the total costs of the purchases"];
-const NEW_MEMBERS: Words =
+pub const CUSTOMERS: Figure<Activity> =
+    count(["customers", "customers", "distinct emails with at least one conversion"], |group| group.customers);
+pub const SHARE_OF_CUSTOMERS: Figure<Activity> = share(
+    ["share_of_customers", "  share of all", "the customers of the group as a share of all customers"],
+    |group| (group.customers, group.customers_of_all),
+);
+pub const BUYERS: Figure<Activity> =
+    count(["customers_who_bought", "  who bought", "customers with a purchase, before or after a click"], |group| {
+        group.with_purchase
+    });
+pub const CONVERSION: Figure<Activity> = share(
+    ["conversion", "  conversion", "of the customers who clicked, the share that bought after a click"],
+    |group| (group.bought_after_click, group.clicked),
+);
+pub const CLICKS: Figure<Activity> =
+    count(["clicks", "clicks", "how often customers clicked the ad"], |row| row.clicks);
+pub const CLICKS_PER_CUSTOMER: Figure<Activity> = mean(
+    ["clicks_per_customer", "  per customer", "clicks divided by customers, also those without a click"],
+    |group| (group.clicks, group.customers),
+);
+pub const CODES: Figure<Activity> =
+    count(["codes", "codes", "clicks by customers who were members at that time; each earns a promo code"], |row| {
+        row.codes
+    });
+pub const CODES_PER_CLICK: Figure<Activity> =
+    share(["codes_per_click", "  codes per click", "the share of the clicks that earned a code"], |row| {
+        (row.codes, row.clicks)
+    });
+const BASKETS: Figure<Activity> =
+    count(["baskets", "baskets", "how often customers put items into a basket"], |row| row.baskets);
+const PURCHASES: Figure<Activity> =
+    count(["purchases", "purchases", "how often customers bought a basket"], |row| row.purchases);
+pub const REVENUE: Figure<Activity> =
+    money(["revenue", "revenue", "the exact sum of the total costs of the purchases"], |row| row.revenue);
+pub const REVENUE_PER_BUYER: Figure<Activity> =
+    money_per(["revenue_per_buyer", "  per buyer", "revenue divided by customers who bought"], |group| {
+        (group.revenue, group.with_purchase)
+    });
+pub const NEW_MEMBERS: Figure<Activity> = count(ABOUT_NEW_MEMBERS, |row| row.new_members);
+const ABOUT_NEW_MEMBERS: Words =
     ["new_members", "new members", "customers who were not members and became members by a purchase"];
-/// The customers of a promo, a channel, or a pair of the two.
-const CLICKED: Words = ["customers", "customers", "customers who clicked at least once; each counts once in a row"];
+const ABOUT_CLICKED: &str = "customers with at least one click";
 
-pub const CLICKS_PER_CUSTOMER: Figure<GroupRow> = figure(
-    ["clicks_per_customer", "  per customer", "clicks divided by the number of customers, also those without a click"],
-    Formula::Mean(|row| (row.group.clicks, row.group.customers)),
-);
-pub const CODES_PER_CLICK_OF_GROUP: Figure<GroupRow> =
-    share(["codes_per_click", "  per click", "the share of the clicks that earned a code"], |row| {
-        (row.group.codes, row.group.clicks)
-    });
-pub const BUYERS: Figure<GroupRow> =
-    count(["customers_who_bought", "  who bought", "customers with a purchase, before or after a click"], |row| {
-        row.group.with_purchase
-    });
-pub const CONVERSION: Figure<GroupRow> = share(
-    ["conversion", "  conversion", "of the customers who clicked, the share that bought after the click"],
-    |row| (row.group.bought_after_click, row.group.clicked),
-);
-pub const GROUP_REVENUE: Figure<GroupRow> = money(REVENUE, |row| row.group.revenue);
-pub const REVENUE_PER_BUYER: Figure<GroupRow> = figure(
-    ["revenue_per_buyer", "  per buyer", "revenue divided by the number of customers who bought"],
-    Formula::MoneyPer(|row| (row.group.revenue, row.group.with_purchase)),
-);
-pub const SHARE_OF_CUSTOMERS: Figure<GroupRow> =
-    share(["share_of_customers", "  share of all", "the customers of the group as a share of all customers"], |row| {
-        (row.group.customers, row.all_customers)
-    });
-pub const NEW_MEMBERS_OF_GROUP: Figure<GroupRow> = count(NEW_MEMBERS, |row| row.group.new_members);
-pub const CLICKS_OF_GROUP: Figure<GroupRow> = count(CLICKS, |row| row.group.clicks);
-pub const CODES_OF_GROUP: Figure<GroupRow> = count(CODES, |row| row.group.codes);
-pub const CUSTOMERS: Figure<GroupRow> =
-    count(["customers", "customers", "distinct emails with at least one conversion"], |row| row.group.customers);
-
-pub const TOTALS: Definition<GroupRow> = Definition {
+pub const TOTALS: Definition<Activity> = Definition {
     key: "totals",
     title: "Campaign",
     names: &["group"],
@@ -67,126 +60,100 @@ pub const TOTALS: Definition<GroupRow> = Definition {
     figures: &[
         CUSTOMERS,
         SHARE_OF_CUSTOMERS,
-        count(["customers_who_clicked", "  who clicked", "customers with at least one click"], |row| row.group.clicked),
+        count(["customers_who_clicked", "  who clicked", ABOUT_CLICKED], |group| group.clicked),
         count(
             ["customers_with_a_basket", "  with a basket", "customers with a basket, before or after a click"],
-            |row| row.group.with_basket,
+            |group| group.with_basket,
         ),
         BUYERS,
         CONVERSION,
-        CLICKS_OF_GROUP,
+        CLICKS,
         CLICKS_PER_CUSTOMER,
-        CODES_OF_GROUP,
-        CODES_PER_CLICK_OF_GROUP,
-        count(BASKETS, |row| row.group.baskets),
-        count(PURCHASES, |row| row.group.purchases),
-        GROUP_REVENUE,
+        CODES,
+        CODES_PER_CLICK,
+        BASKETS,
+        PURCHASES,
+        REVENUE,
         REVENUE_PER_BUYER,
-        figure(
+        money_per(
             ["average_purchase", "  per purchase", "revenue divided by the number of purchases in it"],
-            Formula::MoneyPer(|row| (row.group.revenue, row.group.purchases - row.group.not_in_revenue)),
+            |group| (group.revenue, group.purchases - group.not_in_revenue),
         ),
         count(
             [
                 "not_in_revenue",
                 "  not in revenue",
-                "purchases that are missing in the revenue: without a total cost, or with too many digits",
+                "purchases without a total cost, or with one that has too many digits",
             ],
-            |row: &GroupRow| row.group.not_in_revenue,
+            |group: &Activity| group.not_in_revenue,
         )
         .optional(),
-        NEW_MEMBERS_OF_GROUP,
+        NEW_MEMBERS,
     ],
 };
 
-/// The stages of the funnel, as customers and as a share of the customers of the group.
-pub const CLICKED_SHARE: Figure<GroupRow> =
-    share(["clicked_share", "  of the group", "these customers as a share of all customers of their group"], |row| {
-        (row.group.clicked, row.group.customers)
-    });
-pub const BASKET_SHARE: Figure<GroupRow> =
-    share(["then_basket_share", CLICKED_SHARE.column.heading, CLICKED_SHARE.column.about], |row| {
-        (row.group.then_basket, row.group.customers)
-    });
-pub const PURCHASE_SHARE: Figure<GroupRow> =
-    share(["then_purchase_share", CLICKED_SHARE.column.heading, CLICKED_SHARE.column.about], |row| {
-        (row.group.then_purchase, row.group.customers)
-    });
-pub const OTHER_BUYERS_SHARE: Figure<GroupRow> =
-    share(["bought_otherwise_share", CLICKED_SHARE.column.heading, CLICKED_SHARE.column.about], |row| {
-        (row.group.with_purchase - row.group.then_purchase, row.group.customers)
-    });
+/// These customers as a share of the customers of their group.
+const fn share_of_group(key: &'static str, of: fn(&Activity) -> (u64, u64)) -> Figure<Activity> {
+    share([key, "  of the group", "these customers as a share of all customers of their group"], of)
+}
 
-pub const FUNNEL: Definition<GroupRow> = Definition {
+pub const CLICKED_SHARE: Figure<Activity> = share_of_group("clicked_share", |group| (group.clicked, group.customers));
+pub const BASKET_SHARE: Figure<Activity> =
+    share_of_group("then_basket_share", |group| (group.then_basket, group.customers));
+pub const PURCHASE_SHARE: Figure<Activity> =
+    share_of_group("then_purchase_share", |group| (group.then_purchase, group.customers));
+pub const OTHER_BUYERS_SHARE: Figure<Activity> =
+    share_of_group("bought_otherwise_share", |group| (group.with_purchase - group.then_purchase, group.customers));
+
+pub const FUNNEL: Definition<Activity> = Definition {
     key: "funnel",
     title: "Funnel",
     names: &["group"],
     layout: Layout::Transposed,
     figures: &[
-        count(["clicked", "clicked", "customers with at least one click"], |row| row.group.clicked),
+        count(["clicked", "clicked", ABOUT_CLICKED], |group| group.clicked),
         CLICKED_SHARE,
-        count(["then_basket", "then a basket", "customers who filled a basket after a click"], |row| {
-            row.group.then_basket
+        count(["then_basket", "then a basket", "customers who filled a basket after a click"], |group| {
+            group.then_basket
         }),
         BASKET_SHARE,
-        count(["then_purchase", "then bought", "customers who clicked, then filled a basket, then bought"], |row| {
-            row.group.then_purchase
+        count(["then_purchase", "then bought", "customers who clicked, then filled a basket, then bought"], |group| {
+            group.then_purchase
         }),
         PURCHASE_SHARE,
         count(
-            [
-                "bought_otherwise",
-                "bought otherwise",
-                "customers who bought without these steps in this order; with “then bought”, all who bought",
-            ],
-            |row| row.group.with_purchase - row.group.then_purchase,
+            ["bought_otherwise", "bought otherwise", "customers who bought, but never after these steps in this order"],
+            |group| group.with_purchase - group.then_purchase,
         ),
         OTHER_BUYERS_SHARE,
         count(
-            [
-                "basket_otherwise",
-                "basket otherwise",
-                "customers who filled a basket, but none after a click; with “then a basket”, all with a basket",
-            ],
-            |row| row.group.with_basket - row.group.then_basket,
+            ["basket_otherwise", "basket otherwise", "customers who filled a basket, but never after a click"],
+            |group| group.with_basket - group.then_basket,
         ),
     ],
 };
+
+/// The customers of a promo, a channel, or a pair of the two.
+const CLICKED: Figure<Activity> = count(["customers", "customers", ABOUT_CLICKED], |row| row.clicked);
 
 pub const PROMOS: Definition<Activity> = Definition {
     key: "promos",
     title: "Promos",
     names: &["promo"],
     layout: Layout::Top,
-    figures: &[
-        count(CLICKS, |promo| promo.clicks),
-        count(CLICKED, |promo| promo.clicked),
-        count(CODES, |promo| promo.codes),
-        count(BASKETS, |promo| promo.baskets),
-        count(PURCHASES, |promo| promo.purchases),
-        money(REVENUE, |promo| promo.revenue),
-        count(NEW_MEMBERS, |promo| promo.new_members),
-    ],
+    figures: &[CLICKS, CLICKED, CODES, BASKETS, PURCHASES, REVENUE, NEW_MEMBERS],
 };
 
-/// The figures of a channel, and of a pair of promo and channel.
-const CLICK_FIGURES: &[Figure<Activity>] = &[
-    count(CLICKS, |row| row.clicks),
-    count(CLICKED, |row| row.clicked),
-    count(CODES, |row| row.codes),
-    share(CODES_PER_CLICK, |row| (row.codes, row.clicks)),
-];
-
-pub const CHANNELS: Definition<Activity> =
-    Definition { key: "channels", title: "Channels", names: &["channel"], layout: Layout::Top, figures: CLICK_FIGURES };
-
-pub const PROMO_CHANNELS: Definition<Activity> = Definition {
-    key: "promo_channels",
-    title: "Promos by channel",
-    names: &["promo", "channel"],
+pub const CHANNELS: Definition<Activity> = Definition {
+    key: "channels",
+    title: "Channels",
+    names: &["channel"],
     layout: Layout::Top,
-    figures: CLICK_FIGURES,
+    figures: &[CLICKS, CLICKED, CODES, CODES_PER_CLICK],
 };
+
+pub const PROMO_CHANNELS: Definition<Activity> =
+    Definition { key: "promo_channels", title: "Promos by channel", names: &["promo", "channel"], ..CHANNELS };
 
 pub const ITEMS: Definition<ItemCounts> = Definition {
     key: "items",
@@ -224,7 +191,7 @@ pub const MEMBERSHIP: Definition<Membership> = Definition {
         count(["without_a_row", "  not in the list", "members by a purchase who are not in the loyalty list"], |all| {
             all.members - all.with_row
         }),
-        count(NEW_MEMBERS, |all| all.new_members),
+        count(ABOUT_NEW_MEMBERS, |all| all.new_members),
         NEW_MEMBER_SHARE,
     ],
 };

@@ -101,3 +101,11 @@ pub const fn money<T>(words: Words, of: fn(&T) -> Sum) -> Figure<T> {
 pub const fn share<T>(words: Words, of: fn(&T) -> (u64, u64)) -> Figure<T> {
     figure(words, Formula::Share(of))
 }
+
+pub const fn mean<T>(words: Words, of: fn(&T) -> (u64, u64)) -> Figure<T> {
+    figure(words, Formula::Mean(of))
+}
+
+pub const fn money_per<T>(words: Words, of: fn(&T) -> (Sum, u64)) -> Figure<T> {
+    figure(words, Formula::MoneyPer(of))
+}

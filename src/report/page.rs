@@ -125,7 +125,7 @@ fn part_of(part: &Part, top: usize) -> Markup {
             figure { figcaption { (caption) } (scroll(columns.len(), &heat(columns, rows))) }
             details { summary { "As a list" } (list(table, top)) }
         } @else {
-            div.beside.wide[table.visible_columns().len() > BESIDE_COLUMNS] {
+            div.beside.wide[columns_of(table) > BESIDE_COLUMNS] {
                 figure {
                     figcaption {
                         (chart.caption())
@@ -176,14 +176,15 @@ fn list(table: &Table, top: usize) -> Markup {
             } @else if rows.is_empty() {
                 p { "None." }
             } @else if table.layout == Layout::Transposed {
-                (scroll(rows.len(), &transposed(table, rows)))
+                (scroll(columns_of(table), &transposed(table, rows)))
             } @else {
-                (scroll(table.names.len() + table.visible_columns().len() - 1, &row_by_row(table, rows)))
+                (scroll(columns_of(table), &row_by_row(table, rows, heading)))
             }
             @if !more.is_empty() {
                 details {
                     summary { "and " (more.len()) " more" }
-                    (scroll(table.columns.len(), &row_by_row(table, &more[..more.len().min(MAX_MORE_ROWS)])))
+                    @let more_rows = &more[..more.len().min(MAX_MORE_ROWS)];
+                    (scroll(columns_of(table), &row_by_row(table, more_rows, |_, column| html! { (column.heading.trim()) })))
                     @if more.len() > MAX_MORE_ROWS {
                         p { "The other " (more.len() - MAX_MORE_ROWS) " are in the JSON and CSV formats of this report." }
                     }
@@ -201,8 +202,16 @@ fn scroll(columns: usize, table: &Markup) -> Markup {
     }
 }
 
+/// The number of columns after the first one.
+fn columns_of(table: &Table) -> usize {
+    match table.layout {
+        Layout::Transposed => table.rows.iter().flatten().count(),
+        Layout::Top | Layout::All => (table.names.len() + table.visible_columns().len()).saturating_sub(1),
+    }
+}
+
 /// A line for each row.
-fn row_by_row(table: &Table, rows: &[Row]) -> Markup {
+fn row_by_row(table: &Table, rows: &[Row], heading: impl Fn(&Table, &Column) -> Markup) -> Markup {
     let columns = table.visible_columns();
     html! {
         table {

@@ -7,8 +7,8 @@ use super::chart::{Bar, Chart, HeatCell, bars};
 use super::counting::{ByName, Totals};
 use super::counts::{Activity, GenderCounts, ItemCounts};
 use super::definitions::{
-    BASKET_SHARE, CHANNELS, CLICKED_SHARE, FUNNEL, GENDERS, GroupRow, INPUTS, ITEMS, InputRow, MEMBERSHIP,
-    OTHER_BUYERS_SHARE, PERIODS, PROMO_CHANNELS, PROMOS, PURCHASE_SHARE, RECORDS, REPORT, TIMELINE, TOTALS,
+    BASKET_SHARE, CHANNELS, CLICKED_SHARE, FUNNEL, GENDERS, INPUTS, ITEMS, InputRow, MEMBERSHIP, OTHER_BUYERS_SHARE,
+    PERIODS, PROMO_CHANNELS, PROMOS, PURCHASE_SHARE, RECORDS, REPORT, TIMELINE, TOTALS,
 };
 use super::names::{Name, RowNames};
 use super::summary::Summary;
@@ -60,10 +60,11 @@ impl Report {
     /// The report of these totals. Charts and heat tables have the first `top` names.
     pub fn new(head: Head, totals: &Totals, counts: &Counts, top: usize) -> Self {
         let title = head.title.unwrap_or_else(|| promo_names(&totals.promos));
-        let (members, non_members, all) = (totals.groups[0], totals.groups[1], totals.all());
-        let group = |group: Activity| GroupRow { group, all_customers: all.customers };
-        let groups = [("all", all), ("members", members), ("non-members", non_members)];
-        let groups = groups.map(|(name, of)| (vec![Name::of(name.as_bytes())], group(of)));
+        let [members, non_members] = totals.groups;
+        let groups = [("all", totals.all()), ("members", members), ("non-members", non_members)];
+        let groups = groups.map(|(name, group)| {
+            (vec![Name::of(name.as_bytes())], Activity { customers_of_all: totals.all().customers, ..group })
+        });
         let sections = vec![
             campaign(totals, &groups),
             funnel(totals, &groups),
@@ -83,7 +84,7 @@ impl Report {
             made: head.made,
             list_members: totals.with_row,
             inputs: INPUTS.table(0, Some(&inputs)),
-            summary: Summary::new(totals, &group(members), &group(all)),
+            summary: Summary::new(totals, &groups[1].1, &groups[0].1),
             sections,
         }
     }
@@ -136,8 +137,8 @@ fn count(number: u64) -> (Value, f64) {
 
 const GROUPS: &[&str] = &["members", "non-members"];
 
-fn campaign(totals: &Totals, groups: &[(RowNames, GroupRow); 3]) -> Section {
-    let [all, members, _] = groups.each_ref().map(|(_, row)| row.group);
+fn campaign(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
+    let [all, members, _] = groups.each_ref().map(|(_, group)| *group);
     let share = |name: &str, number: fn(&Activity) -> f64| {
         let (part, whole) = (number(&members), number(&all));
         let share = part / whole;
@@ -162,8 +163,8 @@ fn campaign(totals: &Totals, groups: &[(RowNames, GroupRow); 3]) -> Section {
     section("Campaign", note, vec![Part { table: TOTALS.table(totals.decimals, Some(groups)), chart }])
 }
 
-fn funnel(totals: &Totals, groups: &[(RowNames, GroupRow); 3]) -> Section {
-    let [_, members, non_members] = groups.each_ref().map(|(_, row)| row);
+fn funnel(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
+    let [_, members, non_members] = groups.each_ref().map(|(_, group)| group);
     let stages = [
         ("clicked", &CLICKED_SHARE),
         ("then a basket", &BASKET_SHARE),
@@ -184,7 +185,7 @@ fn funnel(totals: &Totals, groups: &[(RowNames, GroupRow); 3]) -> Section {
         }
     });
     let caption = "Customers at each step, in percent of their group";
-    let has_customers = groups[0].1.group.customers > 0;
+    let has_customers = groups[0].1.customers > 0;
     let chart = has_customers.then(|| Chart::Bars { caption, legend: GROUPS, bars: bars.into() });
     section("Funnel", "", vec![Part { table: FUNNEL.table(totals.decimals, Some(groups)), chart }])
 }

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use super::counting::{ByName, Totals};
 use super::counts::Activity;
 use super::definitions::{
-    BUYERS, CLICKS_OF_GROUP, CLICKS_PER_CUSTOMER, CODES_OF_GROUP, CODES_PER_CLICK_OF_GROUP, CONVERSION, CUSTOMERS,
-    GROUP_REVENUE, GroupRow, NEW_MEMBER_SHARE, NEW_MEMBERS_OF_GROUP, REVENUE_PER_BUYER, SHARE_OF_CUSTOMERS,
+    BUYERS, CLICKS, CLICKS_PER_CUSTOMER, CODES, CODES_PER_CLICK, CONVERSION, CUSTOMERS, NEW_MEMBER_SHARE, NEW_MEMBERS,
+    REVENUE, REVENUE_PER_BUYER, SHARE_OF_CUSTOMERS,
 };
 use super::figure::Figure;
 use super::table::{Column, Value};
@@ -30,16 +30,16 @@ pub struct Card {
 }
 
 impl Summary {
-    pub fn new(totals: &Totals, members: &GroupRow, all: &GroupRow) -> Self {
+    pub fn new(totals: &Totals, members: &Activity, all: &Activity) -> Self {
         let decimals = totals.decimals;
-        let card = |label, figure: &Figure<GroupRow>, rate: Value, unit, rate_column| Card {
+        let card = |label, figure: &Figure<Activity>, rate: Value, unit, rate_column| Card {
             label,
             value: figure.value(all, decimals),
             rate,
             unit,
             columns: [figure.column, rate_column],
         };
-        let of_all = |label, figure, rate: &Figure<GroupRow>, unit| {
+        let of_all = |label, figure, rate: &Figure<Activity>, unit| {
             card(label, figure, rate.value(all, decimals), unit, rate.column)
         };
         let cards = vec![
@@ -50,19 +50,19 @@ impl Summary {
                 "were members before",
                 SHARE_OF_CUSTOMERS.column,
             ),
-            of_all("Clicks", &CLICKS_OF_GROUP, &CLICKS_PER_CUSTOMER, "per customer"),
-            of_all("Codes", &CODES_OF_GROUP, &CODES_PER_CLICK_OF_GROUP, "of clicks"),
+            of_all("Clicks", &CLICKS, &CLICKS_PER_CUSTOMER, "per customer"),
+            of_all("Codes", &CODES, &CODES_PER_CLICK, "of clicks"),
             of_all("Buyers", &BUYERS, &CONVERSION, "of those who clicked bought afterwards"),
-            of_all("Revenue", &GROUP_REVENUE, &REVENUE_PER_BUYER, "per buyer"),
+            of_all("Revenue", &REVENUE, &REVENUE_PER_BUYER, "per buyer"),
             card(
                 "New members",
-                &NEW_MEMBERS_OF_GROUP,
+                &NEW_MEMBERS,
                 NEW_MEMBER_SHARE.value(&totals.membership(), 0),
                 "of members at the end",
                 NEW_MEMBER_SHARE.column,
             ),
         ];
-        Self { sentences: sentences(&all.group, &totals.channels), cards }
+        Self { sentences: sentences(all, &totals.channels), cards }
     }
 }
 
