@@ -299,6 +299,12 @@ fn seconds(time: Time) -> String {
     Time(time.0.div_euclid(1_000_000) * 1_000_000).to_string()
 }
 
+/// The day of a time in UTC.
+pub fn day(time: Time) -> String {
+    let time = time.to_string();
+    time.split('T').next().unwrap_or_default().to_owned()
+}
+
 /// The title of a report, and the number of distinct emails in the loyalty list.
 pub type ReportRow = (String, u64);
 

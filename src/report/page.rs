@@ -8,10 +8,12 @@ use std::collections::HashSet;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::{Chart, HeatCell};
+use super::definitions::day;
 use super::names::{MAX_NAME_BYTES, MAX_NAMES, Name, RowNames};
 use super::sections::{Part, Report, Section};
 use super::summary::Card;
 use super::table::{Column, Layout, Row, Table, Value};
+use crate::engine::InputCounts;
 use crate::escape::shorten;
 
 const STYLE: &str = include_str!("page.css");
@@ -52,7 +54,7 @@ pub fn page(report: &Report, top: usize) -> String {
                     @for section in &report.sections { (section_of(section, top)) }
                     section {
                         h2 { "Inputs" }
-                        (list(&report.inputs, top))
+                        (list(&report.input_table, top))
                     }
                     (definitions(report))
                 }
@@ -63,13 +65,13 @@ pub fn page(report: &Report, top: usize) -> String {
 }
 
 fn head(report: &Report) -> Markup {
-    let (inputs, more) = report.inputs.split_rows(3);
+    let (inputs, more) = report.inputs.split_at(report.inputs.len().min(3));
     html! {
         header {
             p.kind { "Campaign report" }
             h1 { (report.title) }
             p.inputs {
-                @for row in inputs { span { (input(row)) } " " }
+                @for (names, (_, counts)) in inputs { span { (input(&names[0], counts)) } " " }
                 @if !more.is_empty() { span { "and " (more.len()) " more inputs" } " " }
                 span { (number(&Value::Count(report.list_members))) " members in the loyalty list" }
                 @if let Some(made) = &report.made { " " span { (made) } }
@@ -81,14 +83,13 @@ fn head(report: &Report) -> Markup {
 }
 
 /// The name of an input, its records, and the time span of its conversions.
-fn input(row: &Row) -> Markup {
-    let [_, records, first, last] = &row.values[..] else { unreachable!("an input has four figures") };
-    let day = |time: &Value| time.display().split('T').next().unwrap_or_default().to_owned();
+fn input(of: &Name, counts: &InputCounts) -> Markup {
+    let days = counts.times.map(|(first, last)| [first, last].map(day));
     html! {
-        (name(&row.names[0])) ": " (number(records)) " records"
-        @if let (Value::Text(_), Value::Text(_)) = (first, last) {
-            ", " (day(first))
-            @if day(first) != day(last) { " to " (day(last)) }
+        (name(of)) ": " (number(&Value::Count(counts.records))) " records"
+        @if let Some([first, last]) = days {
+            ", " (first)
+            @if first != last { " to " (last) }
         }
     }
 }

@@ -36,7 +36,8 @@ pub struct Report {
     /// The title and the size of the list, for JSON and CSV.
     about: Table,
     pub(super) list_members: u64,
-    pub(super) inputs: Table,
+    pub(super) inputs: Vec<(RowNames, InputRow)>,
+    pub(super) input_table: Table,
     pub(super) summary: Summary,
     pub(super) sections: Vec<Section>,
 }
@@ -76,14 +77,15 @@ impl Report {
             membership(totals),
             records(counts),
         ];
-        let input = |(name, source, counts): (Vec<u8>, _, _)| (vec![Name::of(&name)], (source, counts));
+        let input = |(name, source, counts): (Vec<u8>, _, _)| (vec![Name::Bytes(name.into())], (source, counts));
         let inputs: Vec<(RowNames, InputRow)> = head.inputs.into_iter().map(input).collect();
         Self {
             about: REPORT.table(0, Some(&[(vec![], (title.clone(), totals.with_row))])),
             title,
             made: head.made,
             list_members: totals.with_row,
-            inputs: INPUTS.table(0, Some(&inputs)),
+            input_table: INPUTS.table(0, Some(&inputs)),
+            inputs,
             summary: Summary::new(totals, &groups[1].1, &groups[0].1),
             sections,
         }
@@ -92,7 +94,7 @@ impl Report {
     /// All tables in order, for JSON and CSV.
     pub fn tables(&self) -> Vec<&Table> {
         let of_sections = self.sections.iter().flat_map(|section| &section.parts).map(|part| &part.table);
-        [&self.about, &self.inputs].into_iter().chain(of_sections).collect()
+        [&self.about, &self.input_table].into_iter().chain(of_sections).collect()
     }
 }
 

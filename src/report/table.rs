@@ -97,7 +97,7 @@ impl Value {
         }
         let digits = text.find('.').unwrap_or(text.len());
         let first = text.find(|char: char| char.is_ascii_digit()).unwrap_or(digits);
-        let is_start = |index: usize| (digits - index) % 3 == 0 && index > first;
+        let is_start = |index: usize| (digits - index).is_multiple_of(3) && index > first;
         let mut groups = vec![String::new()];
         for (index, char) in text.char_indices() {
             if char.is_ascii_digit() && index < digits && is_start(index) {

@@ -21,10 +21,10 @@ const MAX_BAR: usize = 30;
 
 /// The report with the first `top` rows of long lists, and with bars after the tables if there is space for them.
 pub fn text(report: &Report, top: usize, with_bars: bool) -> String {
-    let Report { title, made, inputs, list_members, summary, sections, .. } = report;
+    let Report { title, made, input_table, list_members, summary, sections, .. } = report;
     let mut parts = vec![title.clone() + "\n"];
     parts[0].extend(made.iter().map(|made| format!("{made}\n")));
-    parts.push(table(inputs, top, None) + &format!("  members in the loyalty list: {list_members}\n"));
+    parts.push(table(input_table, top, None) + &format!("  members in the loyalty list: {list_members}\n"));
     parts.push(wrap(&summary.sentences));
     for section in sections {
         parts.extend((!section.note.is_empty()).then(|| wrap(&section.note)));
