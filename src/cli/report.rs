@@ -106,7 +106,7 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
     }
     let top = usize::try_from(args.top).unwrap_or(usize::MAX);
     let made = if args.reproducible { None } else { Some(version_and_date()?) };
-    let title = args.title.as_deref().map(escape::text);
+    let title = args.title.as_deref().filter(|title| !title.trim().is_empty()).map(escape::text);
     let names = inputs.names_and_sources();
     let outcome = analyze(&CountCampaign, inputs, &args.inputs, &args.replay, &report, session)?;
     let counts = outcome.inputs.into_iter().chain(iter::repeat(InputCounts::default()));
@@ -114,10 +114,10 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
     let head = Head { title, made, inputs: of_inputs.collect() };
     let content = Report::new(head, &Totals::merge(outcome.states), &outcome.counts, top);
     if let Some(html) = html {
-        write_report(&html, |out| out.write_all(page(&content, top).as_bytes()))?;
+        write_report(&html, |out| out.write_all(page(&content).as_bytes()))?;
     }
     write_report(&report, |out| match args.format {
-        Format::Text => out.write_all(text(&content, top, report.is_terminal()).as_bytes()),
+        Format::Text => out.write_all(text(&content, report.is_terminal()).as_bytes()),
         Format::Json => out.write_all(json(&content.tables()).as_bytes()),
         Format::Csv => out.write_all(&csv(&content.tables())),
     })?;

@@ -36,8 +36,8 @@ const BESIDE_COLUMNS: usize = 5;
 /// A longer figure of a card is set in smaller digits.
 const CARD_CHARS: usize = 10;
 
-/// The report as a page, with the first `top` rows of long lists and the others folded.
-pub fn page(report: &Report, top: usize) -> String {
+/// The report as a page. The rows of a long list after the first ones are folded.
+pub fn page(report: &Report) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -51,10 +51,10 @@ pub fn page(report: &Report, top: usize) -> String {
             body {
                 (head(report))
                 main {
-                    @for section in &report.sections { (section_of(section, top)) }
+                    @for section in &report.sections { (section_of(section, report.top)) }
                     section {
                         h2 { "Inputs" }
-                        (list(&report.input_table, top))
+                        (list(&report.input_table, report.top))
                     }
                     (definitions(report))
                 }
@@ -131,7 +131,7 @@ fn part_of(part: &Part, top: usize) -> Markup {
                     figcaption {
                         (chart.caption())
                         @if !chart.legend().is_empty() {
-                            span.legend { @for (index, name) in chart.legend().iter().enumerate() { i.{ "s" (index) } {} (name) " " } }
+                            span.legend { @for (index, name) in chart.legend().iter().enumerate() { span { i.{ "s" (index) } {} (name) } " " } }
                         }
                     }
                     @if let Some(svg) = chart.svg() { (svg) }

@@ -31,6 +31,8 @@ pub struct Head {
 /// The content of a report, for every format.
 #[derive(Debug)]
 pub struct Report {
+    /// The number of rows of a long list that text and the page show.
+    pub(super) top: usize,
     pub(super) title: String,
     pub(super) made: Option<String>,
     /// The title and the size of the list, for JSON and CSV.
@@ -58,7 +60,7 @@ pub struct Part {
 }
 
 impl Report {
-    /// The report of these totals. Charts and heat tables have the first `top` names.
+    /// The report of these totals. Text, the page and charts show the first `top` rows of long lists.
     pub fn new(head: Head, totals: &Totals, counts: &Counts, top: usize) -> Self {
         let title = head.title.unwrap_or_else(|| promo_names(&totals.promos));
         let [members, non_members] = totals.groups;
@@ -81,6 +83,7 @@ impl Report {
         let inputs: Vec<(RowNames, InputRow)> = head.inputs.into_iter().map(input).collect();
         Self {
             about: REPORT.table(0, Some(&[(vec![], (title.clone(), totals.with_row))])),
+            top,
             title,
             made: head.made,
             list_members: totals.with_row,

@@ -19,18 +19,18 @@ const MIN_NAME_WIDTH: usize = 12;
 const MIN_BAR: usize = 8;
 const MAX_BAR: usize = 30;
 
-/// The report with the first `top` rows of long lists, and with bars after the tables if there is space for them.
-pub fn text(report: &Report, top: usize, with_bars: bool) -> String {
-    let Report { title, made, input_table, list_members, summary, sections, .. } = report;
+/// The report. If `with_bars`, bars follow the tables that leave space for them.
+pub fn text(report: &Report, with_bars: bool) -> String {
+    let Report { top, title, made, input_table, list_members, summary, sections, .. } = report;
     let mut parts = vec![title.clone() + "\n"];
     parts[0].extend(made.iter().map(|made| format!("{made}\n")));
-    parts.push(table(input_table, top, None) + &format!("  members in the loyalty list: {list_members}\n"));
+    parts.push(table(input_table, *top, None) + &format!("  members in the loyalty list: {list_members}\n"));
     parts.push(wrap(&summary.sentences));
     for section in sections {
         parts.extend((!section.note.is_empty()).then(|| wrap(&section.note)));
         parts.extend(section.parts.iter().map(|Part { table, chart }| {
             let bars = chart.as_ref().filter(|_| with_bars).and_then(|chart| chart.text_bars());
-            self::table(table, top, bars.as_ref())
+            self::table(table, *top, bars.as_ref())
         }));
     }
     parts.join("\n")
