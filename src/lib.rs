@@ -74,5 +74,5 @@ pub use input::{
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, ListFormat, OutputFormat, Rejection};
 pub use record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};
-pub use report::{CountCampaign, Totals, json, tables};
+pub use report::{CountCampaign, Head, Report, Totals, json};
 pub use sample::{Records, Settings as SampleSettings};

@@ -156,25 +156,6 @@ impl<'a> Model<'a> {
         };
         let cents = self.cents(in_group);
         let summed = (self.count(|_, event| purchase(event)) - self.count(|_, event| unsummed(event))) as i128;
-        let average = (summed > 0).then(|| {
-            let sign = if cents < 0 { -1 } else { 1 };
-            decimal(sign * ((2 * cents.abs() + summed) / (2 * summed)))
-        });
-        let totals = json!({
-            "group": name,
-            "customers": self.customers(|_, event| in_group(event)),
-            "customers_who_clicked": self.customers(|_, event| click(event)),
-            "customers_with_a_basket": self.customers(|_, event| basket(event)),
-            "customers_who_bought": self.customers(|_, event| purchase(event)),
-            "clicks": self.count(|_, event| click(event)),
-            "codes": self.count(|number, event| in_group(event) && self.sends(number, event)),
-            "baskets": self.count(|_, event| basket(event)),
-            "purchases": self.count(|_, event| purchase(event)),
-            "revenue": self.money(cents),
-            "average_purchase": average,
-            "not_in_revenue": self.count(|_, event| unsummed(event)),
-            "new_members": self.count(|number, event| in_group(event) && self.enrols(number, event)),
-        });
         // A customer reached a step if such records of the customer are in this order.
         let clicked_before = |number: usize, email: &str| {
             self.numbered().any(|(earlier, event)| earlier < number && click(event) && event.email() == email)
@@ -184,11 +165,46 @@ impl<'a> Model<'a> {
                 self.numbered().filter(|(earlier, event)| *earlier < number && basket(event) && event.email() == email);
             earlier.map(|(earlier, _)| earlier).any(|earlier| clicked_before(earlier, email))
         };
+        let customers = self.customers(|_, event| in_group(event));
+        let clicked = self.customers(|_, event| click(event));
+        let with_basket = self.customers(|_, event| basket(event));
+        let bought = self.customers(|_, event| purchase(event));
+        let clicks = self.count(|_, event| click(event));
+        let codes = self.count(|number, event| in_group(event) && self.sends(number, event));
+        let then_basket = self.customers(|number, event| basket(event) && clicked_before(number, event.email()));
+        let then_purchase = self.customers(|number, event| purchase(event) && basket_before(number, event.email()));
+        let after_click = self.customers(|number, event| purchase(event) && clicked_before(number, event.email()));
+        let totals = json!({
+            "group": name,
+            "customers": customers,
+            "share_of_customers": percent(customers, self.customers(|_, _| true)),
+            "customers_who_clicked": clicked,
+            "customers_with_a_basket": with_basket,
+            "customers_who_bought": bought,
+            "conversion": percent(after_click, clicked),
+            "clicks": clicks,
+            "clicks_per_customer": (customers > 0).then(|| rounded(clicks * 100, customers) / 100.0),
+            "codes": codes,
+            "codes_per_click": percent(codes, clicks),
+            "baskets": self.count(|_, event| basket(event)),
+            "purchases": self.count(|_, event| purchase(event)),
+            "revenue": self.money(cents),
+            "revenue_per_buyer": mean(cents, bought as i128),
+            "average_purchase": mean(cents, summed),
+            "not_in_revenue": self.count(|_, event| unsummed(event)),
+            "new_members": self.count(|number, event| in_group(event) && self.enrols(number, event)),
+        });
         let funnel = json!({
             "group": name,
-            "clicked": self.customers(|_, event| click(event)),
-            "then_basket": self.customers(|number, event| basket(event) && clicked_before(number, event.email())),
-            "then_purchase": self.customers(|number, event| purchase(event) && basket_before(number, event.email())),
+            "clicked": clicked,
+            "clicked_share": percent(clicked, customers),
+            "then_basket": then_basket,
+            "then_basket_share": percent(then_basket, customers),
+            "then_purchase": then_purchase,
+            "then_purchase_share": percent(then_purchase, customers),
+            "bought_otherwise": bought - then_purchase,
+            "bought_otherwise_share": percent(bought - then_purchase, customers),
+            "basket_otherwise": with_basket - then_basket,
         });
         [totals, funnel]
     }
@@ -198,10 +214,13 @@ impl<'a> Model<'a> {
             Click { promo, channel, .. } => wanted(promo, channel),
             _ => false,
         };
+        let clicks = self.count(|_, event| click(event));
+        let codes = self.count(|number, event| click(event) && self.sends(number, event));
         let mut row = json!({
-            "clicks": self.count(|_, event| click(event)),
+            "clicks": clicks,
             "customers": self.customers(|_, event| click(event)),
-            "codes": self.count(|number, event| click(event) && self.sends(number, event)),
+            "codes": codes,
+            "codes_per_click": percent(codes, clicks),
         });
         names.iter().for_each(|(key, name)| row[key] = json!(name));
         row
@@ -213,6 +232,7 @@ impl<'a> Model<'a> {
             Purchase { promo, .. } => promo == name,
             _ => false,
         };
+        row.as_object_mut().unwrap().remove("codes_per_click");
         row["baskets"] = json!(self.count(|_, event| matches!(event, Basket { promo, .. } if promo == name)));
         row["purchases"] = json!(self.count(|_, event| is(event)));
         row["revenue"] = json!(self.money(self.cents(is)));
@@ -252,10 +272,12 @@ impl<'a> Model<'a> {
                 (false, false) => 4,
             }] += 1;
         }
-        let joined = self.numbered().filter(|(number, event)| self.enrols(*number, event));
-        let joined = joined.filter(|(_, event)| !latest.contains_key(event.email())).count();
-        let membership =
-            json!([{"members": latest.len() + joined, "with_a_row": latest.len(), "without_a_row": joined}]);
+        let new_members = self.count(|number, event| self.enrols(number, event));
+        let joined = self.customers(|number, event| self.enrols(number, event) && !latest.contains_key(event.email()));
+        let membership = json!([{
+            "members": latest.len() + joined, "with_a_row": latest.len(), "without_a_row": joined,
+            "new_members": new_members, "new_member_share": percent(new_members, latest.len() + joined),
+        }]);
         let gender = |(gender, [members, facebook, instagram, both, neither]): (&&str, &[u64; 5])| {
             json!({
                 "gender": gender, "members": members, "facebook": facebook, "instagram": instagram, "both": both,
@@ -265,20 +287,25 @@ impl<'a> Model<'a> {
         (membership, genders.iter().map(gender).collect())
     }
 
-    /// Buckets whose length is the smallest power of two that makes at most a hundred of them.
+    /// Twentieths of the conversions, or single conversions if there are fewer than twenty. There are too few for
+    /// buckets.
     fn timeline(&self) -> Vec<Value> {
-        let numbers: Vec<usize> = self.numbered().map(|(number, _)| number).collect();
-        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Vec::new() };
-        let power = (0..).find(|power| (last >> power) - (first >> power) < 100).unwrap();
-        let buckets = first >> power..=last >> power;
-        let so_far = |end: usize| {
-            let before = |number: usize| number >> power <= end;
+        let events: Vec<_> = self.numbered().collect();
+        let ends = (1..=events.len()).filter(|end| end * 20 / events.len() > (end - 1) * 20 / events.len());
+        let mut start = 0;
+        let part = |end: usize| {
+            let part = &events[std::mem::replace(&mut start, end)..end];
+            let count =
+                |is: &dyn Fn(usize, &ModelEvent) -> bool| part.iter().filter(|&&(n, event)| is(n, event)).count();
             json!({
-                "conversions": self.count(|number, _| before(number)),
-                "new_members": self.count(|number, event| before(number) && self.enrols(number, event)),
+                "conversions_so_far": end,
+                "clicks": count(&|_, event| matches!(event, Click { .. })),
+                "codes": count(&|number, event| self.sends(number, event)),
+                "purchases": count(&|_, event| matches!(event, Purchase { .. })),
+                "new_members": count(&|number, event| self.enrols(number, event)),
             })
         };
-        buckets.map(so_far).collect()
+        ends.map(part).collect()
     }
 
     fn report(&self) -> Value {
@@ -310,6 +337,11 @@ impl<'a> Model<'a> {
         let (membership, genders) = self.members();
         let conversions = self.numbered().count();
         json!({
+            "report": [{"title": replay::TITLE, "list_members": membership[0]["with_a_row"]}],
+            "inputs": [{
+                "input": replay::INPUT, "source": replay::SOURCE, "records": self.events.len(),
+                "first_time": null, "last_time": null,
+            }],
             "totals": groups.each_ref().map(|[totals, _]| totals),
             "funnel": groups.each_ref().map(|[_, funnel]| funnel),
             "promos": promos.iter().map(|name| self.promo(name)).collect::<Vec<_>>(),
@@ -325,6 +357,22 @@ impl<'a> Model<'a> {
             }],
         })
     }
+}
+
+/// A part of a whole in percent, with one digit after the point.
+fn percent(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| rounded(part * 1_000, whole) / 10.0)
+}
+
+/// A quotient rounded half up.
+fn rounded(part: usize, whole: usize) -> f64 {
+    ((2 * part + whole) / (2 * whole)) as f64
+}
+
+/// A mean of cents, rounded half away from zero.
+fn mean(cents: i128, count: i128) -> Option<String> {
+    let sign = if cents < 0 { -1 } else { 1 };
+    (count > 0).then(|| decimal(sign * ((2 * cents.abs() + count) / (2 * count))))
 }
 
 /// Cents with two digits after the point.

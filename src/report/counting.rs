@@ -10,10 +10,11 @@ use std::num::NonZeroU32;
 
 use foldhash::fast::RandomState;
 
-use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, KeyKind, Timeline};
+use super::counts::{Activity, ClickCounts, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts};
 use super::money::Amount;
 use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
 use super::periods::Periods;
+use super::timeline::{Bucket, Timeline};
 use crate::campaign::{CustomerNumber, CustomerTable, EmailHasher, Event, Step, Tracked};
 use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
 use crate::record::{Action, Conversion, LoyaltyRow, RecordKind, Time};
@@ -68,7 +69,17 @@ struct CustomerStats {
     group: Option<Group>,
     stage: FunnelStage,
     has_basket: bool,
-    has_purchase: bool,
+    bought: Bought,
+}
+
+/// Whether a customer bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Bought {
+    #[default]
+    No,
+    /// Only before the first click.
+    BeforeClick,
+    AfterClick,
 }
 
 /// The fields of a loyalty row that are counted.
@@ -79,33 +90,25 @@ struct Profile {
     has_instagram: bool,
 }
 
-/// A pair of promo and channel.
-#[derive(Debug)]
-struct Pair {
-    number: u32,
-    counts: Activity,
-}
-
 /// The pairs of promo and channel in one partition.
 #[derive(Debug, Default)]
 struct PairTable {
     /// At most [`MAX_NAMES`].
-    pairs: HashMap<(NameId, NameId), Pair, RandomState>,
+    pairs: HashMap<(NameId, NameId), ClickCounts, RandomState>,
     /// There were more pairs. Then the table is empty.
     has_too_many: bool,
 }
 
 impl PairTable {
-    /// The pair of these names. `None` if there are too many pairs.
+    /// The counts of the pair of these names. `None` if there are too many pairs.
     #[inline]
-    fn get_mut(&mut self, promo: NameId, channel: NameId) -> Option<&mut Pair> {
-        let number = self.pairs.len();
-        if self.has_too_many || number == MAX_NAMES && !self.pairs.contains_key(&(promo, channel)) {
+    fn get_mut(&mut self, promo: NameId, channel: NameId) -> Option<&mut ClickCounts> {
+        let is_full = self.pairs.len() == MAX_NAMES;
+        if self.has_too_many || is_full && !self.pairs.contains_key(&(promo, channel)) {
             *self = Self { has_too_many: true, ..Self::default() };
             return None;
         }
-        let new_pair = || Pair { number: number as u32, counts: Activity::default() };
-        Some(self.pairs.entry((promo, channel)).or_insert_with(new_pair))
+        Some(self.pairs.entry((promo, channel)).or_default())
     }
 }
 
@@ -115,8 +118,8 @@ struct CampaignCounts {
     customers: Vec<CustomerStats>,
     /// By [`Group`].
     groups: [Activity; 2],
-    promos: NameTable<Activity>,
-    channels: NameTable<Activity>,
+    promos: NameTable<ClickCounts>,
+    channels: NameTable<ClickCounts>,
     pairs: PairTable,
     distinct: DistinctCounter,
     items: NameTable<ItemCounts>,
@@ -155,9 +158,10 @@ impl CampaignCounts {
         if event.kind != RecordKind::EarlierPurchase
             && let Some(conversion) = event.conversion()
         {
-            self.timeline.count(event.number, step.decision.enrolled);
+            let one = Bucket::of(conversion.action, step.decision);
+            self.timeline.count(event.number, one);
             if let Some(time) = conversion.time.and_then(Time::parse) {
-                self.periods.count(time, step.decision.enrolled);
+                self.periods.count(time, one);
             }
             self.count_conversion(&conversion, event.number, customer, step);
         }
@@ -203,7 +207,7 @@ impl CampaignCounts {
                 activity.with_basket += u64::from(!replace(&mut stats.has_basket, true));
                 activity.then_basket += u64::from(stats.stage.advance_to(FunnelStage::ThenBasket));
                 if let Some(promo) = self.promos.get_mut(promo) {
-                    promo.baskets += 1;
+                    promo.activity.baskets += 1;
                 }
                 for item in items.iter() {
                     let item = self.items.id(item);
@@ -214,11 +218,14 @@ impl CampaignCounts {
             }
             Action::Purchase { items, total_cost } => {
                 let amount = total_cost.and_then(Amount::of);
-                activity.with_purchase += u64::from(!replace(&mut stats.has_purchase, true));
+                let bought = if stats.stage == FunnelStage::NoClick { Bought::BeforeClick } else { Bought::AfterClick };
+                activity.with_purchase += u64::from(stats.bought == Bought::No);
+                activity.bought_after_click += u64::from(stats.bought != bought && bought == Bought::AfterClick);
+                stats.bought = bought;
                 activity.then_purchase += u64::from(stats.stage.advance_to(FunnelStage::ThenPurchase));
                 activity.count_purchase(amount, step.decision.enrolled);
                 if let Some(promo) = self.promos.get_mut(promo) {
-                    promo.count_purchase(amount, step.decision.enrolled);
+                    promo.activity.count_purchase(amount, step.decision.enrolled);
                 }
                 self.decimals = self.decimals.max(amount.map_or(0, Amount::decimals));
                 for item in items.iter() {
@@ -233,30 +240,33 @@ impl CampaignCounts {
 
     fn count_click(&mut self, promo: NameId, channel: &[u8], customer: CustomerNumber, gets_code: bool) {
         let channel = self.channels.id(channel);
+        let distinct = &mut self.distinct;
         // A customer who was counted for the pair was also counted for the promo and the channel.
-        let is_new = self.pairs.get_mut(promo, channel).is_none_or(|pair| {
-            let is_new = self.distinct.insert(customer, KeyKind::Pair, pair.number);
-            pair.counts.count_click(gets_code, is_new);
-            is_new
-        });
-        let is_new_to_promo = is_new && self.distinct.insert(customer, KeyKind::Promo, promo);
-        let is_new_to_channel = is_new && self.distinct.insert(customer, KeyKind::Channel, channel);
-        if let Some(promo) = self.promos.get_mut(promo) {
-            promo.count_click(gets_code, is_new_to_promo);
-        }
-        if let Some(channel) = self.channels.get_mut(channel) {
-            channel.count_click(gets_code, is_new_to_channel);
+        let pair = self.pairs.get_mut(promo, channel);
+        let is_new = pair.is_none_or(|pair| pair.count(customer, gets_code, distinct));
+        for counts in [self.promos.get_mut(promo), self.channels.get_mut(channel)].into_iter().flatten() {
+            if is_new {
+                counts.count(customer, gets_code, distinct);
+            } else {
+                counts.count_again(gets_code);
+            }
         }
     }
 
     /// The counts of each pair. `None` if there are too many pairs, promos or channels.
     fn pairs(&self) -> Option<Vec<(RowNames, Activity)>> {
         let (promos, channels) = (self.promos.counts()?, self.channels.counts()?);
-        let pair = |(&(promo, channel), pair): (&(NameId, NameId), &Pair)| {
-            ([promos[promo as usize].0.as_slice(), &channels[channel as usize].0].concat(), pair.counts)
+        let pair = |(&(promo, channel), pair): (&(NameId, NameId), &ClickCounts)| {
+            ([promos[promo as usize].0.as_slice(), &channels[channel as usize].0].concat(), pair.activity)
         };
         (!self.pairs.has_too_many).then(|| self.pairs.pairs.iter().map(pair).collect())
     }
+}
+
+/// The names and their activities, by id. `None` if there are too many.
+fn activities(names: &NameTable<ClickCounts>) -> Option<Vec<(RowNames, Activity)>> {
+    let activity = |(name, counts): (RowNames, ClickCounts)| (name, counts.activity);
+    names.counts().map(|counts| counts.into_iter().map(activity).collect())
 }
 
 /// Counts by name. `None` if there are more than [`MAX_NAMES`] names.
@@ -283,13 +293,32 @@ pub struct Totals {
     pub(super) decimals: u8,
 }
 
+/// The members at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Membership {
+    pub members: u64,
+    pub with_row: u64,
+    pub new_members: u64,
+}
+
 impl Totals {
+    /// The activity of all customers.
+    pub(super) fn all(&self) -> Activity {
+        let [mut all, non_members] = self.groups;
+        all += non_members;
+        all
+    }
+
+    pub(super) fn membership(&self) -> Membership {
+        Membership { members: self.member_count, with_row: self.with_row, new_members: self.all().new_members }
+    }
+
     /// Adds the counts of the partitions.
     pub fn merge(partitions: Vec<CountState>) -> Self {
         let counts = || partitions.iter().map(|partition| &partition.counts);
         let mut totals = Self {
-            promos: merge(counts().map(|counts| counts.promos.counts())),
-            channels: merge(counts().map(|counts| counts.channels.counts())),
+            promos: merge(counts().map(|counts| activities(&counts.promos))),
+            channels: merge(counts().map(|counts| activities(&counts.channels))),
             items: merge(counts().map(|counts| counts.items.counts())),
             genders: merge(counts().map(|counts| counts.genders.counts())),
             ..Self::default()
@@ -320,7 +349,7 @@ mod tests {
 
     #[test]
     fn customer_stats_are_small() {
-        assert!(size_of::<CustomerStats>() <= 16, "{}", size_of::<CustomerStats>());
+        assert!(size_of::<CustomerStats>() <= 12, "{}", size_of::<CustomerStats>());
     }
 
     proptest! {
@@ -344,10 +373,10 @@ mod tests {
                 prop_assert_eq!(pair.clicked, distinct(&|one, other| is(one, &names[0]) && is(other, &names[1])));
             }
             for (name, promo) in counts.promos.counts().unwrap() {
-                prop_assert_eq!(promo.clicked, distinct(&|promo, _| is(promo, &name[0])));
+                prop_assert_eq!(promo.activity.clicked, distinct(&|promo, _| is(promo, &name[0])));
             }
             for (name, channel) in counts.channels.counts().unwrap() {
-                prop_assert_eq!(channel.clicked, distinct(&|_, channel| is(channel, &name[0])));
+                prop_assert_eq!(channel.activity.clicked, distinct(&|_, channel| is(channel, &name[0])));
             }
         }
     }
