@@ -242,8 +242,9 @@ fn computations(criterion: &mut Criterion) {
     }
 
     measure(criterion, ["computations", "count"], &files, |settings| {
-        let outcome = replay(&CountCampaign, settings, inputs(), None, &mut NoopObserver).unwrap();
-        let totals = Totals::merge(outcome.states);
+        let policy = &Policy::default();
+        let outcome = replay(&CountCampaign { policy }, settings, inputs(), None, &mut NoopObserver).unwrap();
+        let totals = Totals::merge(outcome.states, policy);
         let report = Report::new(Head::default(), &totals, &outcome.counts, 10);
         let json = adseg::json(&report.tables());
         let report: serde_json::Value = serde_json::from_str(&json).unwrap();

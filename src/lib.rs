@@ -65,7 +65,7 @@ mod system;
 // For integration tests and benches.
 pub use analysis::{Decide, Explain, Histories, LoadSuppression, saved_list};
 pub use campaign::{
-    Codes, Holdout, Ledger, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, SuppressionList,
+    Codes, Holdout, Ledger, LedgerGroups, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, SuppressionList,
 };
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Sends, Settings, replay};
 pub use input::{

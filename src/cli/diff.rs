@@ -116,7 +116,7 @@ pub fn diff(args: &DiffArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     let rules = args.rules.each_ref().map(|rules| rules.as_ref().map(|rules| args.policy.rules(rules)));
     let ReplayArgs { messages, speed, .. } = &args.replay;
-    let [old, new] = &args.policy.load_each(rules, &args.inputs, &mut inputs, (messages, speed), session)?;
+    let [old, new] = &args.policy.load_each(rules, false, &args.inputs, &mut inputs, (messages, speed), session)?;
     let keeps_changes = args.report.format == ReportFormat::Jsonl;
     let computation = Diff { policies: [old, new], keeps_changes };
     let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;

@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use super::args::{EXIT_CODES, ReplayArgs, count, usage_error};
 use super::files::{Inputs, Output};
 use super::input_args::InputArgs;
+use super::policy_args::PolicyArgs;
 use super::replay::{analyze, commit_report, write_report};
 use super::session::Session;
 use crate::engine::InputCounts;
@@ -80,6 +81,9 @@ pub struct ReportArgs {
     reproducible: bool,
 
     #[command(flatten)]
+    policy: PolicyArgs,
+
+    #[command(flatten)]
     replay: ReplayArgs,
 }
 
@@ -95,7 +99,9 @@ enum Format {
 }
 
 pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> {
-    let inputs = Inputs::new(&args.inputs)?;
+    let mut inputs = Inputs::new(&args.inputs)?;
+    args.policy.ledger.iter().for_each(|path| inputs.add_other(path));
+    inputs.add_suppressions(&args.policy.suppress)?;
     let open = |path: &PathBuf| Output::open(path, &inputs, session, CommitOrder::Output);
     let report = open(&args.output)?;
     let html = args.html.as_ref().map(open).transpose()?;
@@ -108,11 +114,17 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
     let made = if args.reproducible { None } else { Some(version_and_date()?) };
     let title = args.title.as_deref().filter(|title| !title.trim().is_empty()).map(escape::text);
     let names = inputs.names_and_sources();
-    let outcome = analyze(&CountCampaign, inputs, &args.inputs, &args.replay, &report, session)?;
+    let ReplayArgs { messages, speed, .. } = &args.replay;
+    let policy = &args.policy.load(true, &args.inputs, &mut inputs, messages, speed, session)?;
+    let outcome = analyze(&CountCampaign { policy }, inputs, &args.inputs, &args.replay, &report, session)?;
     let counts = outcome.inputs.into_iter().chain(iter::repeat(InputCounts::default()));
     let of_inputs = names.into_iter().zip(counts).map(|((name, source), counts)| (name, source_name(source), counts));
     let head = Head { title, made, inputs: of_inputs.collect() };
-    let content = Report::new(head, &Totals::merge(outcome.states), &outcome.counts, top);
+    let totals = Totals::merge(outcome.states, policy);
+    if let (Some(path), Some(warning)) = (&args.policy.ledger, totals.warning().filter(|_| !messages.quiet)) {
+        session.progress.print(&format!("adseg: warning: {}: {warning}", escape::path(path)));
+    }
+    let content = Report::new(head, &totals, &outcome.counts, top);
     if let Some(html) = html {
         write_report(&html, |out| out.write_all(page(&content).as_bytes()))?;
     }

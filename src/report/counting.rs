@@ -1,9 +1,9 @@
-//! The computation of `adseg report`: counts the conversions of a campaign, in each partition and in total.
+//! The computation of `adseg report`: counts the conversions of a campaign, in each partition.
 //!
 //! Counting takes one pass. It needs about 60 bytes for each customer, and one entry for each of a limited number of
 //! names. Totals do not depend on the number or the order of the partitions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::mem::replace;
 use std::num::NonZeroU32;
@@ -11,39 +11,58 @@ use std::num::NonZeroU32;
 use foldhash::fast::RandomState;
 
 use super::counts::{Activity, ClickCounts, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts};
+use super::lift::LiftCounts;
 use super::money::Amount;
-use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
+use super::names::{MAX_NAMES, NameId, NameTable, RowNames};
 use super::periods::Periods;
+use super::reasons::{ReasonCounts, Reasons};
 use super::timeline::{Bucket, Timeline};
-use crate::campaign::{CustomerNumber, CustomerTable, EmailHasher, Event, Step, Tracked};
+use crate::campaign::{CustomerNumber, CustomerTable, EmailHasher, Event, Ledger, Policy, PolicyState, Step, Tracked};
 use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
 use crate::record::{Action, Conversion, LoyaltyRow, RecordKind, Time};
 
-/// Applies the rule of the campaign, and counts events and decisions.
+/// Applies the rule and the policy of the campaign, and counts events and decisions.
 #[derive(Debug, Clone, Copy)]
-pub struct CountCampaign;
+pub struct CountCampaign<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+}
 
 /// The state of one partition.
 #[derive(Debug)]
 pub struct CountState {
     table: CustomerTable,
-    counts: CampaignCounts,
+    policy: PolicyState,
+    pub(super) counts: CampaignCounts,
+    pub(super) lift: LiftCounts,
     /// The customers of one chunk. The buffer is reused.
     customers: Vec<CustomerNumber>,
 }
 
-impl Computation for CountCampaign {
+impl Computation for CountCampaign<'_> {
     type State = CountState;
 
     const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS_WITH_NAMES;
 
     fn new_state(&self, hasher: &EmailHasher) -> CountState {
-        let table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
-        CountState { table, counts: CampaignCounts::default(), customers: Vec::new() }
+        let policy = PolicyState::new(self.policy);
+        let reasons = policy.has_gates().then(Reasons::default);
+        CountState {
+            table: CustomerTable::with_case(hasher.clone(), Tracked::AllCustomers, self.policy.ignores_case()),
+            policy,
+            counts: CampaignCounts { reasons, ..CampaignCounts::default() },
+            lift: LiftCounts::default(),
+            customers: Vec::new(),
+        }
+    }
+
+    fn hasher(&self) -> EmailHasher {
+        self.policy.event_hasher()
     }
 
     fn apply(&self, state: &mut CountState, events: EventBatch<'_>, _decided: &mut Decided) {
-        let CountState { table, counts, customers } = state;
+        let CountState { table, policy, counts, lift, customers } = state;
+        let groups = self.policy.ledger().and_then(Ledger::groups);
         for chunk in events.chunks(PREFETCH) {
             // Each pass over the chunk prefetches the data of the next pass.
             chunk.prefetch();
@@ -53,8 +72,12 @@ impl Computation for CountCampaign {
             table.prefetch_memberships(customers.iter().copied());
             counts.prefetch(customers.iter().copied());
             for ((_, _, event), &customer) in chunk.events().zip(&*customers) {
-                let step = table.apply_to(customer, event.kind);
+                let mut step = table.apply_to(customer, event.kind);
+                policy.apply(self.policy, &event, &mut step);
                 counts.count(&event, customer, step);
+                if let Some(groups) = groups {
+                    lift.count(groups, &event);
+                }
             }
         }
     }
@@ -114,23 +137,25 @@ impl PairTable {
 
 /// The counts of one partition.
 #[derive(Debug, Default)]
-struct CampaignCounts {
+pub struct CampaignCounts {
     customers: Vec<CustomerStats>,
     /// By [`Group`].
-    groups: [Activity; 2],
-    promos: NameTable<ClickCounts>,
-    channels: NameTable<ClickCounts>,
+    pub groups: [Activity; 2],
+    pub promos: NameTable<ClickCounts>,
+    pub channels: NameTable<ClickCounts>,
     pairs: PairTable,
     distinct: DistinctCounter,
-    items: NameTable<ItemCounts>,
-    genders: NameTable<GenderCounts>,
-    timeline: Timeline,
-    periods: Periods,
+    pub items: NameTable<ItemCounts>,
+    pub genders: NameTable<GenderCounts>,
+    /// `None` without a policy.
+    pub reasons: Option<Reasons>,
+    pub timeline: Timeline,
+    pub periods: Periods,
     /// The maximum number of digits of a total cost after the decimal point.
-    decimals: u8,
+    pub decimals: u8,
     /// Customers with a loyalty row.
-    with_row: u64,
-    members: u64,
+    pub with_row: u64,
+    pub members: u64,
 }
 
 impl CampaignCounts {
@@ -192,6 +217,9 @@ impl CampaignCounts {
 
     fn count_conversion(&mut self, conversion: &Conversion<'_>, number: u64, customer: CustomerNumber, step: Step) {
         let promo = self.promos.id(conversion.promo);
+        if let Some(reasons) = &mut self.reasons {
+            reasons.count(promo, step.decision.reason(conversion.kind()));
+        }
         let stats = &mut self.customers[customer as usize];
         let is_new_customer = stats.group.is_none();
         let group = *stats.group.get_or_insert(if step.was_member { Group::Members } else { Group::NonMembers });
@@ -253,8 +281,14 @@ impl CampaignCounts {
         }
     }
 
+    /// The decisions of each promo by reason. `None` if there are too many promos, or no policy.
+    pub fn promo_reasons(&self) -> Option<Vec<(RowNames, ReasonCounts)>> {
+        let of_promos = &self.reasons.as_ref()?.of_promos;
+        Some(self.promos.counts()?.into_iter().zip(of_promos).map(|((name, _), reasons)| (name, *reasons)).collect())
+    }
+
     /// The counts of each pair. `None` if there are too many pairs, promos or channels.
-    fn pairs(&self) -> Option<Vec<(RowNames, Activity)>> {
+    pub fn pairs(&self) -> Option<Vec<(RowNames, Activity)>> {
         let (promos, channels) = (self.promos.counts()?, self.channels.counts()?);
         let pair = |(&(promo, channel), pair): (&(NameId, NameId), &ClickCounts)| {
             ([promos[promo as usize].0.as_slice(), &channels[channel as usize].0].concat(), pair.activity)
@@ -264,78 +298,9 @@ impl CampaignCounts {
 }
 
 /// The names and their activities, by id. `None` if there are too many.
-fn activities(names: &NameTable<ClickCounts>) -> Option<Vec<(RowNames, Activity)>> {
+pub fn activities(names: &NameTable<ClickCounts>) -> Option<Vec<(RowNames, Activity)>> {
     let activity = |(name, counts): (RowNames, ClickCounts)| (name, counts.activity);
     names.counts().map(|counts| counts.into_iter().map(activity).collect())
-}
-
-/// Counts by name. `None` if there are more than [`MAX_NAMES`] names.
-pub type ByName<T> = Option<BTreeMap<RowNames, T>>;
-
-/// The counts of all partitions.
-#[derive(Debug, Default)]
-pub struct Totals {
-    /// By [`Group`].
-    pub(super) groups: [Activity; 2],
-    pub(super) promos: ByName<Activity>,
-    pub(super) channels: ByName<Activity>,
-    pub(super) pairs: ByName<Activity>,
-    pub(super) items: ByName<ItemCounts>,
-    /// Members with a loyalty row, by gender.
-    pub(super) genders: ByName<GenderCounts>,
-    pub(super) with_row: u64,
-    /// Members at the end.
-    pub(super) member_count: u64,
-    pub(super) timeline: Timeline,
-    /// The timeline by time; empty if the conversions have no times.
-    pub(super) periods: Periods,
-    /// The maximum number of digits of a total cost after the decimal point.
-    pub(super) decimals: u8,
-}
-
-/// The members at the end.
-#[derive(Debug, Clone, Copy)]
-pub struct Membership {
-    pub members: u64,
-    pub with_row: u64,
-    pub new_members: u64,
-}
-
-impl Totals {
-    /// The activity of all customers.
-    pub(super) fn all(&self) -> Activity {
-        let [mut all, non_members] = self.groups;
-        all += non_members;
-        all
-    }
-
-    pub(super) fn membership(&self) -> Membership {
-        Membership { members: self.member_count, with_row: self.with_row, new_members: self.all().new_members }
-    }
-
-    /// Adds the counts of the partitions.
-    pub fn merge(partitions: Vec<CountState>) -> Self {
-        let counts = || partitions.iter().map(|partition| &partition.counts);
-        let mut totals = Self {
-            promos: merge(counts().map(|counts| activities(&counts.promos))),
-            channels: merge(counts().map(|counts| activities(&counts.channels))),
-            items: merge(counts().map(|counts| counts.items.counts())),
-            genders: merge(counts().map(|counts| counts.genders.counts())),
-            ..Self::default()
-        };
-        if totals.promos.is_some() && totals.channels.is_some() {
-            totals.pairs = merge(counts().map(CampaignCounts::pairs));
-        }
-        for CountState { counts, .. } in partitions {
-            totals.groups.iter_mut().zip(counts.groups).for_each(|(total, group)| *total += group);
-            totals.with_row += counts.with_row;
-            totals.member_count += counts.members;
-            totals.decimals = totals.decimals.max(counts.decimals);
-            totals.timeline.merge(counts.timeline);
-            totals.periods.merge(counts.periods);
-        }
-        totals
-    }
 }
 
 #[cfg(test)]

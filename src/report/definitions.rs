@@ -1,11 +1,11 @@
 //! The tables of a report, and the definition of each figure. docs/report.md has the same definitions, which a test
 //! compares.
 
-use super::counting::Membership;
 use super::counts::{Activity, GenderCounts, ItemCounts};
 use super::figure::{Definition, Figure, Formula, Words, count, figure, mean, money, money_per, share};
 use super::table::Layout;
 use super::timeline::Bucket;
+use super::totals::Membership;
 use crate::engine::{Counts, InputCounts};
 use crate::record::Time;
 
@@ -33,6 +33,8 @@ pub const CODES: Figure<Activity> =
     count(["codes", "codes", "clicks by customers who were members at that time; each earns a promo code"], |row| {
         row.codes
     });
+/// What [`CODES`] are if the campaign has a policy.
+pub const CODES_WITH_POLICY: &str = "clicks by members that the policy does not stop; each earns a promo code";
 pub const CODES_PER_CLICK: Figure<Activity> =
     share(["codes_per_click", "  codes per click", "the share of the clicks that earned a code"], |row| {
         (row.codes, row.clicks)

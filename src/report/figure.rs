@@ -21,6 +21,8 @@ pub enum Formula<T> {
     Share(fn(&T) -> (u64, u64)),
     /// A number divided by a number.
     Mean(fn(&T) -> (u64, u64)),
+    /// A difference in hundredths of a percentage point.
+    Points(fn(&T) -> Option<i64>),
     Text(fn(&T) -> Option<String>),
 }
 
@@ -45,6 +47,7 @@ impl<T> Figure<T> {
                 let (sum, count) = mean(counts);
                 Value::Mean { sum, count }
             }
+            Formula::Points(points) => points(counts).map_or(Value::Nothing, Value::Points),
             Formula::Text(text) => text(counts).map_or(Value::Nothing, Value::Text),
         }
     }

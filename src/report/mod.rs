@@ -4,9 +4,10 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `counting` | the computation: counts of a partition, and their totals |
-//! | `counts`, `money`, `names`, `periods`, `timeline` | parts of these counts |
-//! | `figure`, `definitions` | what a figure and a table are, and all of them |
+//! | `counting`, `totals` | the computation: counts of a partition, and their totals |
+//! | `counts`, `reasons`, `money`, `names`, `periods`, `timeline` | parts of these counts |
+//! | `lift` | the purchases of the customers of the ledger, and what their comparison tells |
+//! | `figure`, `definitions`, `policy_definitions` | what a figure and a table are, and all of them |
 //! | `summary`, `sections` | the report: its first sentences, and its sections with tables and charts |
 //! | `table`, `text`, `page`, `chart` | the report as JSON and CSV, as text, and as an HTML page with charts |
 
@@ -27,18 +28,23 @@ mod counting;
 mod counts;
 mod definitions;
 mod figure;
+mod lift;
 mod money;
 mod names;
 mod page;
 mod periods;
+mod policy_definitions;
+mod reasons;
 mod sections;
 mod summary;
 mod table;
 mod text;
 mod timeline;
+mod totals;
 
-pub use counting::{CountCampaign, Totals};
+pub use counting::CountCampaign;
 pub use page::page;
 pub use sections::{Head, Report};
 pub use table::{csv, json};
 pub use text::text;
+pub use totals::Totals;

@@ -4,16 +4,20 @@
 use std::cmp::Reverse;
 
 use super::chart::{Bar, Chart, HeatCell, bars};
-use super::counting::{ByName, Totals};
 use super::counts::{Activity, GenderCounts, ItemCounts};
 use super::definitions::{
-    BASKET_SHARE, CHANNELS, CLICKED_SHARE, FUNNEL, GENDERS, INPUTS, ITEMS, InputRow, MEMBERSHIP, OTHER_BUYERS_SHARE,
-    PERIODS, PROMO_CHANNELS, PROMOS, PURCHASE_SHARE, RECORDS, REPORT, TIMELINE, TOTALS,
+    BASKET_SHARE, CHANNELS, CLICKED_SHARE, CODES, CODES_WITH_POLICY, FUNNEL, GENDERS, INPUTS, ITEMS, InputRow,
+    MEMBERSHIP, OTHER_BUYERS_SHARE, PERIODS, PROMO_CHANNELS, PROMOS, PURCHASE_SHARE, RECORDS, REPORT, TIMELINE, TOTALS,
 };
+use super::lift::{Lift, LiftResult};
 use super::names::{Name, RowNames};
+use super::policy_definitions::{LIFT, LIFT_DIFFERENCE, PROMO_REASONS, REASONS};
+use super::reasons::ReasonCounts;
 use super::summary::Summary;
 use super::table::{Table, Value};
 use super::timeline::Bucket;
+use super::totals::{ByName, Totals};
+use crate::campaign::Reason;
 use crate::engine::{Counts, InputCounts};
 use crate::escape::shorten;
 
@@ -68,7 +72,7 @@ impl Report {
         let groups = groups.map(|(name, group)| {
             (vec![Name::of(name.as_bytes())], Activity { customers_of_all: totals.all().customers, ..group })
         });
-        let sections = vec![
+        let mut sections = vec![
             campaign(totals, &groups),
             funnel(totals, &groups),
             timeline(totals),
@@ -77,8 +81,19 @@ impl Report {
             promo_channels(totals, top),
             items(totals, top),
             membership(totals),
-            records(counts),
         ];
+        sections.extend(totals.reasons.map(|reasons| decisions(totals, reasons)));
+        sections.extend(totals.lift.as_ref().map(|of| lift(totals, of)));
+        sections.push(records(counts));
+        let mut summary = Summary::new(totals, &groups[1].1, &groups[0].1);
+        if totals.reasons.is_some() {
+            let tables = sections.iter_mut().flat_map(|section| &mut section.parts).map(|part| &mut part.table);
+            let columns = tables.flat_map(|table| &mut table.columns);
+            let columns = columns.chain(summary.cards.iter_mut().flat_map(|card| &mut card.columns));
+            columns
+                .filter(|column| column.about == CODES.column.about)
+                .for_each(|column| column.about = CODES_WITH_POLICY);
+        }
         let input = |(name, source, counts): (Vec<u8>, _, _)| (vec![Name::Bytes(name.into())], (source, counts));
         let inputs: Vec<(RowNames, InputRow)> = head.inputs.into_iter().map(input).collect();
         Self {
@@ -89,7 +104,7 @@ impl Report {
             list_members: totals.with_row,
             input_table: INPUTS.table(0, Some(&inputs)),
             inputs,
-            summary: Summary::new(totals, &groups[1].1, &groups[0].1),
+            summary,
             sections,
         }
     }
@@ -294,6 +309,42 @@ fn membership(totals: &Totals) -> Section {
     let of_all = MEMBERSHIP.table(0, Some(&[(vec![], totals.membership())]));
     let parts = vec![Part { table: of_all, chart: None }, Part { table: GENDERS.table(0, rows.as_deref()), chart }];
     section("Members", "", parts)
+}
+
+fn decisions(totals: &Totals, all: ReasonCounts) -> Section {
+    let name = |reason: Reason| vec![Name::of(reason.name().as_bytes())];
+    let rows: Vec<_> = Reason::ALL.map(|reason| (name(reason), (all.of(reason), all.total()))).into();
+    let chart = bars_of("Decisions by reason", Some(&rows), rows.len(), |&(decisions, _)| count(decisions));
+    let of_promos = sorted(&totals.promo_reasons, |reasons| Reverse(reasons.total()));
+    let parts = vec![
+        Part { table: REASONS.table(0, Some(&rows)), chart },
+        Part { table: PROMO_REASONS.table(0, of_promos.as_deref()), chart: None },
+    ];
+    let note = "The policy stops some clicks by members. Only a decision with the reason member-click sends a code.";
+    section("Decisions", note, parts)
+}
+
+fn lift(totals: &Totals, lift: &Lift) -> Section {
+    let groups = [("sent a code", lift.sent), ("held out", lift.held_out)];
+    let rows: Vec<_> = groups.map(|(name, group)| (vec![Name::of(name.as_bytes())], group)).into();
+    let chart = bars_of("Customers who bought", Some(&rows), rows.len(), |group| {
+        let share = Value::Share { part: group.buyers, whole: group.customers };
+        (share, group.buyers as f64 / group.customers.max(1) as f64)
+    });
+    let parts = vec![
+        Part { table: LIFT.table(totals.decimals, Some(&rows)), chart },
+        Part { table: LIFT_DIFFERENCE.table(0, Some(&[(vec![], lift.clone())])), chart: None },
+    ];
+    let about = "Purchases in these conversions by the customers whom earlier runs sent a code, and by those whom they \
+                 held out. The first row of a customer in the ledger decides the group.";
+    let told = match lift.result() {
+        LiftResult::TooFew => {
+            Some("There are too few customers to tell whether the codes make a difference.".to_owned())
+        }
+        LiftResult::NotComparable => lift.warning().map(|warning| format!("Warning: {warning}")),
+        LiftResult::MoreBuyers | LiftResult::FewerBuyers => lift.sentence(),
+    };
+    section("Lift", &format!("{about} {}", told.unwrap_or_default()), parts)
 }
 
 fn records(counts: &Counts) -> Section {

@@ -2,14 +2,15 @@
 
 use std::cmp::Reverse;
 
-use super::counting::{ByName, Totals};
 use super::counts::Activity;
 use super::definitions::{
     BUYERS, CLICKS, CLICKS_PER_CUSTOMER, CODES, CODES_PER_CLICK, CONVERSION, CUSTOMERS, NEW_MEMBER_SHARE, NEW_MEMBERS,
     REVENUE, REVENUE_PER_BUYER, SHARE_OF_CUSTOMERS,
 };
 use super::figure::Figure;
+use super::lift::Lift;
 use super::table::{Column, Value};
+use super::totals::{ByName, Totals};
 
 #[derive(Debug)]
 pub struct Summary {
@@ -62,7 +63,8 @@ impl Summary {
                 NEW_MEMBER_SHARE.column,
             ),
         ];
-        Self { sentences: sentences(all, &totals.channels), cards }
+        let lift = totals.lift.as_ref().and_then(Lift::sentence).map(|lift| format!(" {lift}"));
+        Self { sentences: sentences(all, &totals.channels) + &lift.unwrap_or_default(), cards }
     }
 }
 

@@ -63,6 +63,8 @@ pub enum Value {
     Share { part: u64, whole: u64 },
     /// A mean number, rounded to a hundredth. There is none if `count` is 0.
     Mean { sum: u64, count: u64 },
+    /// A difference in hundredths of a percentage point.
+    Points(i64),
     /// Text that was escaped for display.
     Text(String),
     /// No value, such as the mean of no purchases.
@@ -78,6 +80,10 @@ impl Value {
             Self::Money(text) | Self::Text(text) => text.clone(),
             Self::Share { part, whole } => quotient(*part, 100, *whole, 1).map_or(String::new(), decimal),
             Self::Mean { sum, count } => quotient(*sum, 1, *count, 2).map_or(String::new(), decimal),
+            Self::Points(points) => {
+                let (sign, points) = (if *points < 0 { "-" } else { "" }, points.unsigned_abs());
+                format!("{sign}{}.{:02}", points / 100, points % 100)
+            }
             Self::Nothing => String::new(),
         }
     }
@@ -126,7 +132,7 @@ impl Serialize for Value {
         match self {
             Self::Count(count) => serializer.serialize_u64(*count),
             Self::Money(text) | Self::Text(text) => serializer.serialize_str(text),
-            Self::Share { .. } | Self::Mean { .. } => match self.plain().parse::<f64>() {
+            Self::Share { .. } | Self::Mean { .. } | Self::Points(_) => match self.plain().parse::<f64>() {
                 Ok(number) => serializer.serialize_f64(number),
                 Err(_) => serializer.serialize_none(),
             },
@@ -258,5 +264,6 @@ mod tests {
         assert_eq!(json(&Value::Share { part: 2, whole: 3 }), "66.7");
         assert_eq!(json(&Value::Share { part: 0, whole: 0 }), "null");
         assert_eq!(json(&Value::Mean { sum: 7, count: 3 }), "2.33");
+        assert_eq!([-5, 0, 123].map(|points| json(&Value::Points(points))), ["-0.05", "0.0", "1.23"]);
     }
 }
