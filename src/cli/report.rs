@@ -25,9 +25,14 @@ use crate::report::{CountCampaign, Head, Report, Totals, csv, json, page, text};
 pub(super) const LONG_ABOUT: &str = "\
 Report campaign figures: clicks, customers, codes, purchases, revenue and new members.
 
-report replays the campaign by the same rule as adseg run. It shows clicks, codes, purchases, exact revenue and new \
+report replays the campaign by the same rule and policy as adseg run. It shows clicks, codes, purchases, exact revenue and new \
 members, with their rates; the funnel from click to basket to purchase; a timeline; promos, channels and items; and \
 members by gender. It compares customers who were members at their first conversion with non-members.
+
+With a policy, the codes are those that it does not stop, and decisions are counted by reason and promo. With --ledger, \
+the report compares the purchases of the customers whom earlier runs sent a code with those of the customers whom they \
+held out. These purchases must be made after the runs: use the conversions that followed. report hands out no codes and \
+changes no ledger.
 
 By default the report is printed as tables. --html FILE also writes a self-contained HTML page with charts. \
 docs/report.md and the end of the page define each figure.
@@ -45,6 +50,9 @@ Examples:
 
   Print the channels as JSON, for a script:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format json | jq .channels
+
+  Show whether the codes of earlier nights increased the purchases of the next one:
+    adseg report --loyalty loyalty.txt --conversions next.txt --campaign spring.toml --ledger ledger.csv
 
   Write CSV for a spreadsheet, one figure per row:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format csv -o report.csv";
