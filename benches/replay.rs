@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adseg::{
-    CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Histories, Input, InputError, InputFormat,
-    ListFormat, Observer, Origin, OutputFormat, Policy, ReadOptions, Records, Rejection, SampleSettings, Settings,
-    SourceKind, Totals, replay, saved_list,
+    CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Head, Histories, Input, InputError,
+    InputFormat, ListFormat, Observer, Origin, OutputFormat, Policy, ReadOptions, Records, Rejection, Report,
+    SampleSettings, Settings, SourceKind, Totals, replay, saved_list,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -241,9 +241,11 @@ fn computations(criterion: &mut Criterion) {
     }
 
     measure(criterion, ["computations", "count"], &files, |settings| {
-        let outcome = replay(&CountCampaign, settings, inputs(), None, &mut NoopObserver).unwrap();
-        let totals = Totals::merge(outcome.states);
-        let json = adseg::json(&adseg::tables(&totals, &outcome.counts));
+        let policy = &Policy::default();
+        let outcome = replay(&CountCampaign { policy }, settings, inputs(), None, &mut NoopObserver).unwrap();
+        let totals = Totals::merge(outcome.states, policy);
+        let report = Report::new(Head::default(), &totals, &outcome.counts, 10);
+        let json = adseg::json(&report.tables());
         let report: serde_json::Value = serde_json::from_str(&json).unwrap();
         let figures = ["clicks", "baskets", "purchases", "codes", "new_members"];
         assert_eq!(figures.map(|key| report["totals"][0][key].as_u64().unwrap()), plain.totals);

@@ -1,7 +1,7 @@
 //! Escapes untrusted bytes for display: names, emails and paths in messages, tables, JSON and CSV.
 //!
 //! Every format uses the same definition of characters that must be escaped, [`is_misleading`]. Markup is not escaped
-//! here: maud and plotters escape it for the page.
+//! here: maud escapes it for the page.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};

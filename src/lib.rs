@@ -65,7 +65,8 @@ mod system;
 // For integration tests and benches.
 pub use analysis::{Decide, Explain, Histories, LoadSuppression, saved_list};
 pub use campaign::{
-    Codes, Holdout, Ledger, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, ReasonCounts, SuppressionList,
+    Codes, Holdout, Ledger, LedgerGroups, LedgerOutcome, LedgerRow, Once, Policy, PolicyRules, Reason, ReasonCounts,
+    SuppressionList,
 };
 pub use engine::{Counts, DecisionOutput, Observer, ReplayError, Sends, Settings, replay};
 pub use input::{
@@ -74,5 +75,5 @@ pub use input::{
 pub use location::{Location, RecordNumber};
 pub use output::{DecisionEncoder, ListFormat, OutputFormat, Rejection};
 pub use record::{Column, ConversionKind, SourceKind, TableRules, Time, TimeWindow, TypeNames};
-pub use report::{CountCampaign, Totals, json, tables};
+pub use report::{CountCampaign, Head, Report, Totals, json};
 pub use sample::{Records, Settings as SampleSettings};

@@ -89,7 +89,8 @@ const CASES: &[Case] = &[
         "open read write sync rename link thread",
     ),
     (
-        "report --loyalty loyalty.txt --conversions conversions.txt -o codes.txt --html new.html",
+        "report --loyalty loyalty.txt --conversions conversions.txt --suppress emails.txt --ledger ledger.csv \
+         -o codes.txt --html new.html",
         "",
         "open read write sync rename link thread",
     ),

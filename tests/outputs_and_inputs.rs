@@ -71,7 +71,14 @@ fn cases(subcommand: &str) -> Vec<Case> {
             ]);
             cases
         }
-        "report" => with_all_inputs(&["-o", "-o report.txt --html"]),
+        "report" => {
+            let outputs: &[&str] = &["-o", "-o report.txt --html"];
+            let mut cases = with_all_inputs(outputs);
+            let policy = "--loyalty loyalty.txt --conversions conversions.txt --suppress suppressed.txt \
+                          --ledger ledger.csv";
+            cases.push(case(policy, None, &["suppressed.txt", "ledger.csv"], outputs));
+            cases
+        }
         "check" => {
             let mut cases = with_all_inputs(&["-o"]);
             let codes = "--loyalty loyalty.txt --conversions conversions.txt --codes single.txt --ledger ledger.csv";

@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use common::model::policy::{ModelPolicy, ModelRow};
 use common::{CommandOutput, RUN, Scratch, replay};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
@@ -49,6 +51,85 @@ fn totals_equal_the_summary_of_a_run() {
     }
 }
 
+/// A campaign with a policy, and the options of its third night, whose first two nights are in the ledger.
+fn policy_campaign() -> (Scratch, &'static str) {
+    let scratch = Scratch::new();
+    let generate = "generate --loyalty loyalty.txt --conversions conversions.txt --members 300 --events 9000 \
+                    --suppress unsubscribed.txt";
+    scratch.adseg(generate).assert().success();
+    let conversions = scratch.read("conversions.txt");
+    let nights: Vec<_> = conversions.split_inclusive('\n').collect();
+    for (night, lines) in nights.chunks(3_000).enumerate() {
+        scratch.write(&format!("{night}.txt"), lines.concat());
+    }
+    scratch.write("campaign.toml", "[holdout]\npercent = \"30\"\nkey = \"k\"\n");
+    for night in 0..2 {
+        let run = "run --loyalty loyalty.txt --campaign campaign.toml --ledger ledger.csv -o out.txt --quiet";
+        scratch.adseg(&format!("{run} --conversions {night}.txt --run-id {night}")).assert().success();
+    }
+    let options = "--loyalty loyalty.txt --conversions 2.txt --campaign campaign.toml --suppress unsubscribed.txt \
+                   --ledger ledger.csv --run-id 2";
+    (scratch, options)
+}
+
+#[test]
+fn reasons_equal_the_summary_of_a_run() {
+    let (scratch, options) = policy_campaign();
+    let report = scratch.run(&format!("report {options} --format json")).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let summary = scratch.run(&format!("run {options} -o codes.txt --summary=json")).stderr;
+    let summary: Value = serde_json::from_str(summary.lines().last().unwrap()).unwrap();
+    let reasons = &summary["policy"]["reasons"];
+    for row in report["reasons"].as_array().unwrap() {
+        assert_eq!(row["decisions"], reasons[row["reason"].as_str().unwrap()], "{row}");
+    }
+    let count = |reason: &str| reasons[reason].as_u64().unwrap();
+    for reason in ["member-click", "suppressed", "already-sent", "held-out"] {
+        assert!(count(reason) > 0, "{reason}: {reasons}");
+    }
+    assert_eq!(report["totals"][0]["codes"], count("member-click"));
+    let ledger = scratch.read("ledger.csv");
+    let has = |outcome: &str| ledger.lines().filter(|row| row.contains(outcome) && !row.starts_with("2,")).count();
+    assert!(has(",held-out,") > 0 && has(",sent,") > 0);
+    let clicks = |row: &Value| row.as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
+    let of_promos: u64 = report["promo_reasons"].as_array().unwrap().iter().map(clicks).sum();
+    assert_eq!(of_promos, report["totals"][0]["clicks"]);
+}
+
+#[test]
+fn groups_of_the_lift_are_those_of_the_first_rows() {
+    let (scratch, options) = policy_campaign();
+    let report: Value = serde_json::from_str(&scratch.run(&format!("report {options} --format json")).stdout).unwrap();
+    let mut first = BTreeMap::new();
+    for row in scratch.read("ledger.csv").lines().skip(1) {
+        let [_, _, email, outcome, _] = row.split(',').collect::<Vec<_>>().try_into().unwrap();
+        first.entry(email.to_ascii_lowercase()).or_insert(outcome.to_owned());
+    }
+    for (group, outcome) in [(0, "sent"), (1, "held-out")] {
+        let customers: BTreeSet<_> = first.iter().filter(|(_, of)| *of == outcome).map(|(email, _)| email).collect();
+        let log = scratch.read("2.txt");
+        let purchases = log.lines().filter(|line| line.contains("PurchaseConversion"));
+        let emails = purchases.map(|line| line.split(',').nth(2).unwrap().trim().to_ascii_lowercase());
+        let buyers: BTreeSet<_> = emails.filter(|email| customers.contains(email)).collect();
+        let row = &report["lift"][group];
+        assert_eq!((&row["customers"], &row["customers_who_bought"]), (&customers.len().into(), &buyers.len().into()));
+    }
+}
+
+#[test]
+fn report_without_rows_of_other_runs_has_no_lift() {
+    let (scratch, options) = policy_campaign();
+    let ledger: Vec<String> = scratch.read("ledger.csv").lines().map(str::to_owned).collect();
+    let own = |row: &String| row.starts_with("run,") || row.starts_with("0,");
+    scratch.write("ledger.csv", ledger.iter().filter(|row| own(row)).map(|row| format!("{row}\n")).collect::<String>());
+    let lift = |run_id: &str| {
+        let options = options.replace("--run-id 2", run_id);
+        let report = scratch.run(&format!("report {options} --format json")).stdout;
+        serde_json::from_str::<Value>(&report).unwrap()["lift"].is_array()
+    };
+    assert_eq!([lift("--run-id 0"), lift("--run-id 1"), lift("")], [false, true, true]);
+}
+
 #[test]
 fn parts_add_up_to_the_total() {
     let report = json(&generated_campaign(), "");
@@ -63,9 +144,22 @@ fn parts_add_up_to_the_total() {
     assert_eq!(sum("promos", "purchases"), all["purchases"]);
     assert_eq!(sum("promos", "new_members"), all["new_members"]);
     assert_eq!(sum("genders", "members"), report["membership"][0]["with_a_row"]);
+    for figure in ["clicks", "codes", "purchases", "new_members"] {
+        assert_eq!(sum("timeline", figure), all[figure], "{figure}");
+    }
     let last = report["timeline"].as_array().unwrap().last().unwrap();
-    assert_eq!(last["new_members"], all["new_members"]);
-    assert_eq!(last["conversions"], report["records"][0]["conversions"]);
+    assert_eq!(last["conversions_so_far"], report["records"][0]["conversions"]);
+    assert_eq!(sum("inputs", "records"), report["records"][0]["records"]);
+    for group in 0..3 {
+        let (totals, funnel) = (&report["totals"][group], &report["funnel"][group]);
+        for (step, otherwise, total) in [
+            ("then_basket", "basket_otherwise", "customers_with_a_basket"),
+            ("then_purchase", "bought_otherwise", "customers_who_bought"),
+        ] {
+            let sum = funnel[step].as_u64().unwrap() + funnel[otherwise].as_u64().unwrap();
+            assert_eq!(sum, totals[total], "{total}");
+        }
+    }
 }
 
 /// Names that a browser, a terminal or a spreadsheet interprets.
@@ -121,11 +215,13 @@ fn names_are_never_formulas() {
 #[test]
 fn names_are_never_markup_and_the_page_is_self_contained() {
     let scratch = hostile_campaign();
-    scratch.adseg(&format!("{REPORT} --html page.html -o report.txt --top 100")).assert().success();
+    let mut report = scratch.adseg(&format!("{REPORT} --html page.html -o report.txt --top 100 --title"));
+    report.arg("</title><script>alert(2)</script>").assert().success();
     let page = scratch.read("page.html");
     let tags: Vec<&str> = page.split('<').skip(1).map(|tag| tag.split(['>', ' ', '\n']).next().unwrap()).collect();
-    let known_tags = "!DOCTYPE html head meta title style body header main h1 h2 h3 p code dl dt dd div section figure figcaption svg text rect polygon polyline line table thead tbody tr th td";
-    let known_tags: Vec<&str> = known_tags.split(' ').collect();
+    let known_tags = "!DOCTYPE html head meta title style body header main h1 h2 h3 p dl dt dd div span b i em button \
+        section details summary figure figcaption svg text tspan rect table thead tbody tr th td";
+    let known_tags: Vec<&str> = known_tags.split_whitespace().collect();
     for tag in tags {
         assert!(known_tags.contains(&tag.trim_start_matches('/').trim_end_matches('/')), "<{tag}");
     }
@@ -145,8 +241,9 @@ fn empty_campaign_has_a_report() {
         .adseg(&format!("{REPORT} --html page.html"))
         .assert()
         .success()
-        .stdout(starts_with("Campaign").and(contains("\nPromo  ")).and(contains("  none\n")));
-    assert!(scratch.read("page.html").ends_with("</html>"));
+        .stdout(contains("\nThere are no conversions.\n").and(contains("\nPromos  ")).and(contains("  none\n")));
+    let page = scratch.read("page.html");
+    assert!(page.ends_with("</html>") && !page.contains("<svg") && !page.contains("NaN"), "{page}");
 }
 
 #[test]
@@ -218,10 +315,121 @@ fn outputs_that_would_replace_something_are_rejected() {
     assert_eq!(scratch.names(), ["conversions.txt", "loyalty.txt"]);
 }
 
+/// `report` with these arguments and this date.
+fn dated(scratch: &Scratch, args: &str, date: &str) -> CommandOutput {
+    scratch.adseg(&format!("{REPORT} {args}")).env("SOURCE_DATE_EPOCH", date).output().unwrap().into()
+}
+
+#[test]
+fn date_and_version_are_shown_unless_reproducible() {
+    let scratch = Scratch::small_campaign();
+    let shown = concat!("adseg ", env!("CARGO_PKG_VERSION"), ", 2026-03-02");
+    let text = dated(&scratch, "--html page.html", "1772449200").stdout;
+    assert_eq!(text.lines().nth(1), Some(shown));
+    assert!(scratch.read("page.html").contains(shown));
+    for args in ["--reproducible", "--format json", "--format csv"] {
+        let at = |date: &str| dated(&scratch, args, date).stdout;
+        assert_eq!(at("0"), at("1772449200"), "{args}");
+        assert!(!at("0").contains("1970"), "{args}");
+    }
+    let refused = dated(&scratch, "", "yesterday");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("SOURCE_DATE_EPOCH is not a number of seconds"), "{}", refused.stderr);
+}
+
+#[test]
+fn the_title_is_the_promos_or_the_option() {
+    let scratch = Scratch::small_campaign();
+    let title = |args: &str| scratch.run(&format!("{REPORT} {args}")).stdout.lines().next().unwrap().to_owned();
+    assert_eq!(title(""), "Hoodie");
+    assert_eq!(title("--title Spring"), "Spring");
+    let click = |promo: char| format!("{promo}, ClickConversion, kim@example.com, Web\n");
+    scratch.write("conversions.txt", "ABC".chars().map(click).collect::<String>());
+    assert_eq!(title(""), "A, B, C");
+    scratch.write("conversions.txt", "ABCD".chars().map(click).collect::<String>());
+    assert_eq!(title(""), "Campaign report");
+    let control = scratch.adseg(REPORT).args(["--title", "a\u{1b}[2J"]).output().unwrap().stdout;
+    assert!(control.starts_with(b"a\\u{1b}[2J\n"), "{}", String::from_utf8_lossy(&control));
+}
+
+#[test]
+fn inputs_have_their_records_and_times() {
+    let scratch = Scratch::small_campaign();
+    let rows = |times: &[&str]| {
+        let row = |time: &&str| format!("P,click,kim@example.com,{time}\n");
+        "promo,conversion,email,time\n".to_owned() + &times.iter().map(row).collect::<String>()
+    };
+    scratch.write("a.csv", rows(&["2026-03-01", "2026-03-02 10:00:00.5"]));
+    scratch.write("empty.csv", "");
+    scratch.write("b.csv", rows(&["2026-03-03", "2026-03-04"]) + "x\n");
+    let report = "report --loyalty loyalty.txt --conversions a.csv empty.csv b.csv --time-column time --on-error skip \
+                  --until 2026-03-04 --format json";
+    let report: Value = serde_json::from_str(&scratch.run(report).stdout).unwrap();
+    let input = |name: &str, source: &str, records: u64, first: Option<&str>, last: Option<&str>| {
+        serde_json::json!({
+            "input": name, "source": source, "records": records, "first_time": first, "last_time": last,
+        })
+    };
+    let (first, last) = (Some("2026-03-01T00:00:00Z"), Some("2026-03-02T10:00:00Z"));
+    let expected = serde_json::json!([
+        input("loyalty.txt", "loyalty list", 1, None, None),
+        input("a.csv", "conversions", 2, first, last),
+        input("empty.csv", "conversions", 0, None, None),
+        input("b.csv", "conversions", 3, Some("2026-03-03T00:00:00Z"), Some("2026-03-03T00:00:00Z")),
+    ]);
+    assert_eq!(report["inputs"], expected);
+}
+
+#[test]
+fn text_fits_100_columns_and_has_bars_only_on_a_terminal() {
+    let scratch = generated_campaign();
+    let long = "n".repeat(120);
+    let mut conversions = scratch.read("conversions.txt");
+    conversions += &format!("{long}, ClickConversion, kim@example.com, {long}\n");
+    conversions += &format!("{long}, PurchaseConversion, kim@example.com, [{long}], 123456789.25\n");
+    scratch.write("conversions.txt", conversions);
+    let text = scratch.run(&format!("{REPORT} --top 100")).stdout;
+    let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+    assert!(widest.chars().count() <= 100, "{widest}");
+    assert!(!text.contains('█'), "{text}");
+}
+
+#[test]
+fn every_chart_has_a_title_and_a_label() {
+    let scratch = generated_campaign();
+    scratch.adseg(&format!("{REPORT} --html page.html")).assert().success();
+    let page = scratch.read("page.html");
+    let charts: Vec<&str> =
+        page.split("<svg viewBox").skip(1).map(|rest| rest.split("</title>").next().unwrap()).collect();
+    assert_eq!(charts.len(), 7);
+    for chart in charts {
+        assert!(chart.contains("role=\"img\" aria-label=\"") && chart.contains("<title>"), "{chart}");
+    }
+}
+
+#[test]
+fn rows_after_the_first_ones_are_folded() {
+    let scratch = generated_campaign();
+    let page = |top: usize| {
+        scratch.adseg(&format!("{REPORT} --html page.html --top {top}")).assert().success();
+        scratch.read("page.html")
+    };
+    let report = json(&scratch, "");
+    let items = report["items"].as_array().unwrap().len();
+    assert!(page(10).contains(&format!("<summary>and {} more</summary>", items - 10)));
+    assert!(!page(items).contains(" more</summary>"));
+}
+
+fn holdout_policy() -> ModelPolicy {
+    let row = ModelRow { run: "old".into(), promo: "P".into(), email: "a@x".into(), is_sent: false, code: "".into() };
+    ModelPolicy { ledger: Some(vec![row]), ..ModelPolicy::default() }
+}
+
 #[test]
 fn docs_define_every_figure_as_the_page_does() {
     let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.md")).unwrap();
-    let rows = replay::report_figures().map(|[table, figure, about]| format!("| `{table}` | `{figure}` | {about} |"));
+    let rows = replay::report_figures(&holdout_policy())
+        .map(|[table, figure, about]| format!("| `{table}` | `{figure}` | {about} |"));
     let missing: Vec<_> = rows.filter(|row| !docs.contains(row)).collect();
     assert!(missing.is_empty(), "docs/report.md has no row:\n{}", missing.join("\n"));
 }

@@ -24,13 +24,16 @@ from pathlib import Path
 VENV = Path(__file__).resolve().parent.parent / "target" / "duckdb-venv"
 
 # Each line is read as one column, without separators and quotes.
+RAW = """
+    select row_number() over () as n, line
+    from read_csv({path}, columns = {{'line': 'varchar'}}, header = false, delim = e'\\x01', quote = '', escape = '',
+                  auto_detect = false, parallel = false)
+"""
+
 LINES = """
     create table {name} as
-    select n, list_transform(string_split(line, ','), lambda field: trim(field, e' \\t\\n\\v\\f\\r')) as fields from (
-        select row_number() over () as n, line
-        from read_csv({path}, columns = {{'line': 'varchar'}}, header = false, delim = e'\\x01', quote = '', escape = '',
-                      auto_detect = false, parallel = false)
-    ) where trim(line, e' \\t\\n\\v\\f\\r') <> ''
+    select n, list_transform(string_split(line, ','), lambda field: trim(field, e' \\t\\n\\v\\f\\r')) as fields
+    from ({raw}) where trim(line, e' \\t\\n\\v\\f\\r') <> ''
 """
 
 TABLES = """
@@ -60,11 +63,16 @@ TABLES = """
     select e.email, min(n) as first_basket from events e join customers u using (email)
     where kind = 'BasketConversion' and n > first_click group by 1;
 
+    create table purchases_after_clicks as
+    select e.email, bool_or(e.n > b.first_basket) as after_basket
+    from events e join customers u using (email) left join baskets_after_clicks b using (email)
+    where e.kind = 'PurchaseConversion' and e.n > u.first_click group by 1;
+
     create table funnel as
-    select u.email, u.listed, u.first_click is not null as clicked, b.first_basket is not null as basket,
-           exists (select 1 from events e where e.email = u.email and e.kind = 'PurchaseConversion'
-                   and e.n > b.first_basket) as purchase
-    from customers u left join baskets_after_clicks b using (email);
+    select u.email, u.listed, u.first_click is not null as clicked, u.has_basket,
+           u.first_purchase is not null as bought, b.first_basket is not null as basket,
+           p.email is not null as bought_after_click, coalesce(p.after_basket, false) as purchase
+    from customers u left join baskets_after_clicks b using (email) left join purchases_after_clicks p using (email);
 
     create table items as
     select n, kind, trim(item, e' \\t\\n\\v\\f\\r') as item, cost from (
@@ -92,10 +100,21 @@ def one(sql):
     return database.execute(sql).fetchone()
 
 
+def rounded(part, whole, decimals):
+    """A quotient with this many decimals, rounded half up; None of nothing."""
+    return (Decimal(part) / Decimal(whole)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP) if whole else None
+
+
+def percent(part, whole):
+    return rounded(100 * part, whole, 1)
+
+
 def totals(group, condition):
-    (customers, clicked, basket, bought) = one(
-        f"""select count(*), count(first_click), count(*) filter (where has_basket), count(first_purchase)
-            from customers where {condition}"""
+    (customers, all_customers) = one(f"select count(*) filter (where {condition}), count(*) from customers")
+    (clicked, basket, bought, after_click) = one(
+        f"""select count(*) filter (where clicked), count(*) filter (where has_basket), count(*) filter (where bought),
+                   count(*) filter (where bought_after_click)
+            from funnel where {condition}"""
     )
     (clicks, codes, baskets, purchases, revenue, new_members) = one(
         f"""select count(*) filter (where kind = 'ClickConversion'), count(*) filter (where send),
@@ -103,23 +122,57 @@ def totals(group, condition):
                    coalesce(sum(cost), 0), count(*) filter (where enrols)
             from events where {condition}"""
     )
-    average = (revenue / purchases).quantize(Decimal("0.01"), ROUND_HALF_UP) if purchases else None
     return {
-        "group": group, "customers": customers, "customers_who_clicked": clicked, "customers_with_a_basket": basket,
-        "customers_who_bought": bought, "clicks": clicks, "codes": codes, "baskets": baskets, "purchases": purchases,
-        "revenue": revenue, "average_purchase": average, "not_in_revenue": 0, "new_members": new_members,
+        "group": group, "customers": customers, "share_of_customers": percent(customers, all_customers),
+        "customers_who_clicked": clicked, "customers_with_a_basket": basket, "customers_who_bought": bought,
+        "conversion": percent(after_click, clicked), "clicks": clicks,
+        "clicks_per_customer": rounded(clicks, customers, 2), "codes": codes, "codes_per_click": percent(codes, clicks),
+        "baskets": baskets, "purchases": purchases, "revenue": revenue,
+        "revenue_per_buyer": rounded(revenue, bought, 2), "average_purchase": rounded(revenue, purchases, 2),
+        "not_in_revenue": 0, "new_members": new_members,
     }
 
 
 def funnel(group, condition):
-    (clicked, basket, purchase) = one(
-        f"""select count(*) filter (where clicked), count(*) filter (where basket), count(*) filter (where purchase)
+    (customers, clicked, basket, purchase, bought_otherwise, basket_otherwise) = one(
+        f"""select count(*), count(*) filter (where clicked), count(*) filter (where basket),
+                   count(*) filter (where purchase), count(*) filter (where bought and not purchase),
+                   count(*) filter (where has_basket and not basket)
             from funnel where {condition}"""
     )
-    return {"group": group, "clicked": clicked, "then_basket": basket, "then_purchase": purchase}
+    return {
+        "group": group, "clicked": clicked, "clicked_share": percent(clicked, customers),
+        "then_basket": basket, "then_basket_share": percent(basket, customers),
+        "then_purchase": purchase, "then_purchase_share": percent(purchase, customers),
+        "bought_otherwise": bought_otherwise, "bought_otherwise_share": percent(bought_otherwise, customers),
+        "basket_otherwise": basket_otherwise,
+    }
 
 
-def figures():
+def with_codes_per_click(table):
+    return [{**row, "codes_per_click": percent(row["codes"], row["clicks"])} for row in table]
+
+
+def quoted(path):
+    return "'" + path.replace("'", "''") + "'"
+
+
+def inputs(paths):
+    sources = zip(paths, ("loyalty list", "conversions"))
+    times = {"first_time": None, "last_time": None}
+    return [{"input": path, "source": source, "records": count_lines(path), **times} for path, source in sources]
+
+
+def count_lines(path):
+    return one(f"select count(*) from ({RAW.format(path=quoted(path))})")[0]
+
+
+def title():
+    names = sorted(row["promo"] for row in rows("select distinct promo from events", ["promo"]))
+    return ", ".join(names) if 0 < len(names) <= 3 and "" not in names else "Campaign report"
+
+
+def figures(paths):
     groups = [("all", "true"), ("members", "listed"), ("non-members", "not listed")]
     clicks_of = """count(*) filter (where kind = 'ClickConversion') as clicks,
                count(distinct email) filter (where kind = 'ClickConversion'), count(*) filter (where send)"""
@@ -127,6 +180,7 @@ def figures():
     keys = ["clicks", "customers", "codes"]
     (members, joined) = one("select (select count(*) from members), (select count(*) from events where enrols)")
     (conversions, loyalty_rows) = one("select (select count(*) from lines), (select count(*) from rows)")
+    blanks = sum(count_lines(path) for path in paths) - conversions - loyalty_rows
     return {
         "totals": [totals(*group) for group in groups],
         "funnel": [funnel(*group) for group in groups],
@@ -137,8 +191,12 @@ def figures():
                 from events group by promo""",
             ["promo", *keys, "baskets", "purchases", "revenue", "new_members"],
         ),
-        "channels": rows(f"select what, {clicks_of} from {clicks} group by what", ["channel", *keys]),
-        "promo_channels": rows(f"select promo, what, {clicks_of} from {clicks} group by all", ["promo", "channel", *keys]),
+        "channels": with_codes_per_click(
+            rows(f"select what, {clicks_of} from {clicks} group by what", ["channel", *keys])
+        ),
+        "promo_channels": with_codes_per_click(
+            rows(f"select promo, what, {clicks_of} from {clicks} group by all", ["promo", "channel", *keys])
+        ),
         "items": rows(
             """select item, coalesce(sum(cost) filter (where first), 0),
                       count(*) filter (where first and kind = 'PurchaseConversion'),
@@ -147,7 +205,10 @@ def figures():
                from (select *, row_number() over (partition by n, item) = 1 as first from items) group by item""",
             ["item", "revenue", "purchases", "units", "baskets"],
         ),
-        "membership": [{"members": members + joined, "with_a_row": members, "without_a_row": joined}],
+        "membership": [{
+            "members": members + joined, "with_a_row": members, "without_a_row": joined, "new_members": joined,
+            "new_member_share": percent(joined, members + joined),
+        }],
         "genders": rows(
             """select gender, count(*), count(*) filter (where fb and not insta),
                       count(*) filter (where insta and not fb), count(*) filter (where fb and insta),
@@ -155,33 +216,51 @@ def figures():
                from members group by gender""",
             ["gender", "members", "facebook", "instagram", "both", "neither"],
         ),
-        "records": {"conversions": conversions, "loyalty_rows": loyalty_rows, "rejects": 0},
+        "inputs": inputs(paths),
+        "report": [{"title": title(), "list_members": members}],
+        "records": [{
+            "records": conversions + loyalty_rows + blanks, "conversions": conversions, "loyalty_rows": loyalty_rows,
+            "rejects": 0, "blanks": blanks, "ignored": 0,
+        }],
     }
 
 
 def timeline_differences(timeline):
-    """Computes the new members at each point that the report chose."""
-    for point in timeline:
-        expected = one(f"""select count(*) filter (where enrols) from
-                           (select enrols from events order by n limit {int(point["conversions"])})""")[0]
-        if expected != point["new_members"]:
-            yield f"timeline: {point}, expected {expected} new members"
+    """Computes the figures between the points that the report chose, and checks that its parts are about equal."""
+    database.execute("create table ordered as select row_number() over (order by n) as position, * from events")
+    total, start = one("select count(*) from events")[0], 0
+    if len(timeline) != min(20, total) or (timeline and timeline[-1]["conversions_so_far"] != total):
+        yield f"timeline: {len(timeline)} parts, {timeline[-1:]}, expected the last one at {total}"
+    for part in timeline:
+        end = part["conversions_so_far"]
+        (clicks, codes, purchases, new_members) = one(
+            f"""select count(*) filter (where kind = 'ClickConversion'), count(*) filter (where send),
+                       count(*) filter (where kind = 'PurchaseConversion'), count(*) filter (where enrols)
+                from ordered where position > {int(start)} and position <= {int(end)}"""
+        )
+        expected = {
+            "conversions_so_far": end, "clicks": clicks, "codes": codes, "purchases": purchases,
+            "new_members": new_members,
+        }
+        if part != expected:
+            yield f"timeline: {part}, expected {expected}"
+        if abs(end - start - total / 20) > total / 200 + 1:
+            yield f"timeline: a part of {end - start} of {total} conversions"
+        start = end
 
 
 def normal(row):
-    """Money as a number, so 1.50 and 1.5 are equal."""
-    money = ("revenue", "average_purchase")
-    return {key: Decimal(value) if key in money and value is not None else value for key, value in row.items()}
+    """Decimal numbers as such, so 1.50 and 1.5 are equal."""
+    money = ("revenue", "average_purchase", "revenue_per_buyer")
+    is_decimal = lambda key, value: isinstance(value, float) or (key in money and value is not None)
+    return {key: Decimal(str(value)) if is_decimal(key, value) else value for key, value in row.items()}
 
 
 def differences(report, expected):
+    for name in report.keys() ^ expected.keys() ^ {"timeline"}:
+        yield f"{name}: only in one of the report and this script"
     for name, table in expected.items():
-        if name == "records":
-            wrong = {key: report[name][0][key] for key in table if report[name][0][key] != table[key]}
-            if wrong:
-                yield f"records: {wrong}, expected {table}"
-            continue
-        names = [key for key in table[0] if key in ("group", "promo", "channel", "item", "gender")] if table else []
+        names = [key for key in table[0] if key in ("group", "promo", "channel", "item", "gender", "input")] if table else []
         by_name = lambda rows: {tuple(row[key] for key in names): normal(row) for row in rows}
         reported, computed = by_name(report[name]), by_name(table)
         for key in reported.keys() | computed.keys():
@@ -212,9 +291,10 @@ def main(args):
         output = subprocess.run([args.adseg, "report", *sources, "--format", "json"], check=True, stdout=subprocess.PIPE)
         report = json.loads(output.stdout)
         for name, path in (("rows", loyalty), ("lines", conversions)):
-            database.execute(LINES.format(name=name, path="'" + path.replace("'", "''") + "'"))
+            database.execute(LINES.format(name=name, raw=RAW.format(path=quoted(path))))
         database.execute(TABLES)
-        found = [*differences(report, figures()), *timeline_differences(report["timeline"])]
+        expected = figures([loyalty, conversions])
+        found = [*differences(report, expected), *timeline_differences(report["timeline"])]
     for difference in found[:20]:
         print(difference)
     tables = ", ".join(f"{len(rows)} of {name}" for name, rows in report.items())

@@ -49,6 +49,11 @@ impl Holdout {
         &self.percent
     }
 
+    /// The expected share of the customers who are in the group.
+    pub fn share(&self) -> f64 {
+        self.threshold as f64 / 2_f64.powi(u64::BITS as i32)
+    }
+
     /// The key.
     pub fn key(&self) -> &str {
         &self.key

@@ -6,6 +6,7 @@ use std::ops::Range;
 use foldhash::quality::RandomState;
 
 use super::email_index::{EmailHash, EmailHasher, EmailIndex};
+use super::ledger_groups::{LedgerGroup, LedgerGroups};
 use super::policy::Once;
 
 /// A row of the ledger.
@@ -137,6 +138,7 @@ pub struct Ledger {
     /// The keys of other runs that are not yet in `earlier`, in one buffer, with their hashes.
     pending: Vec<(EmailHash, Range<usize>)>,
     pending_keys: Vec<u8>,
+    groups: Option<LedgerGroups>,
 }
 
 /// The number of keys that are inserted together.
@@ -160,14 +162,30 @@ impl Ledger {
             key: SendKey::default(),
             pending: Vec::new(),
             pending_keys: Vec::new(),
+            groups: None,
         }
+    }
+
+    /// The same ledger, which also keeps the groups of the customers of other runs.
+    pub fn with_groups(self, groups: LedgerGroups) -> Self {
+        Self { groups: Some(groups), ..self }
+    }
+
+    /// The groups of the customers of other runs, if they are kept.
+    pub const fn groups(&self) -> Option<&LedgerGroups> {
+        self.groups.as_ref()
     }
 
     /// Adds a row.
     pub fn add(&mut self, row: &LedgerRow<'_>) {
         if self.run_id.as_deref() == Some(row.run) {
-            self.add_to_run(row);
-        } else if matches!(row.outcome, LedgerOutcome::Sent { .. }) {
+            return self.add_to_run(row);
+        }
+        let is_sent = matches!(row.outcome, LedgerOutcome::Sent { .. });
+        if let Some(groups) = &mut self.groups {
+            groups.add(row.promo, row.email, if is_sent { LedgerGroup::Sent } else { LedgerGroup::HeldOut });
+        }
+        if is_sent {
             let promo = match self.once {
                 Once::Promo => Some(self.promos.number(row.promo)),
                 Once::Customer => None,

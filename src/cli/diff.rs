@@ -115,7 +115,7 @@ pub fn diff(args: &DiffArgs, session: &Session) -> anyhow::Result<ExitCode> {
     args.policy.ledger.iter().for_each(|ledger| inputs.add_other(ledger));
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
     let rules = args.rules.each_ref().map(|rules| rules.as_ref().map(|rules| args.policy.rules(rules)));
-    let [old, new] = &args.policy.load_each(rules, &args.inputs, &mut inputs, &args.replay, session)?;
+    let [old, new] = &args.policy.load_each(rules, false, &args.inputs, &mut inputs, &args.replay, session)?;
     let keeps_changes = args.report.format == ReportFormat::Jsonl;
     let computation = Diff { policies: [old, new], keeps_changes };
     let outcome = analyze(&computation, inputs, &args.inputs, &args.replay, &output, session)?;

@@ -104,7 +104,7 @@ pub fn explain(args: &ExplainArgs, session: &Session) -> anyhow::Result<ExitCode
     args.emails.iter().chain(&args.policy.ledger).for_each(|path| inputs.add_other(path));
     inputs.add_suppressions(&args.policy.suppress)?;
     let output = Output::open(&args.report.output, &inputs, session, CommitOrder::Output)?;
-    let policy = args.policy.load(&args.inputs, &mut inputs, &args.replay, session)?;
+    let policy = args.policy.load(false, &args.inputs, &mut inputs, &args.replay, session)?;
     let mut seen = HashSet::new();
     emails.retain(|email| seen.insert(customer_key(email, policy.ignores_case()).into_owned()));
     let computation = Explain::new(emails.iter().map(Vec::as_slice), &policy);

@@ -209,6 +209,12 @@ impl Inputs {
         inputs.map(|(index, input)| (index, input.path_or_stdin().to_owned())).collect()
     }
 
+    /// The name and the source of each input, in order.
+    pub fn names_and_sources(&self) -> Vec<(Vec<u8>, SourceKind)> {
+        let name = |input: &NamedInput| input.path_or_stdin().as_os_str().as_encoded_bytes().to_vec();
+        self.named.iter().map(|input| (name(input), input.source)).collect()
+    }
+
     /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
         self.named.iter().map(|input| input.size).chain([self.suppression_bytes]).sum()

@@ -15,7 +15,7 @@ use super::input_args::InputArgs;
 use super::replay::{RejectObserver, replay_error, settings};
 use super::session::Session;
 use crate::analysis::LoadSuppression;
-use crate::campaign::{Codes, Ledger, Once, Policy, PolicyRules, SuppressionList};
+use crate::campaign::{Codes, Ledger, LedgerGroups, Once, Policy, PolicyRules, SuppressionList};
 use crate::engine::{Settings, replay};
 use crate::escape;
 use crate::input::{LEDGER_COLUMNS, read_codes, read_ledger};
@@ -72,16 +72,18 @@ impl PolicyArgs {
         PolicyRules { ignores_case: file.ignores_case || self.ignore_case, ..file.clone() }
     }
 
-    /// Loads the policy of a command that does not write to the ledger.
+    /// Loads the policy of a command that does not write to the ledger. If `keeps_groups`, the ledger keeps the groups
+    /// of its customers.
     pub fn load(
         &self,
+        keeps_groups: bool,
         input_args: &InputArgs,
         inputs: &mut Inputs,
         args: &ReplayArgs,
         session: &Session,
     ) -> anyhow::Result<Policy> {
         let rules = Some(self.rules(&input_args.policy));
-        let [policy] = self.load_each([rules], input_args, inputs, args, session)?;
+        let [policy] = self.load_each([rules], keeps_groups, input_args, inputs, args, session)?;
         Ok(policy)
     }
 
@@ -90,6 +92,7 @@ impl PolicyArgs {
     pub fn load_each<const N: usize>(
         &self,
         rules: [Option<PolicyRules>; N],
+        keeps_groups: bool,
         input_args: &InputArgs,
         inputs: &mut Inputs,
         args: &ReplayArgs,
@@ -99,7 +102,7 @@ impl PolicyArgs {
             None => [const { None }; N],
             Some(path) => {
                 check_regular(path)?;
-                self.read_ledgers(path, &rules)?
+                self.read_ledgers(path, &rules, keeps_groups)?
             }
         };
         let settings = settings(input_args, &args.speed, 0);
@@ -116,6 +119,7 @@ impl PolicyArgs {
         &self,
         path: &Path,
         rules: &[Option<PolicyRules>; N],
+        keeps_groups: bool,
     ) -> anyhow::Result<[Option<Ledger>; N]> {
         let cannot_read = || format!("{}: cannot read", escape::path(path));
         let mut file = File::open(path).with_context(cannot_read)?;
@@ -124,6 +128,9 @@ impl PolicyArgs {
             if let Some(rules) = rules {
                 file.rewind().with_context(cannot_read)?;
                 let mut read = self.empty_ledger(rules);
+                if keeps_groups {
+                    read = read.with_groups(LedgerGroups::new(rules.promos.clone()));
+                }
                 read_ledger(&file, path, &mut read, None)?;
                 *ledger = Some(read);
             }

@@ -1,28 +1,44 @@
 //! `adseg report`: counts the conversions of a campaign, and writes the figures as text, JSON, CSV or an HTML page.
 
+use std::env;
 use std::io::Write;
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::args::{EXIT_CODES, ReplayArgs, count, usage_error};
 use super::files::{Inputs, Output};
 use super::input_args::InputArgs;
+use super::policy_args::PolicyArgs;
 use super::replay::{analyze, commit_report, write_report};
 use super::session::Session;
+use crate::engine::InputCounts;
+use crate::escape;
 use crate::output::CommitOrder;
-use crate::report::{CountCampaign, Totals, csv, json, page, tables, text};
+use crate::record::SourceKind;
+use crate::report::{CountCampaign, Head, Report, Totals, csv, json, page, text};
 
 pub(super) const LONG_ABOUT: &str = "\
 Report campaign figures: clicks, customers, codes, purchases, revenue and new members.
 
-report replays the campaign by the same rule as adseg run. It shows clicks, customers and codes by promo and channel; \
-the funnel from click to basket to purchase; exact revenue; new members; items; and members by gender. It compares \
-customers who were members at their first conversion with non-members.
+report replays the campaign by the same rule and policy as adseg run. It shows clicks, codes, purchases, exact revenue and new \
+members, with their rates; the funnel from click to basket to purchase; a timeline; promos, channels and items; and \
+members by gender. It compares customers who were members at their first conversion with non-members.
+
+With a policy, the codes are those that it does not stop, and decisions are counted by reason and promo. With --ledger, \
+the report compares the purchases of the customers whom earlier runs sent a code with those of the customers whom they \
+held out. These purchases must be made after the runs: use the conversions that followed. report hands out no codes and \
+changes no ledger.
 
 By default the report is printed as tables. --html FILE also writes a self-contained HTML page with charts. \
-docs/report.md and the end of the page define each figure.";
+docs/report.md and the end of the page define each figure.
+
+The text and the page show the version of adseg and the date, in UTC, which SOURCE_DATE_EPOCH replaces. Everything else, \
+and all of JSON and CSV, depends only on the inputs and the options.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,10 +46,13 @@ Examples:
     adseg report --loyalty loyalty.txt --conversions conversions.txt
 
   Write only the HTML page:
-    adseg report --loyalty loyalty.txt --conversions conversions.txt --html report.html -o /dev/null
+    adseg report --loyalty loyalty.txt --conversions conversions.txt --title Spring --html report.html -o /dev/null
 
   Print the channels as JSON, for a script:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format json | jq .channels
+
+  Show whether the codes of earlier nights increased the purchases of the next one:
+    adseg report --loyalty loyalty.txt --conversions next.txt --campaign spring.toml --ledger ledger.csv
 
   Write CSV for a spreadsheet, one figure per row:
     adseg report --loyalty loyalty.txt --conversions conversions.txt --format csv -o report.csv";
@@ -61,6 +80,17 @@ pub struct ReportArgs {
     #[arg(help_heading = "Report")]
     top: u64,
 
+    /// The title of the report [default: the names of its promos, if there are at most three]
+    #[arg(long, value_name = "TEXT", help_heading = "Report")]
+    title: Option<String>,
+
+    /// Leave out the version and the date, so that the report depends only on the inputs
+    #[arg(long, help_heading = "Report")]
+    reproducible: bool,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
+
     #[command(flatten)]
     replay: ReplayArgs,
 }
@@ -77,7 +107,9 @@ enum Format {
 }
 
 pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> {
-    let inputs = Inputs::new(&args.inputs)?;
+    let mut inputs = Inputs::new(&args.inputs)?;
+    args.policy.ledger.iter().for_each(|path| inputs.add_other(path));
+    inputs.add_suppressions(&args.policy.suppress)?;
     let open = |path: &PathBuf| Output::open(path, &inputs, session, CommitOrder::Output);
     let report = open(&args.output)?;
     let html = args.html.as_ref().map(open).transpose()?;
@@ -87,16 +119,48 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
         );
     }
     let top = usize::try_from(args.top).unwrap_or(usize::MAX);
-    let outcome = analyze(&CountCampaign, inputs, &args.inputs, &args.replay, &report, session)?;
-    let totals = Totals::merge(outcome.states);
-    let tables = tables(&totals, &outcome.counts);
+    let made = if args.reproducible { None } else { Some(version_and_date()?) };
+    let title = args.title.as_deref().filter(|title| !title.trim().is_empty()).map(escape::text);
+    let names = inputs.names_and_sources();
+    let policy = &args.policy.load(true, &args.inputs, &mut inputs, &args.replay, session)?;
+    let outcome = analyze(&CountCampaign { policy }, inputs, &args.inputs, &args.replay, &report, session)?;
+    let counts = outcome.inputs.into_iter().chain(iter::repeat(InputCounts::default()));
+    let of_inputs = names.into_iter().zip(counts).map(|((name, source), counts)| (name, source_name(source), counts));
+    let head = Head { title, made, inputs: of_inputs.collect() };
+    let totals = Totals::merge(outcome.states, policy);
+    if let (Some(path), Some(warning)) = (&args.policy.ledger, totals.warning().filter(|_| !args.replay.messages.quiet))
+    {
+        session.progress.print(&format!("adseg: warning: {}: {warning}", escape::path(path)));
+    }
+    let content = Report::new(head, &totals, &outcome.counts, top);
     if let Some(html) = html {
-        write_report(&html, |out| out.write_all(page(&tables, top).as_bytes()))?;
+        write_report(&html, |out| out.write_all(page(&content).as_bytes()))?;
     }
     write_report(&report, |out| match args.format {
-        Format::Text => out.write_all(text(&tables, top).as_bytes()),
-        Format::Json => out.write_all(json(&tables).as_bytes()),
-        Format::Csv => out.write_all(&csv(&tables)),
+        Format::Text => out.write_all(text(&content, report.is_terminal()).as_bytes()),
+        Format::Json => out.write_all(json(&content.tables()).as_bytes()),
+        Format::Csv => out.write_all(&csv(&content.tables())),
     })?;
     commit_report(0, session, &args.replay, outcome.counts.rejects)
+}
+
+const fn source_name(source: SourceKind) -> &'static str {
+    match source {
+        SourceKind::Loyalty => "loyalty list",
+        SourceKind::Conversions => "conversions",
+        SourceKind::Interleaved => "both, interleaved",
+        SourceKind::Suppression => "suppression list",
+    }
+}
+
+/// The version of adseg and today's date in UTC, or the date that `SOURCE_DATE_EPOCH` gives.
+fn version_and_date() -> anyhow::Result<String> {
+    let now = match env::var_os("SOURCE_DATE_EPOCH") {
+        None => Timestamp::now(),
+        Some(text) => match text.to_str().and_then(|text| Timestamp::from_second(text.parse().ok()?).ok()) {
+            Some(time) => time,
+            None => return usage_error("SOURCE_DATE_EPOCH is not a number of seconds since 1970; correct or unset it"),
+        },
+    };
+    Ok(format!("adseg {}, {}", env!("CARGO_PKG_VERSION"), now.to_zoned(TimeZone::UTC).date()))
 }

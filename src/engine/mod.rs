@@ -133,6 +133,26 @@ impl AddAssign for Counts {
     }
 }
 
+/// The counts of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InputCounts {
+    /// Lines, rows and frames.
+    pub records: u64,
+    /// The earliest and the latest time of its conversions that were not ignored, if they have times.
+    pub times: Option<(Time, Time)>,
+}
+
+impl InputCounts {
+    /// Adds records, and the times of the conversions among them.
+    fn count(&mut self, records: u64, times: impl IntoIterator<Item = Time>) {
+        self.records += records;
+        for time in times {
+            let (first, last) = self.times.unwrap_or((time, time));
+            self.times = Some((first.min(time), last.max(time)));
+        }
+    }
+}
+
 /// Receives the events of a replay, in input order.
 pub trait Observer: Send {
     /// Reports progress.

@@ -11,7 +11,7 @@ use super::computation::Computation;
 use super::sends::Sends;
 use super::sequencer::Sequencer;
 use super::slice::DecodeContext;
-use super::{Counts, Observer, ReplayError, Settings};
+use super::{Counts, InputCounts, Observer, ReplayError, Settings};
 use crate::campaign::{Codes, Partitioner, ReasonCounts};
 use crate::input::{Block, Blocks, Content, Format, Input, InputError};
 use crate::location::LineIndex;
@@ -31,6 +31,8 @@ pub struct Outcome<State> {
     pub codes: Option<Codes>,
     /// The counts of the input.
     pub counts: Counts,
+    /// The counts of each input, in the order of the inputs. Empty inputs at the end are missing.
+    pub inputs: Vec<InputCounts>,
     /// The locations of records by their numbers.
     pub line_index: LineIndex,
     /// The format of the list that the saved list replaces, or else of the first one that is not empty.
@@ -172,8 +174,8 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         read?;
         let Self { states, partitioner, reasons, sends, .. } = self;
         let codes = sends.map(Sends::finish).transpose()?.flatten();
-        let Sequencer { counts, line_index, list_format, steps_back, .. } = self.sequencer;
-        Ok(Outcome { states, partitioner, reasons, codes, counts, line_index, list_format, steps_back })
+        let Sequencer { counts, inputs, line_index, list_format, steps_back, .. } = self.sequencer;
+        Ok(Outcome { states, partitioner, reasons, codes, counts, inputs, line_index, list_format, steps_back })
     }
 
     /// Reads all blocks. The last batches may still be in progress at the end, or after an error.

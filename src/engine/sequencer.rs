@@ -9,7 +9,7 @@ use std::sync::Arc;
 use memchr::memchr_iter;
 
 use super::slice::{BadRecord, Slice};
-use super::{Counts, Observer, ReplayError, Settings};
+use super::{Counts, InputCounts, Observer, ReplayError, Settings};
 use crate::input::{Block, Decoded, Format, RawRecord, RecordSplitter, RecordVisitor, text_as_length};
 use crate::location::{LineIndex, Location, RecordNumber};
 use crate::output::Rejection;
@@ -39,6 +39,8 @@ pub(super) struct Sequencer<'a> {
     settings: &'a Settings,
     pub counts: Counts,
     pub line_index: LineIndex,
+    /// The counts of each input so far, by index. Empty inputs at the end are missing.
+    pub inputs: Vec<InputCounts>,
     /// The current input, and the number of its lines or frames so far.
     input: Option<usize>,
     lines_in_input: u64,
@@ -59,6 +61,7 @@ impl<'a> Sequencer<'a> {
             settings,
             counts: Counts::default(),
             line_index: LineIndex::default(),
+            inputs: Vec::new(),
             input: None,
             lines_in_input: 0,
             lines: 0,
@@ -83,6 +86,7 @@ impl<'a> Sequencer<'a> {
             return;
         }
         self.input = Some(block.input.index);
+        self.inputs.resize(block.input.index + 1, InputCounts::default());
         let is_first = block.input.source != SourceKind::Conversions && self.list_format.is_none();
         if is_first || self.settings.replaced_list == Some(block.input.index) {
             self.list_format = Some(block.format.clone());
@@ -122,6 +126,7 @@ impl<'a> Sequencer<'a> {
         })?;
         self.count_lines(u64::from(slice.lines));
         self.counts += Counts { rejects: 0, ..slice.counts };
+        self.inputs[block.input.index].count(slice.counts.records, slice.decided_times());
         Ok(())
     }
 
@@ -152,6 +157,7 @@ impl<'a> Sequencer<'a> {
         let reason = text.map_or(too_long, |length| RecordError::TextAsFrameLength { length });
         self.reject(block, location, reason, block.bytes())?;
         self.counts.records += 1;
+        self.inputs[block.input.index].count(1, None);
         self.count_piece(block, last);
         Ok(())
     }

@@ -168,6 +168,12 @@ impl Slice {
         self.entries[entry as usize].line
     }
 
+    /// The times of the conversions that get a decision.
+    pub fn decided_times(&self) -> impl Iterator<Item = Time> {
+        let is_decided = |&&(entry, _): &&(u32, Time)| self.entries[entry as usize].kind != RecordKind::EarlierPurchase;
+        self.times.iter().filter(is_decided).map(|&(_, time)| time)
+    }
+
     pub fn events<'a>(&'a self, block: &'a Block, partition: usize) -> EventBatch<'a> {
         EventBatch {
             input: block.input.index,

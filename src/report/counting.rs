@@ -1,48 +1,68 @@
-//! The computation of `adseg report`: counts the conversions of a campaign, in each partition and in total.
+//! The computation of `adseg report`: counts the conversions of a campaign, in each partition.
 //!
 //! Counting takes one pass. It needs about 60 bytes for each customer, and one entry for each of a limited number of
 //! names. Totals do not depend on the number or the order of the partitions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::mem::replace;
 use std::num::NonZeroU32;
 
 use foldhash::fast::RandomState;
 
-use super::counts::{Activity, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts, KeyKind, Timeline};
+use super::counts::{Activity, ClickCounts, DistinctCounter, FunnelStage, GenderCounts, Group, ItemCounts};
+use super::lift::LiftCounts;
 use super::money::Amount;
-use super::names::{MAX_NAMES, NameId, NameTable, RowNames, merge};
+use super::names::{MAX_NAMES, NameId, NameTable, RowNames};
 use super::periods::Periods;
-use crate::campaign::{CustomerNumber, CustomerTable, EmailHasher, Event, Step, Tracked};
+use super::reasons::{ReasonCounts, Reasons};
+use super::timeline::{Bucket, Timeline};
+use crate::campaign::{CustomerNumber, CustomerTable, EmailHasher, Event, Ledger, Policy, PolicyState, Step, Tracked};
 use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
 use crate::record::{Action, Conversion, LoyaltyRow, RecordKind, Time};
 
-/// Applies the rule of the campaign, and counts events and decisions.
+/// Applies the rule and the policy of the campaign, and counts events and decisions.
 #[derive(Debug, Clone, Copy)]
-pub struct CountCampaign;
+pub struct CountCampaign<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+}
 
 /// The state of one partition.
 #[derive(Debug)]
-pub struct CountState {
+pub struct CountState<'a> {
     table: CustomerTable,
-    counts: CampaignCounts,
+    policy: PolicyState<'a>,
+    pub(super) counts: CampaignCounts,
+    pub(super) lift: LiftCounts,
     /// The customers of one chunk. The buffer is reused.
     customers: Vec<CustomerNumber>,
 }
 
-impl Computation for CountCampaign {
-    type State = CountState;
+impl<'a> Computation for CountCampaign<'a> {
+    type State = CountState<'a>;
 
     const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS_WITH_NAMES;
 
-    fn new_state(&self, hasher: &EmailHasher) -> CountState {
-        let table = CustomerTable::new(hasher.clone(), Tracked::AllCustomers);
-        CountState { table, counts: CampaignCounts::default(), customers: Vec::new() }
+    fn new_state(&self, hasher: &EmailHasher) -> CountState<'a> {
+        let policy = PolicyState::new(self.policy);
+        let reasons = policy.has_gates().then(Reasons::default);
+        CountState {
+            table: CustomerTable::with_case(hasher.clone(), Tracked::AllCustomers, self.policy.ignores_case()),
+            policy,
+            counts: CampaignCounts { reasons, ..CampaignCounts::default() },
+            lift: LiftCounts::default(),
+            customers: Vec::new(),
+        }
     }
 
-    fn apply(&self, state: &mut CountState, events: EventBatch<'_>, _decided: &mut Decided) {
-        let CountState { table, counts, customers } = state;
+    fn hasher(&self) -> EmailHasher {
+        self.policy.event_hasher()
+    }
+
+    fn apply(&self, state: &mut CountState<'a>, events: EventBatch<'_>, _decided: &mut Decided) {
+        let CountState { table, policy, counts, lift, customers } = state;
+        let groups = self.policy.ledger().and_then(Ledger::groups);
         for chunk in events.chunks(PREFETCH) {
             // Each pass over the chunk prefetches the data of the next pass.
             chunk.prefetch();
@@ -52,8 +72,12 @@ impl Computation for CountCampaign {
             table.prefetch_memberships(customers.iter().copied());
             counts.prefetch(customers.iter().copied());
             for ((_, _, event), &customer) in chunk.events().zip(&*customers) {
-                let step = table.apply_to(customer, event.kind);
+                let mut step = table.apply_to(customer, event.kind);
+                policy.apply(&event, &mut step);
                 counts.count(&event, customer, step);
+                if let Some(groups) = groups {
+                    lift.count(groups, &event);
+                }
             }
         }
     }
@@ -68,7 +92,17 @@ struct CustomerStats {
     group: Option<Group>,
     stage: FunnelStage,
     has_basket: bool,
-    has_purchase: bool,
+    bought: Bought,
+}
+
+/// Whether a customer bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Bought {
+    #[default]
+    No,
+    /// Only before the first click.
+    BeforeClick,
+    AfterClick,
 }
 
 /// The fields of a loyalty row that are counted.
@@ -79,55 +113,49 @@ struct Profile {
     has_instagram: bool,
 }
 
-/// A pair of promo and channel.
-#[derive(Debug)]
-struct Pair {
-    number: u32,
-    counts: Activity,
-}
-
 /// The pairs of promo and channel in one partition.
 #[derive(Debug, Default)]
 struct PairTable {
     /// At most [`MAX_NAMES`].
-    pairs: HashMap<(NameId, NameId), Pair, RandomState>,
+    pairs: HashMap<(NameId, NameId), ClickCounts, RandomState>,
     /// There were more pairs. Then the table is empty.
     has_too_many: bool,
 }
 
 impl PairTable {
-    /// The pair of these names. `None` if there are too many pairs.
+    /// The counts of the pair of these names. `None` if there are too many pairs.
     #[inline]
-    fn get_mut(&mut self, promo: NameId, channel: NameId) -> Option<&mut Pair> {
-        let number = self.pairs.len();
-        if self.has_too_many || number == MAX_NAMES && !self.pairs.contains_key(&(promo, channel)) {
+    fn get_mut(&mut self, promo: NameId, channel: NameId) -> Option<&mut ClickCounts> {
+        let is_full = self.pairs.len() == MAX_NAMES;
+        if self.has_too_many || is_full && !self.pairs.contains_key(&(promo, channel)) {
             *self = Self { has_too_many: true, ..Self::default() };
             return None;
         }
-        let new_pair = || Pair { number: number as u32, counts: Activity::default() };
-        Some(self.pairs.entry((promo, channel)).or_insert_with(new_pair))
+        Some(self.pairs.entry((promo, channel)).or_default())
     }
 }
 
 /// The counts of one partition.
 #[derive(Debug, Default)]
-struct CampaignCounts {
+pub struct CampaignCounts {
     customers: Vec<CustomerStats>,
     /// By [`Group`].
-    groups: [Activity; 2],
-    promos: NameTable<Activity>,
-    channels: NameTable<Activity>,
+    pub groups: [Activity; 2],
+    pub promos: NameTable<ClickCounts>,
+    pub channels: NameTable<ClickCounts>,
     pairs: PairTable,
     distinct: DistinctCounter,
-    items: NameTable<ItemCounts>,
-    genders: NameTable<GenderCounts>,
-    timeline: Timeline,
-    periods: Periods,
+    pub items: NameTable<ItemCounts>,
+    pub genders: NameTable<GenderCounts>,
+    /// `None` without a policy.
+    pub reasons: Option<Reasons>,
+    pub timeline: Timeline,
+    pub periods: Periods,
     /// The maximum number of digits of a total cost after the decimal point.
-    decimals: u8,
+    pub decimals: u8,
     /// Customers with a loyalty row.
-    with_row: u64,
-    members: u64,
+    pub with_row: u64,
+    pub members: u64,
 }
 
 impl CampaignCounts {
@@ -155,9 +183,10 @@ impl CampaignCounts {
         if event.kind != RecordKind::EarlierPurchase
             && let Some(conversion) = event.conversion()
         {
-            self.timeline.count(event.number, step.decision.enrolled);
+            let one = Bucket::of(conversion.action, step.decision);
+            self.timeline.count(event.number, one);
             if let Some(time) = conversion.time.and_then(Time::parse) {
-                self.periods.count(time, step.decision.enrolled);
+                self.periods.count(time, one);
             }
             self.count_conversion(&conversion, event.number, customer, step);
         }
@@ -188,6 +217,9 @@ impl CampaignCounts {
 
     fn count_conversion(&mut self, conversion: &Conversion<'_>, number: u64, customer: CustomerNumber, step: Step) {
         let promo = self.promos.id(conversion.promo);
+        if let Some(reasons) = &mut self.reasons {
+            reasons.count(promo, step.decision.reason(conversion.kind()));
+        }
         let stats = &mut self.customers[customer as usize];
         let is_new_customer = stats.group.is_none();
         let group = *stats.group.get_or_insert(if step.was_member { Group::Members } else { Group::NonMembers });
@@ -203,7 +235,7 @@ impl CampaignCounts {
                 activity.with_basket += u64::from(!replace(&mut stats.has_basket, true));
                 activity.then_basket += u64::from(stats.stage.advance_to(FunnelStage::ThenBasket));
                 if let Some(promo) = self.promos.get_mut(promo) {
-                    promo.baskets += 1;
+                    promo.activity.baskets += 1;
                 }
                 for item in items.iter() {
                     let item = self.items.id(item);
@@ -214,11 +246,14 @@ impl CampaignCounts {
             }
             Action::Purchase { items, total_cost } => {
                 let amount = total_cost.and_then(Amount::of);
-                activity.with_purchase += u64::from(!replace(&mut stats.has_purchase, true));
+                let bought = if stats.stage == FunnelStage::NoClick { Bought::BeforeClick } else { Bought::AfterClick };
+                activity.with_purchase += u64::from(stats.bought == Bought::No);
+                activity.bought_after_click += u64::from(stats.bought != bought && bought == Bought::AfterClick);
+                stats.bought = bought;
                 activity.then_purchase += u64::from(stats.stage.advance_to(FunnelStage::ThenPurchase));
                 activity.count_purchase(amount, step.decision.enrolled);
                 if let Some(promo) = self.promos.get_mut(promo) {
-                    promo.count_purchase(amount, step.decision.enrolled);
+                    promo.activity.count_purchase(amount, step.decision.enrolled);
                 }
                 self.decimals = self.decimals.max(amount.map_or(0, Amount::decimals));
                 for item in items.iter() {
@@ -233,80 +268,39 @@ impl CampaignCounts {
 
     fn count_click(&mut self, promo: NameId, channel: &[u8], customer: CustomerNumber, gets_code: bool) {
         let channel = self.channels.id(channel);
+        let distinct = &mut self.distinct;
         // A customer who was counted for the pair was also counted for the promo and the channel.
-        let is_new = self.pairs.get_mut(promo, channel).is_none_or(|pair| {
-            let is_new = self.distinct.insert(customer, KeyKind::Pair, pair.number);
-            pair.counts.count_click(gets_code, is_new);
-            is_new
-        });
-        let is_new_to_promo = is_new && self.distinct.insert(customer, KeyKind::Promo, promo);
-        let is_new_to_channel = is_new && self.distinct.insert(customer, KeyKind::Channel, channel);
-        if let Some(promo) = self.promos.get_mut(promo) {
-            promo.count_click(gets_code, is_new_to_promo);
-        }
-        if let Some(channel) = self.channels.get_mut(channel) {
-            channel.count_click(gets_code, is_new_to_channel);
+        let pair = self.pairs.get_mut(promo, channel);
+        let is_new = pair.is_none_or(|pair| pair.count(customer, gets_code, distinct));
+        for counts in [self.promos.get_mut(promo), self.channels.get_mut(channel)].into_iter().flatten() {
+            if is_new {
+                counts.count(customer, gets_code, distinct);
+            } else {
+                counts.count_again(gets_code);
+            }
         }
     }
 
+    /// The decisions of each promo by reason. `None` if there are too many promos, or no policy.
+    pub fn promo_reasons(&self) -> Option<Vec<(RowNames, ReasonCounts)>> {
+        let of_promos = &self.reasons.as_ref()?.of_promos;
+        Some(self.promos.counts()?.into_iter().zip(of_promos).map(|((name, _), reasons)| (name, *reasons)).collect())
+    }
+
     /// The counts of each pair. `None` if there are too many pairs, promos or channels.
-    fn pairs(&self) -> Option<Vec<(RowNames, Activity)>> {
+    pub fn pairs(&self) -> Option<Vec<(RowNames, Activity)>> {
         let (promos, channels) = (self.promos.counts()?, self.channels.counts()?);
-        let pair = |(&(promo, channel), pair): (&(NameId, NameId), &Pair)| {
-            ([promos[promo as usize].0.as_slice(), &channels[channel as usize].0].concat(), pair.counts)
+        let pair = |(&(promo, channel), pair): (&(NameId, NameId), &ClickCounts)| {
+            ([promos[promo as usize].0.as_slice(), &channels[channel as usize].0].concat(), pair.activity)
         };
         (!self.pairs.has_too_many).then(|| self.pairs.pairs.iter().map(pair).collect())
     }
 }
 
-/// Counts by name. `None` if there are more than [`MAX_NAMES`] names.
-pub type ByName<T> = Option<BTreeMap<RowNames, T>>;
-
-/// The counts of all partitions.
-#[derive(Debug, Default)]
-pub struct Totals {
-    /// By [`Group`].
-    pub(super) groups: [Activity; 2],
-    pub(super) promos: ByName<Activity>,
-    pub(super) channels: ByName<Activity>,
-    pub(super) pairs: ByName<Activity>,
-    pub(super) items: ByName<ItemCounts>,
-    /// Members with a loyalty row, by gender.
-    pub(super) genders: ByName<GenderCounts>,
-    pub(super) with_row: u64,
-    /// Members at the end.
-    pub(super) member_count: u64,
-    pub(super) timeline: Timeline,
-    /// The timeline by time; empty if the conversions have no times.
-    pub(super) periods: Periods,
-    /// The maximum number of digits of a total cost after the decimal point.
-    pub(super) decimals: u8,
-}
-
-impl Totals {
-    /// Adds the counts of the partitions.
-    pub fn merge(partitions: Vec<CountState>) -> Self {
-        let counts = || partitions.iter().map(|partition| &partition.counts);
-        let mut totals = Self {
-            promos: merge(counts().map(|counts| counts.promos.counts())),
-            channels: merge(counts().map(|counts| counts.channels.counts())),
-            items: merge(counts().map(|counts| counts.items.counts())),
-            genders: merge(counts().map(|counts| counts.genders.counts())),
-            ..Self::default()
-        };
-        if totals.promos.is_some() && totals.channels.is_some() {
-            totals.pairs = merge(counts().map(CampaignCounts::pairs));
-        }
-        for CountState { counts, .. } in partitions {
-            totals.groups.iter_mut().zip(counts.groups).for_each(|(total, group)| *total += group);
-            totals.with_row += counts.with_row;
-            totals.member_count += counts.members;
-            totals.decimals = totals.decimals.max(counts.decimals);
-            totals.timeline.merge(counts.timeline);
-            totals.periods.merge(counts.periods);
-        }
-        totals
-    }
+/// The names and their activities, by id. `None` if there are too many.
+pub fn activities(names: &NameTable<ClickCounts>) -> Option<Vec<(RowNames, Activity)>> {
+    let activity = |(name, counts): (RowNames, ClickCounts)| (name, counts.activity);
+    names.counts().map(|counts| counts.into_iter().map(activity).collect())
 }
 
 #[cfg(test)]
@@ -320,7 +314,7 @@ mod tests {
 
     #[test]
     fn customer_stats_are_small() {
-        assert!(size_of::<CustomerStats>() <= 16, "{}", size_of::<CustomerStats>());
+        assert!(size_of::<CustomerStats>() <= 12, "{}", size_of::<CustomerStats>());
     }
 
     proptest! {
@@ -344,10 +338,10 @@ mod tests {
                 prop_assert_eq!(pair.clicked, distinct(&|one, other| is(one, &names[0]) && is(other, &names[1])));
             }
             for (name, promo) in counts.promos.counts().unwrap() {
-                prop_assert_eq!(promo.clicked, distinct(&|promo, _| is(promo, &name[0])));
+                prop_assert_eq!(promo.activity.clicked, distinct(&|promo, _| is(promo, &name[0])));
             }
             for (name, channel) in counts.channels.counts().unwrap() {
-                prop_assert_eq!(channel.clicked, distinct(&|_, channel| is(channel, &name[0])));
+                prop_assert_eq!(channel.activity.clicked, distinct(&|_, channel| is(channel, &name[0])));
             }
         }
     }

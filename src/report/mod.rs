@@ -1,13 +1,15 @@
 //! The report of `adseg report`: counting, figures, and output as text, JSON, CSV and HTML.
 //!
-//! Each figure is defined once, in `figures`. Every format renders the same tables.
+//! Each figure is defined once, in `definitions`. Every format renders the same sections.
 //!
 //! | file | content |
 //! |---|---|
-//! | `counting` | the computation: counts of a partition, and their totals |
-//! | `counts`, `money`, `names` | parts of these counts |
-//! | `figures` | the tables of a report, and the definition of each figure |
-//! | `table`, `page` | tables as text, JSON and CSV, and as an HTML page with charts |
+//! | `counting`, `totals` | the computation: counts of a partition, and their totals |
+//! | `counts`, `reasons`, `money`, `names`, `periods`, `timeline` | parts of these counts |
+//! | `lift` | the purchases of the customers of the ledger, and what their comparison tells |
+//! | `figure`, `definitions`, `policy_definitions` | what a figure and a table are, and all of them |
+//! | `summary`, `sections` | the report: its first sentences, and its sections with tables and charts |
+//! | `table`, `text`, `page`, `chart` | the report as JSON and CSV, as text, and as an HTML page with charts |
 
 /// Implements `AddAssign` field by field. A field that is not listed is a compile error.
 macro_rules! add_fields {
@@ -21,16 +23,28 @@ macro_rules! add_fields {
     };
 }
 
+mod chart;
 mod counting;
 mod counts;
-mod figures;
+mod definitions;
+mod figure;
+mod lift;
 mod money;
 mod names;
 mod page;
 mod periods;
+mod policy_definitions;
+mod reasons;
+mod sections;
+mod summary;
 mod table;
+mod text;
+mod timeline;
+mod totals;
 
-pub use counting::{CountCampaign, Totals};
-pub use figures::tables;
+pub use counting::CountCampaign;
 pub use page::page;
-pub use table::{csv, json, text};
+pub use sections::{Head, Report};
+pub use table::{csv, json};
+pub use text::text;
+pub use totals::Totals;

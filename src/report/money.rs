@@ -95,6 +95,11 @@ impl Sum {
         Some(decimal(is_negative, whole / count + rounded / ONE, rounded % ONE, decimals))
     }
 
+    /// The sum for a chart, which is not exact.
+    pub fn to_f64(self) -> f64 {
+        self.whole as f64 + self.fraction as f64 / ONE as f64
+    }
+
     /// A key that sorts sums by value.
     pub const fn sort_key(self) -> (i128, i128) {
         let one = ONE as i128;

@@ -40,9 +40,20 @@ impl Name {
         if name.len() > MAX_NAME_BYTES { Self::TooLong } else { Self::Bytes(name.into()) }
     }
 
+    /// Whether the name is missing in the data.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Bytes(name) if name.is_empty())
+    }
+
+    /// Whether [`Self::display`] describes the name instead of showing it.
+    pub fn is_described(&self) -> bool {
+        matches!(self, Self::TooLong) || self.is_empty()
+    }
+
     /// The name for display, escaped.
     pub fn display(&self) -> String {
         match self {
+            Self::Bytes(name) if name.is_empty() => "(not given)".to_owned(),
             Self::Bytes(name) => display_name(name),
             Self::TooLong => format!("(longer than {MAX_NAME_BYTES} bytes)"),
         }

@@ -1,24 +1,43 @@
-//! The tables as an HTML page with charts: one file, without scripts or external resources.
+//! The report as an HTML page with charts: one file, without scripts or external resources.
 //!
-//! The charts are inline SVG, sized for a phone screen, so their text is never scaled down. The page sets the colour of
-//! the text; the other colours fit light and dark pages. The table beside a chart has the exact numbers.
+//! A heading with a definition is a button that opens it, so it can be read with a mouse, a finger or a keyboard. Digits
+//! are grouped by the style sheet, so a copied number is a number.
 
-use console::truncate_str;
+use std::collections::HashSet;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::names::{MAX_NAME_BYTES, MAX_NAMES};
-use super::table::{Layout, Row, Table, Value};
+use super::chart::{Chart, HeatCell};
+use super::definitions::day;
+use super::names::{MAX_NAME_BYTES, MAX_NAMES, Name, RowNames};
+use super::sections::{Part, Report, Section};
+use super::summary::Card;
+use super::table::{Column, Layout, Row, Table, Value};
+use crate::engine::InputCounts;
+use crate::escape::shorten;
 
 const STYLE: &str = include_str!("page.css");
 
 /// Names are escaped. As a second defence, the browser runs no scripts and loads no resources.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// The tables as a page, with the first `top` rows of long lists.
-pub fn page(tables: &[Table], top: usize) -> String {
+/// The maximum number of characters of a name.
+const MAX_NAME_CHARS: usize = 60;
+
+/// The maximum number of further rows that can be opened.
+const MAX_MORE_ROWS: usize = 1_000;
+
+/// A table with more columns is scrolled sideways on a phone.
+const NARROW_COLUMNS: usize = 2;
+
+/// A table with more columns is beside its chart only on a wide screen.
+const BESIDE_COLUMNS: usize = 5;
+
+/// A longer figure of a card is set in smaller digits.
+const CARD_CHARS: usize = 10;
+
+/// The report as a page. The rows of a long list after the first ones are folded.
+pub fn page(report: &Report) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -26,20 +45,18 @@ pub fn page(tables: &[Table], top: usize) -> String {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Campaign report" }
+                title { (report.title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header {
-                    h1 { "Campaign report" }
-                    p { "“Members” are customers who were members at their first conversion; “non-members” were not, even if they became members later." }
-                }
-                (cards(&tables[0]))
+                (head(report))
                 main {
-                    @for table in tables {
-                        (section(table, top))
+                    @for section in &report.sections { (section_of(section, report.top)) }
+                    section {
+                        h2 { "Inputs" }
+                        (list(&report.input_table, report.top))
                     }
-                    (definitions(tables))
+                    (definitions(report))
                 }
             }
         }
@@ -47,72 +64,169 @@ pub fn page(tables: &[Table], top: usize) -> String {
     page.into_string()
 }
 
-/// The figures of all customers that are shown first.
-const CARDS: [&str; 6] = ["customers", "clicks", "codes", "purchases", "revenue", "new_members"];
-
-fn cards(totals: &Table) -> Markup {
-    let rows = totals.rows.as_ref().expect("there are always three groups");
-    let cells = totals.cells(&rows[0]).filter(|(column, _)| CARDS.contains(&column.key));
+fn head(report: &Report) -> Markup {
+    let (inputs, more) = report.inputs.split_at(report.inputs.len().min(3));
     html! {
-        dl.cards {
-            @for (column, value) in cells {
-                div { dt { (column.heading) } dd { (grouped(value)) } }
+        header {
+            p.kind { "Campaign report" }
+            h1 { (report.title) }
+            p.inputs {
+                @for (names, (_, counts)) in inputs { span { (input(&names[0], counts)) } " " }
+                @if !more.is_empty() { span { "and " (more.len()) " more inputs" } " " }
+                span { (number(&Value::Count(report.list_members))) " members in the loyalty list" }
+                @if let Some(made) = &report.made { " " span { (made) } }
             }
+            p.lead { (report.summary.sentences) }
+            dl.cards { @for card in &report.summary.cards { (card_of(card)) } }
         }
     }
 }
 
-fn section(table: &Table, top: usize) -> Markup {
-    let (rows, more) = table.visible_rows(top);
-    let list = list(table, &rows, more);
+/// The name of an input, its records, and the time span of its conversions.
+fn input(of: &Name, counts: &InputCounts) -> Markup {
+    let days = counts.times.map(|(first, last)| [first, last].map(day));
+    html! {
+        (name(of)) ": " (number(&Value::Count(counts.records))) " records"
+        @if let Some([first, last]) = days {
+            ", " (first)
+            @if first != last { " to " (last) }
+        }
+    }
+}
+
+fn card_of(card: &Card) -> Markup {
+    let about = card.columns.map(|column| format!("{}: {}.", column.heading.trim(), column.about)).join(" ");
+    html! {
+        div {
+            dt { (definition(&format!("card-{}", card.columns[0].key), card.label, &about)) }
+            dd.figure.long[card.value.plain().len() > CARD_CHARS] { (number(&card.value)) }
+            dd.rate { @if card.rate.display().is_empty() { "–" } @else { b { (number(&card.rate)) } " " (card.unit) } }
+        }
+    }
+}
+
+fn section_of(section: &Section, top: usize) -> Markup {
     html! {
         section {
-            h2 { (table.title) }
-            @match chart(table, &rows) {
-                Some((caption, svg)) => {
-                    div.beside {
-                        figure { figcaption { (caption) } (PreEscaped(svg)) }
-                        (list)
-                    }
-                }
-                None => (list),
+            h2 { (section.title) }
+            @if !section.note.is_empty() { p { (section.note) } }
+            @for (index, part) in section.parts.iter().enumerate() {
+                @if index > 0 { h3 { (part.table.title) } }
+                (part_of(part, top))
             }
         }
     }
 }
 
-fn list(table: &Table, rows: &[&Row], more: usize) -> Markup {
+fn part_of(part: &Part, top: usize) -> Markup {
+    let Part { table, chart } = part;
+    let Some(chart) = chart else { return list(table, top) };
+    html! {
+        @if let Chart::Heat { caption, columns, rows } = chart {
+            figure { figcaption { (caption) } (scroll(columns.len(), &heat(columns, rows))) }
+            details { summary { "As a list" } (list(table, top)) }
+        } @else {
+            div.beside.wide[columns_of(table) > BESIDE_COLUMNS] {
+                figure {
+                    figcaption {
+                        (chart.caption())
+                        @if !chart.legend().is_empty() {
+                            span.legend { @for (index, name) in chart.legend().iter().enumerate() { span { i.{ "s" (index) } {} (name) } " " } }
+                        }
+                    }
+                    @if let Some(svg) = chart.svg() { (svg) }
+                }
+                (list(table, top))
+            }
+        }
+    }
+}
+
+/// A promo in each row and a channel in each column.
+fn heat(columns: &RowNames, rows: &[(RowNames, Vec<Option<HeatCell>>)]) -> Markup {
+    html! {
+        table.heat {
+            thead { tr { th.name scope="col" { "promo" } @for channel in columns { th scope="col" { (name(channel)) } } } }
+            tbody {
+                @for (promo, cells) in rows {
+                    tr {
+                        th.name scope="row" { (name(&promo[0])) }
+                        @for cell in cells {
+                            @if let Some(HeatCell { number: clicks, heat, codes }) = cell {
+                                td style={ "--heat:" (format!("{heat:.3}")) } title={ (clicks) " clicks, " (codes) " codes" } {
+                                    (number(&Value::Count(*clicks)))
+                                }
+                            } @else {
+                                td {}
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The table, and the rows after the first `top` folded below it.
+fn list(table: &Table, top: usize) -> Markup {
+    let (rows, more) = table.split_rows(top);
     html! {
         div {
             @if table.rows.is_none() {
                 p { "More than " (MAX_NAMES) ", so none is listed." }
             } @else if rows.is_empty() {
                 p { "None." }
+            } @else if table.layout == Layout::Transposed {
+                (scroll(columns_of(table), &transposed(table, rows)))
             } @else {
-                div.scroll {
-                    @if table.layout == Layout::Transposed { (transposed(table, rows)) } @else { (row_by_row(table, rows)) }
+                (scroll(columns_of(table), &row_by_row(table, rows, heading)))
+            }
+            @if !more.is_empty() {
+                details {
+                    summary { "and " (more.len()) " more" }
+                    @let more_rows = &more[..more.len().min(MAX_MORE_ROWS)];
+                    (scroll(columns_of(table), &row_by_row(table, more_rows, |_, column| html! { (column.heading.trim()) })))
+                    @if more.len() > MAX_MORE_ROWS {
+                        p { "The other " (more.len() - MAX_MORE_ROWS) " are in the JSON and CSV formats of this report." }
+                    }
                 }
             }
-            @if more > 0 { p { "And " (more) " more." } }
         }
     }
 }
 
+/// A table that scrolls sideways if the screen is too narrow for it, which is then visible.
+fn scroll(columns: usize, table: &Markup) -> Markup {
+    html! {
+        @if columns > NARROW_COLUMNS { p.swipe { "Swipe the table to see all columns →" } }
+        div.scroll tabindex="0" { (table) }
+    }
+}
+
+/// The number of columns after the first one.
+fn columns_of(table: &Table) -> usize {
+    match table.layout {
+        Layout::Transposed => table.rows.iter().flatten().count(),
+        Layout::Top | Layout::All => (table.names.len() + table.visible_columns().len()).saturating_sub(1),
+    }
+}
+
 /// A line for each row.
-fn row_by_row(table: &Table, rows: &[&Row]) -> Markup {
+fn row_by_row(table: &Table, rows: &[Row], heading: impl Fn(&Table, &Column) -> Markup) -> Markup {
+    let columns = table.visible_columns();
     html! {
         table {
             thead {
                 tr {
                     @for name in table.names { th.name scope="col" { (name) } }
-                    @for column in &table.columns { th scope="col" { (column.heading.trim()) } }
+                    @for (_, column) in &columns { th scope="col" { (heading(table, column)) } }
                 }
             }
             tbody {
                 @for row in rows {
                     tr {
-                        @for name in &row.names { th.name scope="row" { (name.display()) } }
-                        @for value in &row.values { td { (grouped(value)) } }
+                        @for of_row in &row.names { th.name scope="row" { (name(of_row)) } }
+                        @for &(index, _) in &columns { td { (number(&row.values[index])) } }
                     }
                 }
             }
@@ -121,22 +235,22 @@ fn row_by_row(table: &Table, rows: &[&Row]) -> Markup {
 }
 
 /// A line for each figure.
-fn transposed(table: &Table, rows: &[&Row]) -> Markup {
+fn transposed(table: &Table, rows: &[Row]) -> Markup {
     html! {
         table {
             @if !table.names.is_empty() {
                 thead {
                     tr {
                         th.name {}
-                        @for row in rows { th scope="col" { (row.name()) } }
+                        @for row in rows { th scope="col" { (name(&row.names[0])) } }
                     }
                 }
             }
             tbody {
-                @for (index, column) in table.visible_columns(rows) {
+                @for (index, column) in table.visible_columns() {
                     tr {
-                        th.name.part[column.heading.starts_with(' ')] scope="row" { (column.heading.trim()) }
-                        @for row in rows { td { (grouped(&row.values[index])) } }
+                        th.name.part[column.heading.starts_with(' ')] scope="row" { (heading(table, column)) }
+                        @for row in rows { td { (number(&row.values[index])) } }
                     }
                 }
             }
@@ -144,47 +258,57 @@ fn transposed(table: &Table, rows: &[&Row]) -> Markup {
     }
 }
 
-/// The caption and the chart of the rows that are listed beside it.
-fn chart(table: &Table, rows: &[&Row]) -> Option<(&'static str, String)> {
-    let by_name = |key| rows.iter().map(|row| (row.name(), table.value(row, key))).collect::<Vec<_>>();
-    let (caption, svg) = match table.key {
-        "funnel" => ("Customers at each stage", bars(&funnel(table, rows))?),
-        "channels" => ("Clicks by channel", bars(&by_name("clicks"))?),
-        "items" => ("Revenue of purchases that contain the item", bars(&by_name("revenue"))?),
-        "timeline" if !table.names.is_empty() => {
-            let periods = table.rows.iter().flatten().map(|row| (row.name(), table.value(row, "conversions")));
-            ("Conversions by time", bars(&periods.collect::<Vec<_>>())?)
-        }
-        "timeline" => {
-            let point = |row| (table.value(row, "conversions").to_f64(), table.value(row, "new_members").to_f64());
-            let points: Vec<_> = table.rows.iter().flatten().map(point).collect();
-            ("New members by number of conversions", line(&points)?)
-        }
-        _ => return None,
-    };
-    Some((caption, svg))
+fn heading(table: &Table, column: &Column) -> Markup {
+    definition(&format!("{}-{}", table.key, column.key), column.heading.trim(), &format!("{}.", column.about))
 }
 
-/// A bar for each stage of members and of non-members.
-fn funnel<'a>(table: &'a Table, rows: &[&'a Row]) -> Vec<Bar<'a>> {
-    let bars = rows.iter().skip(1).flat_map(|row| {
-        let stages = table.cells(row).filter(|(_, value)| matches!(value, Value::Count(_)));
-        stages.map(|(column, value)| (format!("{}: {}", row.name(), column.heading), value))
+/// A text with a definition, which appears when it is pointed at, and opens when it is pressed.
+fn definition(id: &str, text: &str, about: &str) -> Markup {
+    html! {
+        button type="button" popovertarget=(id) title=(about) { (text) }
+        span.about popover id=(id) { b { (text) } " " (about) }
+    }
+}
+
+/// A name, which is shortened if it is long. The whole name appears when it is pointed at.
+fn name(name: &Name) -> Markup {
+    let (whole, short) = (name.display(), shorten(name.display(), MAX_NAME_CHARS));
+    html! {
+        @if name.is_described() { em { (whole) } } @else if whole == short { (whole) } @else { span title=(whole) { (short) } }
+    }
+}
+
+/// A value whose groups of three digits are set apart by the style sheet.
+fn number(value: &Value) -> Markup {
+    let groups = value.digit_groups();
+    html! {
+        (groups[0])
+        @for group in &groups[1..] { i { (group) } }
+    }
+}
+
+/// The figures of each table that no table before it defines with the same words.
+fn new_definitions(report: &Report) -> impl Iterator<Item = (&'static str, Vec<&Column>)> {
+    let mut known = HashSet::new();
+    let tables = report.tables().into_iter();
+    let new = tables.map(move |table| {
+        let is_new = |column: &&Column| known.insert((column.heading.trim(), column.about));
+        (table.title, table.columns.iter().filter(is_new).collect::<Vec<_>>())
     });
-    bars.collect()
+    new.filter(|(_, columns)| !columns.is_empty())
 }
 
-/// The definition of every figure.
-fn definitions(tables: &[Table]) -> Markup {
+/// The definition of every figure, for print.
+fn definitions(report: &Report) -> Markup {
     html! {
         section {
             h2 { "What the figures count" }
             div.meaning {
-                @for table in tables {
+                @for (title, columns) in new_definitions(report) {
                     div {
-                        h3 { (table.title) }
+                        h3 { (title) }
                         dl {
-                            @for column in &table.columns {
+                            @for column in columns {
                                 dt { (column.heading.trim()) ": " } dd { (column.about) "." }
                             }
                         }
@@ -195,151 +319,6 @@ fn definitions(tables: &[Table]) -> Markup {
                 "A table has at most " (MAX_NAMES) " names. Names longer than " (MAX_NAME_BYTES)
                 " bytes are counted together."
             }
-        }
-    }
-}
-
-/// A value with its digits in groups of three, separated by narrow no-break spaces.
-fn grouped(value: &Value) -> String {
-    let plain = value.display();
-    let (whole, rest) = plain.split_at(plain.find(['.', ' ']).unwrap_or(plain.len()));
-    let mut text = String::new();
-    for (index, digit) in whole.char_indices() {
-        if (whole.len() - index) % 3 == 0 && text.ends_with(|char: char| char.is_ascii_digit()) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text + rest
-}
-
-/// Widths and heights in SVG units, which are pixels on a phone.
-const WIDTH: u32 = 360;
-const BAR_HEIGHT: i32 = 12;
-const ROW_HEIGHT: i32 = 44;
-const LINE_HEIGHT: u32 = 220;
-const TEXT_SIZE: u32 = 16;
-
-/// The maximum number of bars of a chart, and the maximum width of a name, in characters.
-const MAX_BARS: usize = 10;
-const NAME_WIDTH: usize = 26;
-
-const BAR: RGBColor = RGBColor(0x3d, 0x8b, 0xd4);
-const BACKGROUND: RGBAColor = RGBAColor(0x80, 0x80, 0x80, 0.18);
-const GRID: RGBAColor = RGBAColor(0x80, 0x80, 0x80, 0.35);
-/// The colour of text in a viewer that ignores the style of the page.
-const TEXT_COLOR: RGBColor = RGBColor(0x70, 0x70, 0x70);
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type DrawResult = Result<(), DrawingAreaErrorKind<std::io::Error>>;
-
-/// A bar: the text on its left, and the value, which is also the text on its right. A negative value has no length.
-type Bar<'a> = (String, &'a Value);
-
-/// A bar chart. `None` if no bar is longer than 0.
-fn bars(bars: &[Bar<'_>]) -> Option<String> {
-    let bars = &bars[..bars.len().min(MAX_BARS)];
-    let longest = bars.iter().map(|(_, value)| value.to_f64()).fold(0.0, f64::max);
-    if longest <= 0.0 {
-        return None;
-    }
-    let svg = draw(bars.len() as u32 * ROW_HEIGHT as u32, |area| {
-        for (row, (name, value)) in (0..).zip(bars) {
-            let (top, width) = (row * ROW_HEIGHT, WIDTH as i32);
-            let name = truncate_str(name, NAME_WIDTH, "…").into_owned();
-            area.draw(&Text::new(name, (0, top + 4), text_style(HPos::Left)))?;
-            area.draw(&Text::new(grouped(value), (width, top + 4), text_style(HPos::Right)))?;
-            let (upper, lower) = (top + 24, top + 24 + BAR_HEIGHT);
-            let length = (f64::from(WIDTH) * value.to_f64().max(0.0) / longest) as i32;
-            area.draw(&Rectangle::new([(0, upper), (width, lower)], BACKGROUND.filled()))?;
-            area.draw(&Rectangle::new([(0, upper), (length, lower)], BAR.filled()))?;
-        }
-        Ok(())
-    });
-    Some(svg)
-}
-
-/// A line chart that starts at the origin. `None` if there is no data.
-fn line(points: &[(f64, f64)]) -> Option<String> {
-    let &(end, height) = points.last()?;
-    if end <= 0.0 || height <= 0.0 {
-        return None;
-    }
-    let svg = draw(LINE_HEIGHT, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin_top(8)
-            .margin_right(16)
-            .set_label_area_size(LabelAreaPosition::Left, 48)
-            .set_label_area_size(LabelAreaPosition::Bottom, 32)
-            .build_cartesian_2d(0.0..end, 0.0..height)?;
-        let compact = |number: &f64| compact(*number);
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .x_labels(4)
-            .y_labels(4)
-            .x_label_formatter(&compact)
-            .y_label_formatter(&compact)
-            .label_style(("sans-serif", TEXT_SIZE).into_font().color(&TEXT_COLOR))
-            .draw()?;
-        let points = std::iter::once((0.0, 0.0)).chain(points.iter().copied());
-        chart.draw_series(AreaSeries::new(points, 0.0, BAR.mix(0.2)).border_style(BAR.stroke_width(2)))?;
-        Ok(())
-    });
-    Some(svg)
-}
-
-fn text_style(side: HPos) -> TextStyle<'static> {
-    ("sans-serif", TEXT_SIZE).into_font().color(&TEXT_COLOR).pos(Pos::new(side, VPos::Top))
-}
-
-fn draw(height: u32, draw: impl FnOnce(&Area<'_>) -> DrawResult) -> String {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        draw(&area).and_then(|()| area.present()).expect("drawing to memory cannot fail");
-    }
-    svg
-}
-
-/// A short label of an axis, such as 1.5M.
-fn compact(number: f64) -> String {
-    let (scaled, unit) = match number.abs() {
-        large if large >= 1e9 => (number / 1e9, "G"),
-        large if large >= 1e6 => (number / 1e6, "M"),
-        large if large >= 1e3 => (number / 1e3, "k"),
-        _ => (number, ""),
-    };
-    let text = format!("{scaled:.1}");
-    format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        for (plain, grouped) in [("7", "7"), ("123", "123"), ("-123", "-123"), ("1234567.8901", "1 234 567.8901")] {
-            assert_eq!(super::grouped(&Value::Money(plain.to_owned())), grouped.replace(' ', "\u{202f}"));
-        }
-    }
-
-    #[test]
-    fn no_data_gives_no_chart() {
-        assert_eq!(bars(&[]), None);
-        assert_eq!(bars(&[("a".to_owned(), &Value::Count(0))]), None);
-        assert_eq!(line(&[]), None);
-        assert_eq!(line(&[(10.0, 0.0)]), None);
-    }
-
-    #[test]
-    fn axis_labels_are_short() {
-        for (number, text) in [(0.0, "0"), (950.0, "950"), (1_500.0, "1.5k"), (2e6, "2M"), (1.25e10, "12.5G")] {
-            assert_eq!(compact(number), text);
         }
     }
 }

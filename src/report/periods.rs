@@ -1,11 +1,11 @@
-//! The timeline by time: conversions and new members in each hour, day, week, month or year.
+//! The timeline by time: what happened in each hour, day, week, month or year.
 
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
 
-use super::counts::Bucket;
+use super::timeline::Bucket;
 use crate::record::Time;
 
 /// The maximum number of periods of a timeline, unless it is by year.
@@ -27,12 +27,11 @@ const LENGTHS: [Length; 5] = [Length::Hour, Length::Day, Length::Week, Length::M
 const FIRST_MONDAY: i64 = -3;
 
 impl Length {
-    /// The number of the period that contains a time, in UTC. Periods are numbered in order.
-    fn period(self, time: Time) -> i64 {
-        let hours = time.0.div_euclid(3_600_000_000);
-        let days = hours.div_euclid(24);
+    /// The number of the period that contains an hour, in UTC. Periods are numbered in order.
+    fn period(self, hour: i64) -> i64 {
+        let days = hour.div_euclid(24);
         match self {
-            Self::Hour => hours,
+            Self::Hour => hour,
             Self::Day => days,
             Self::Week => (days - FIRST_MONDAY).div_euclid(7),
             Self::Month | Self::Year => {
@@ -65,27 +64,46 @@ fn date(days: i64) -> Zoned {
 }
 
 /// The counts of each period, for each length whose periods are few enough.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Periods([Option<BTreeMap<i64, Bucket>>; LENGTHS.len()]);
+#[derive(Debug, Clone)]
+pub struct Periods {
+    lengths: [Option<BTreeMap<i64, Bucket>>; LENGTHS.len()],
+    /// The latest hour and its conversions, which are not in `lengths` yet. Most conversions are in the same hour as
+    /// the one before them.
+    latest: (i64, Bucket),
+}
 
 impl Default for Periods {
     fn default() -> Self {
-        Self([const { Some(BTreeMap::new()) }; LENGTHS.len()])
+        Self { lengths: [const { Some(BTreeMap::new()) }; LENGTHS.len()], latest: (0, Bucket::default()) }
     }
 }
 
 impl Periods {
     /// Counts a conversion at this time.
-    pub fn count(&mut self, time: Time, is_new_member: bool) {
-        let bucket = Bucket { conversions: 1, new_members: u64::from(is_new_member) };
-        for (length, periods) in LENGTHS.into_iter().zip(&mut self.0) {
-            add(periods, length, length.period(time), bucket);
+    #[inline]
+    pub fn count(&mut self, time: Time, conversion: Bucket) {
+        let hour = time.0.div_euclid(3_600_000_000);
+        if self.latest.0 != hour {
+            self.finish_hour();
+            self.latest.0 = hour;
+        }
+        self.latest.1 += conversion;
+    }
+
+    /// Adds the conversions of the latest hour to the periods.
+    fn finish_hour(&mut self) {
+        let (hour, bucket) = (self.latest.0, std::mem::take(&mut self.latest.1));
+        if bucket.conversions > 0 {
+            for (length, periods) in LENGTHS.into_iter().zip(&mut self.lengths) {
+                add(periods, length, length.period(hour), bucket);
+            }
         }
     }
 
     /// Adds the periods of another partition.
-    pub fn merge(&mut self, other: Self) {
-        for ((length, periods), other) in LENGTHS.into_iter().zip(&mut self.0).zip(other.0) {
+    pub fn merge(&mut self, mut other: Self) {
+        other.finish_hour();
+        for ((length, periods), other) in LENGTHS.into_iter().zip(&mut self.lengths).zip(other.lengths) {
             match other {
                 Some(other) => other.into_iter().for_each(|(period, bucket)| add(periods, length, period, bucket)),
                 None => *periods = None,
@@ -94,9 +112,9 @@ impl Periods {
     }
 
     /// The shortest periods that are few enough, from the first conversion to the last, each with its start. Empty if
-    /// there are no times.
+    /// there are no times. All partitions must be merged.
     pub fn timeline(&self) -> Vec<(String, Bucket)> {
-        let mut lengths = LENGTHS.into_iter().zip(&self.0);
+        let mut lengths = LENGTHS.into_iter().zip(&self.lengths);
         let (length, periods) =
             lengths.find_map(|(length, periods)| Some((length, periods.as_ref()?))).expect("years are never dropped");
         let (Some((&first, _)), Some((&last, _))) = (periods.first_key_value(), periods.last_key_value()) else {
@@ -123,10 +141,22 @@ mod tests {
 
     use super::*;
 
-    fn periods(times: &[&str]) -> Vec<(String, u64)> {
+    /// A conversion for each time, in one partition.
+    fn partition(times: &[Time]) -> Periods {
         let mut periods = Periods::default();
-        times.iter().for_each(|time| periods.count(Time::parse(time.as_bytes()).unwrap(), false));
-        periods.timeline().into_iter().map(|(start, bucket)| (start, bucket.conversions)).collect()
+        times.iter().for_each(|&time| periods.count(time, Bucket { conversions: 1, ..Bucket::default() }));
+        periods
+    }
+
+    fn merge(partitions: impl IntoIterator<Item = Periods>) -> Vec<(String, u64)> {
+        let mut merged = Periods::default();
+        partitions.into_iter().for_each(|partition| merged.merge(partition));
+        merged.timeline().into_iter().map(|(start, bucket)| (start, bucket.conversions)).collect()
+    }
+
+    fn periods(times: &[&str]) -> Vec<(String, u64)> {
+        let times: Vec<_> = times.iter().map(|time| Time::parse(time.as_bytes()).unwrap()).collect();
+        merge([partition(&times)])
     }
 
     #[test]
@@ -147,25 +177,20 @@ mod tests {
 
     #[test]
     fn times_beyond_the_calendar_are_counted() {
-        let mut periods = Periods::default();
-        [i64::MIN, 0, i64::MAX].into_iter().for_each(|time| periods.count(Time(time), true));
-        assert_eq!(periods.timeline().iter().map(|(_, bucket)| bucket.new_members).sum::<u64>(), 3);
+        let periods = merge([partition(&[i64::MIN, 0, i64::MAX].map(Time))]);
+        assert_eq!(periods.iter().map(|(_, count)| count).sum::<u64>(), 3);
     }
 
     proptest! {
         #[test]
         fn periods_do_not_depend_on_partitions(
-            times in prop::collection::vec((0_i64..4_000_000, any::<bool>(), 0_usize..3), 0..60),
+            times in prop::collection::vec((0_i64..4_000_000, 0_usize..3), 0..60),
             scale in prop::sample::select(vec![1_000_000_i64, 60_000_000, 3_000_000_000]),
         ) {
-            let (mut whole, mut parts) = (Periods::default(), vec![Periods::default(); 3]);
-            for (time, is_new_member, part) in times {
-                whole.count(Time(time * scale), is_new_member);
-                parts[part].count(Time(time * scale), is_new_member);
-            }
-            let mut merged = Periods::default();
-            parts.into_iter().rev().for_each(|part| merged.merge(part));
-            prop_assert_eq!(merged, whole);
+            let mut parts = vec![Vec::new(); 3];
+            times.iter().for_each(|&(time, part)| parts[part].push(Time(time * scale)));
+            let all: Vec<_> = times.iter().map(|(time, _)| Time(time * scale)).collect();
+            prop_assert_eq!(merge(parts.iter().rev().map(|part| partition(part))), merge([partition(&all)]));
         }
     }
 }

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use adseg::{
-    ByteSource, Column, ConversionKind, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain,
+    ByteSource, Column, ConversionKind, CountCampaign, Counts, Decide, DecisionEncoder, DecisionOutput, Explain, Head,
     Histories, Input, InputError, InputFormat, ListFormat, Location, Observer, Origin, Policy, ReadMode, ReadOptions,
-    ReaderSettings, RecordNumber, Rejection, ReplayError, Sends, Settings, SourceKind, TableRules, Time, TimeWindow,
-    Totals, TypeNames, replay, saved_list,
+    ReaderSettings, RecordNumber, Rejection, ReplayError, Report, Sends, Settings, SourceKind, TableRules, Time,
+    TimeWindow, Totals, TypeNames, replay, saved_list,
 };
 use serde_json::Value;
 
 use super::frame;
+use super::model::policy::ModelPolicy;
 use super::model::table::TableOptions;
 use super::model::{ModelFormat, ModelInput, ModelSource, RecordCounts, RecordLocation, RunResult};
 use policy::PolicyCounts;
@@ -349,21 +350,40 @@ pub fn explain(
     emails.iter().filter_map(|email| history(email)).collect()
 }
 
+/// The title of [`report`], and the name and the source of its input.
+pub const TITLE: &str = "a title";
+pub const INPUT: &str = "stream";
+pub const SOURCE: &str = "both";
+
 /// The JSON of `adseg report` on an interleaved text stream without bad records.
-pub fn report(stream: String, settings: &RunSettings) -> Value {
+pub fn report(stream: String, policy: Option<&ModelPolicy>, settings: &RunSettings) -> Value {
     let input = ModelInput::new(ModelSource::Interleaved, ModelFormat::Text, stream);
     let sources = engine_inputs(&[input], &ReadSchedule::whole());
     let mut observer = RecordingObserver::default();
-    let outcome = replay(&CountCampaign, &settings.for_engine(), sources, None, &mut observer).unwrap();
+    let policy = &policy.map_or_else(Policy::default, |policy| policy::report_policy(policy, settings));
+    let outcome = replay(&CountCampaign { policy }, &settings.for_engine(), sources, None, &mut observer).unwrap();
     assert_eq!(observer.0, []);
-    let totals = Totals::merge(outcome.states);
-    let tables = adseg::tables(&totals, &outcome.counts);
-    serde_json::from_str(&adseg::json(&tables)).unwrap()
+    let counts = outcome.inputs.first().copied().unwrap_or_default();
+    let inputs = vec![(INPUT.into(), SOURCE, counts)];
+    let head = Head { title: Some(TITLE.to_owned()), made: None, inputs };
+    let report = Report::new(head, &Totals::merge(outcome.states, policy), &outcome.counts, 10);
+    serde_json::from_str(&adseg::json(&report.tables())).unwrap()
 }
 
-/// Every figure of a report: its table, its name and its definition.
-pub fn report_figures() -> impl Iterator<Item = [String; 3]> {
-    let tables = adseg::tables(&Totals::default(), &Counts::default());
-    let figures = tables.into_iter().flat_map(|table| table.columns.into_iter().map(move |figure| (table.key, figure)));
-    figures.map(|(table, figure)| [table, figure.key, figure.about].map(str::to_owned))
+/// Every figure of a report: its table, its name and its definition. `policy` must hold out a customer by its ledger.
+pub fn report_figures(policy: &ModelPolicy) -> impl Iterator<Item = [String; 3]> + use<> {
+    let policy = policy::report_policy(policy, &RunSettings::default());
+    let reports = [&Policy::default(), &policy].map(|policy| {
+        let totals = Totals::merge(Vec::new(), policy);
+        Report::new(Head::default(), &totals, &Counts::default(), 10)
+    });
+    let figures = |report: &Report| {
+        let tables = report.tables().into_iter();
+        let figures = tables.flat_map(|table| table.columns.iter().map(|figure| (table.key, *figure)));
+        figures.collect::<Vec<_>>()
+    };
+    let [mut all, with_policy] = reports.each_ref().map(figures);
+    let known: Vec<_> = all.iter().map(|(table, _)| *table).collect();
+    all.extend(with_policy.into_iter().filter(|(table, _)| !known.contains(table)));
+    all.into_iter().map(|(table, figure)| [table, figure.key, figure.about].map(str::to_owned))
 }

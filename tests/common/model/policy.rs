@@ -17,8 +17,9 @@ pub enum ModelOnce {
 }
 
 /// The format of the decisions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DecisionFormat {
+    #[default]
     Text,
     Csv,
     JsonLines,
@@ -34,7 +35,7 @@ pub struct ModelRow {
     pub code: String,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ModelPolicy {
     pub promos: Option<Vec<String>>,
     pub once: Option<ModelOnce>,
@@ -65,7 +66,7 @@ impl ModelPolicy {
         self.once.unwrap_or(default)
     }
 
-    fn has_gates(&self) -> bool {
+    pub fn has_gates(&self) -> bool {
         let has_rule = self.promos.is_some() || self.once() != ModelOnce::Never || self.holdout.is_some();
         has_rule || self.suppressed.is_some() || self.ledger.is_some() || self.codes.is_some()
     }
@@ -217,7 +218,7 @@ impl PolicyRun {
     }
 
     /// The reason and the code for a click by a member.
-    fn gates(&mut self, email: &[u8], promo: &[u8]) -> (&'static str, String) {
+    pub fn gates(&mut self, email: &[u8], promo: &[u8]) -> (&'static str, String) {
         let Self { policy, .. } = self;
         let stopped = |reason| (reason, String::new());
         if policy.promos.as_ref().is_some_and(|promos| promos.iter().all(|named| named.as_bytes() != promo)) {

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adseg::{
-    Codes, DecisionEncoder, Holdout, Ledger, LoadSuppression, Once, OutputFormat, Policy, PolicyRules, Reason,
-    ReasonCounts, Sends, SourceKind, SuppressionList, read_ledger, replay,
+    Codes, DecisionEncoder, Holdout, Ledger, LedgerGroups, LoadSuppression, Once, OutputFormat, Policy, PolicyRules,
+    Reason, ReasonCounts, Sends, SourceKind, SuppressionList, read_ledger, replay,
 };
 
 use super::{ReadSchedule, RecordingObserver, RunSettings, SharedBuffer, engine_inputs, run_engine_with};
-use crate::common::model::policy::{DecisionFormat, ModelOnce, ModelPolicy};
+use crate::common::model::policy::{DecisionFormat, ModelOnce, ModelPolicy, ledger_bytes};
 use crate::common::model::{ModelFormat, ModelInput, ModelSource, RunResult};
 
 /// The numbers of decisions by reason, without zeros, and of unused codes by promo.
@@ -41,6 +41,45 @@ pub struct PolicyResult {
     pub rows: Vec<u8>,
 }
 
+fn policy_rules(model: &ModelPolicy) -> PolicyRules {
+    let once = |once| match once {
+        ModelOnce::Promo => Once::Promo,
+        ModelOnce::Customer => Once::Customer,
+        ModelOnce::Never => Once::Never,
+    };
+    PolicyRules {
+        promos: model.promos.clone(),
+        once: model.once.map(once),
+        ignores_case: model.ignores_case,
+        holdout: model.holdout.as_ref().map(|(percent, key)| Holdout::new(percent, key).unwrap()),
+        withholds: model.withholds,
+    }
+}
+
+fn suppression_list(model: &ModelPolicy, settings: &RunSettings, schedule: &ReadSchedule) -> Option<SuppressionList> {
+    model.suppressed.as_ref().map(|lines| {
+        // The model of an input has no suppression lists, so the source is set afterwards.
+        let input = ModelInput::new(ModelSource::Loyalty, ModelFormat::Text, lines.join("\n"));
+        let mut sources = engine_inputs(&[input], schedule);
+        sources[0].source = SourceKind::Suppression;
+        let mut observer = RecordingObserver::default();
+        let outcome = replay(&LoadSuppression, &settings.for_engine(), sources, None, &mut observer).unwrap();
+        SuppressionList::new(outcome.partitioner, outcome.states)
+    })
+}
+
+/// The policy of `adseg report`, which hands out no codes.
+pub fn report_policy(model: &ModelPolicy, settings: &RunSettings) -> Policy {
+    let rules = policy_rules(model);
+    let ledger = model.ledger.as_deref().map(|rows| {
+        let ledger = Ledger::new(Some(model.run_id.as_bytes()), rules.once(true));
+        let mut ledger = ledger.with_groups(LedgerGroups::new(rules.promos.clone()));
+        read_ledger(&*ledger_bytes(rows), Path::new("ledger"), &mut ledger, None).unwrap();
+        ledger
+    });
+    Policy::new(rules, suppression_list(model, settings, &ReadSchedule::whole()).map(Arc::new), ledger)
+}
+
 /// `adseg run` on these inputs with this policy. `ledger` is the content of the ledger file.
 pub fn run_engine_with_policy(
     inputs: &[ModelInput],
@@ -49,27 +88,8 @@ pub fn run_engine_with_policy(
     settings: &RunSettings,
     schedule: &ReadSchedule,
 ) -> PolicyResult {
-    let once = |once| match once {
-        ModelOnce::Promo => Once::Promo,
-        ModelOnce::Customer => Once::Customer,
-        ModelOnce::Never => Once::Never,
-    };
-    let rules = PolicyRules {
-        promos: model.promos.clone(),
-        once: model.once.map(once),
-        ignores_case: model.ignores_case,
-        holdout: model.holdout.as_ref().map(|(percent, key)| Holdout::new(percent, key).unwrap()),
-        withholds: model.withholds,
-    };
-    let suppression = model.suppressed.as_ref().map(|lines| {
-        // The model of an input has no suppression lists, so the source is set afterwards.
-        let input = ModelInput::new(ModelSource::Loyalty, ModelFormat::Text, lines.join("\n"));
-        let mut sources = engine_inputs(&[input], schedule);
-        sources[0].source = SourceKind::Suppression;
-        let mut observer = RecordingObserver::default();
-        let outcome = replay(&LoadSuppression, &settings.for_engine(), sources, None, &mut observer).unwrap();
-        SuppressionList::new(outcome.partitioner, outcome.states)
-    });
+    let rules = policy_rules(model);
+    let suppression = suppression_list(model, settings, schedule);
     let mut codes = model.codes.as_ref().map(|all| {
         let mut codes = Codes::with_capacity(0, 0);
         for (promo, code) in all {

@@ -1,0 +1,282 @@
+//! The lift: the purchases of the customers whom earlier runs sent a code, compared with those of the customers whom
+//! they held out.
+//!
+//! The interval of the difference is Newcombe's hybrid score interval, which is valid for small groups and rare
+//! purchases, too.
+
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
+use super::money::{Amount, Sum};
+use super::table::Value;
+use crate::campaign::{CustomerNumber, Event, Holdout, LedgerGroup, LedgerGroups, Policy};
+use crate::record::{Action, ConversionKind, RecordKind};
+
+/// The purchases of a group of customers of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LiftGroup {
+    /// All customers of the group, with or without a record.
+    pub customers: u64,
+    pub buyers: u64,
+    pub purchases: u64,
+    /// Purchases whose total cost has too many digits to be summed.
+    pub not_in_revenue: u64,
+    /// The sum of the other purchases.
+    pub revenue: Sum,
+}
+
+add_fields!(LiftGroup { customers, buyers, purchases, not_in_revenue, revenue });
+
+/// The purchases of both groups in one partition.
+#[derive(Debug, Default)]
+pub struct LiftCounts {
+    sent: LiftGroup,
+    held_out: LiftGroup,
+    buyers: HashSet<CustomerNumber, RandomState>,
+}
+
+impl LiftCounts {
+    /// Counts a purchase by a customer of a group. All spellings of an email must be in one partition.
+    pub fn count(&mut self, groups: &LedgerGroups, event: &Event<'_>) {
+        if event.kind != RecordKind::Conversion(ConversionKind::Purchase) {
+            return;
+        }
+        let Some((customer, group)) = groups.find(event.email) else { return };
+        let group = match group {
+            LedgerGroup::Sent => &mut self.sent,
+            LedgerGroup::HeldOut => &mut self.held_out,
+        };
+        group.purchases += 1;
+        group.buyers += u64::from(self.buyers.insert(customer));
+        let amount = event.conversion().and_then(|conversion| match conversion.action {
+            Action::Purchase { total_cost, .. } => total_cost.and_then(Amount::of),
+            Action::Click { .. } | Action::Basket { .. } => None,
+        });
+        match amount {
+            Some(amount) => group.revenue += amount,
+            None => group.not_in_revenue += 1,
+        }
+    }
+}
+
+/// The comparison of the groups.
+#[derive(Debug, Clone)]
+pub struct Lift {
+    pub sent: LiftGroup,
+    pub held_out: LiftGroup,
+    /// The control group that the campaign has now.
+    holdout: Option<Holdout>,
+}
+
+/// The normal quantile of a 95 % interval.
+const Z: f64 = 1.959_963_984_540_054;
+
+/// The value that chi-square with one degree of freedom exceeds with a probability of 0.001.
+const MAX_CHI_SQUARE: f64 = 10.827_566_170_662_733;
+
+/// Chi-square needs at least this many expected customers in each group.
+const MIN_EXPECTED: f64 = 5.0;
+
+impl Lift {
+    /// The purchases of all partitions. `None` if the ledger keeps no groups or holds out no customers.
+    pub fn new<'a>(policy: &Policy, partitions: impl Iterator<Item = &'a LiftCounts>) -> Option<Self> {
+        let groups = policy.ledger()?.groups()?;
+        let group = |group| LiftGroup { customers: groups.size(group), ..LiftGroup::default() };
+        let (mut sent, mut held_out) = (group(LedgerGroup::Sent), group(LedgerGroup::HeldOut));
+        for partition in partitions {
+            sent += partition.sent;
+            held_out += partition.held_out;
+        }
+        (held_out.customers > 0).then(|| Self { sent, held_out, holdout: policy.holdout().cloned() })
+    }
+
+    /// The difference of the conversion rates in hundredths of a percentage point. `None` if no customer was sent a
+    /// code.
+    pub fn difference(&self) -> Option<i64> {
+        let [buyers, customers, of_buyers, of_customers] =
+            [self.sent.buyers, self.sent.customers, self.held_out.buyers, self.held_out.customers].map(i128::from);
+        let (difference, whole) = (buyers * of_customers - of_buyers * customers, customers * of_customers);
+        let rounded = (2 * 10_000 * difference.abs() + whole).checked_div(2 * whole)? * difference.signum();
+        Some(i64::try_from(rounded).expect("a difference of shares is between -10,000 and 10,000"))
+    }
+
+    /// The ends of the 95 % interval of this difference.
+    pub fn interval(&self) -> Option<[i64; 2]> {
+        (self.sent.customers > 0).then(|| {
+            let [sent, held_out] = [self.sent, self.held_out].map(|group| [group.buyers, group.customers]);
+            newcombe(sent, held_out).map(|share| (share * 10_000.0).round() as i64)
+        })
+    }
+
+    /// Whether the sizes of the groups contradict the percentage of the campaign. `None` if that cannot be tested.
+    pub fn contradicts_percentage(&self) -> Option<bool> {
+        let share = self.holdout.as_ref()?.share();
+        let held_out = self.held_out.customers;
+        chi_square(held_out, self.sent.customers + held_out, share).map(|value| value > MAX_CHI_SQUARE)
+    }
+
+    /// What the comparison tells.
+    pub fn result(&self) -> LiftResult {
+        if self.contradicts_percentage() == Some(true) {
+            return LiftResult::NotComparable;
+        }
+        if self.sent.customers == 0 {
+            return LiftResult::TooFew;
+        }
+        let [sent, held_out] = [self.sent, self.held_out].map(|group| [group.buyers, group.customers]);
+        match newcombe(sent, held_out) {
+            [from, _] if from > 0.0 => LiftResult::MoreBuyers,
+            [_, to] if to < 0.0 => LiftResult::FewerBuyers,
+            _ => LiftResult::TooFew,
+        }
+    }
+
+    /// The comparison in a sentence, if there is a difference to tell.
+    pub fn sentence(&self) -> Option<String> {
+        if !matches!(self.result(), LiftResult::MoreBuyers | LiftResult::FewerBuyers) {
+            return None;
+        }
+        let [from, to] = self.interval()?;
+        let [difference, from, to] = [self.difference()?, from, to].map(|points| Value::Points(points).plain());
+        let [sent, held_out] =
+            [self.sent, self.held_out].map(|group| Value::Share { part: group.buyers, whole: group.customers });
+        Some(format!(
+            "{} of the customers who were sent a code by earlier runs bought, and {} of those held out: a difference of \
+             {difference} percentage points (95% interval from {from} to {to}).",
+            sent.display(),
+            held_out.display()
+        ))
+    }
+
+    /// The warning that the sizes of the groups contradict the percentage, if they do.
+    pub fn warning(&self) -> Option<String> {
+        let holdout = self.holdout.as_ref().filter(|_| self.contradicts_percentage() == Some(true))?;
+        let (held_out, all) = (self.held_out.customers, self.held_out.customers + self.sent.customers);
+        Some(format!(
+            "{held_out} of {all} customers were held out, which contradicts the {}% of the campaign, so the groups are not \
+             comparable; did the percentage or the key change, or did the codes run out?",
+            holdout.percent()
+        ))
+    }
+}
+
+/// What a comparison tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiftResult {
+    MoreBuyers,
+    FewerBuyers,
+    /// The interval contains zero.
+    TooFew,
+    /// The sizes of the groups contradict the percentage.
+    NotComparable,
+}
+
+impl LiftResult {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MoreBuyers => "more buyers",
+            Self::FewerBuyers => "fewer buyers",
+            Self::TooFew => "too few to tell",
+            Self::NotComparable => "not comparable",
+        }
+    }
+}
+
+/// Newcombe's hybrid score interval for the difference of two shares, each of `[part, whole]`.
+fn newcombe(one: [u64; 2], other: [u64; 2]) -> [f64; 2] {
+    let share = |[part, whole]: [u64; 2]| part as f64 / whole as f64;
+    let (difference, [one_from, one_to], [other_from, other_to]) =
+        (share(one) - share(other), wilson(one), wilson(other));
+    [
+        difference - (share(one) - one_from).hypot(other_to - share(other)),
+        difference + (one_to - share(one)).hypot(share(other) - other_from),
+    ]
+}
+
+/// Wilson's score interval for a share.
+fn wilson([part, whole]: [u64; 2]) -> [f64; 2] {
+    let (share, whole) = (part as f64 / whole as f64, whole as f64);
+    let center = share + Z * Z / (2.0 * whole);
+    let half = Z * (share * (1.0 - share) / whole + Z * Z / (4.0 * whole * whole)).sqrt();
+    [center - half, center + half].map(|end| end / (1.0 + Z * Z / whole))
+}
+
+/// The chi-square statistic of `part` customers of `whole`, of whom `share` are expected. `None` if too few are expected.
+fn chi_square(part: u64, whole: u64, share: f64) -> Option<f64> {
+    let [expected, others] = [share, 1.0 - share].map(|share| share * whole as f64);
+    let difference = part as f64 - expected;
+    (expected.min(others) >= MIN_EXPECTED).then(|| difference * difference * (1.0 / expected + 1.0 / others))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_near(actual: f64, expected: f64) {
+        assert!((actual - expected).abs() < 1e-9, "{actual}, expected {expected}");
+    }
+
+    // from statsmodels.stats.proportion import confint_proportions_2indep
+    // confint_proportions_2indep(549, 9000, 52, 1000, method="newcomb", compare="diff", alpha=0.05)
+    #[test]
+    fn intervals_are_those_of_statsmodels() {
+        for (one, other, expected) in [
+            ([549, 9000], [52, 1000], [-0.007267635012651926, 0.02216907115457153]),
+            ([56, 70], [48, 80], [0.05243147240236498, 0.33387265403690614]),
+            ([0, 10], [0, 5], [-0.43448246478317487, 0.27753279986288926]),
+            ([10, 10], [0, 5], [0.48444256653230444, 1.0]),
+            ([2, 2], [1, 1], [-0.657619772493347, 0.7934506856227626]),
+            ([900, 90000], [50, 10000], [0.003294346255772378, 0.006379450577681449]),
+        ] {
+            let [from, to] = newcombe(one, other);
+            assert_near(from, expected[0]);
+            assert_near(to, expected[1]);
+        }
+    }
+
+    // from statsmodels.stats.proportion import proportions_chisquare
+    // proportions_chisquare(132, 1000, 0.1)
+    #[test]
+    fn group_sizes_are_tested_as_in_statsmodels() {
+        for (part, whole, share, expected, contradicts) in [
+            (132, 1000, 0.1, 11.377777777777778, true),
+            (131, 1000, 0.1, 10.677777777777777, false),
+            (69, 1000, 0.1, 10.677777777777777, false),
+            (68, 1000, 0.1, 11.377777777777778, true),
+            (3, 50, 0.1, 0.888888888888889, false),
+            (5400, 100000, 0.05, 33.68421052631579, true),
+        ] {
+            let value = chi_square(part, whole, share).unwrap();
+            assert_near(value, expected);
+            assert_eq!(value > MAX_CHI_SQUARE, contradicts, "{part} of {whole}");
+        }
+        assert_eq!(chi_square(3, 49, 0.1), None);
+    }
+
+    fn lift(sent: [u64; 2], held_out: [u64; 2]) -> Lift {
+        let group = |[buyers, customers]: [u64; 2]| LiftGroup { buyers, customers, ..LiftGroup::default() };
+        Lift { sent: group(sent), held_out: group(held_out), holdout: Some(Holdout::new("10", "k").unwrap()) }
+    }
+
+    #[test]
+    fn only_a_difference_beyond_chance_is_told() {
+        for (lift, result, difference) in [
+            (lift([720, 9000], [52, 1000]), LiftResult::MoreBuyers, Some(280)),
+            (lift([270, 9000], [52, 1000]), LiftResult::FewerBuyers, Some(-220)),
+            (lift([549, 9000], [52, 1000]), LiftResult::TooFew, Some(90)),
+            (lift([720, 9000], [104, 2000]), LiftResult::NotComparable, Some(280)),
+            (lift([0, 0], [1, 2]), LiftResult::TooFew, None),
+        ] {
+            assert_eq!((lift.result(), lift.difference()), (result, difference));
+            let is_told = matches!(result, LiftResult::MoreBuyers | LiftResult::FewerBuyers);
+            assert_eq!(lift.sentence().is_some(), is_told);
+            assert_eq!(lift.warning().is_some(), result == LiftResult::NotComparable);
+        }
+        assert_eq!(
+            lift([270, 9000], [52, 1000]).sentence().unwrap(),
+            "3.0% of the customers who were sent a code by earlier runs bought, and 5.2% of those held out: a difference of \
+             -2.20 percentage points (95% interval from -3.79 to -0.93)."
+        );
+    }
+}
