@@ -8,6 +8,7 @@ mod customers;
 mod email_index;
 mod holdout;
 mod ledger;
+mod ledger_row;
 mod policy;
 mod rule;
 mod saved_list;
@@ -18,6 +19,7 @@ pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
 pub use email_index::{CustomerNumber, EmailHash, EmailHasher, Partitioner};
 pub use holdout::Holdout;
 pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SendKey, SentRowNumber};
+pub use ledger_row::unescape_promo;
 pub use policy::{Claim, Click, Once, Policy, PolicyRules, PolicyState, SendKeys};
 pub use rule::{Decision, Gate, Reason, ReasonCounts, transition};
 #[cfg(test)]
