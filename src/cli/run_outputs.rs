@@ -49,6 +49,7 @@ impl Outputs {
         save.map(|path| check_list(path, args, inputs)).transpose()?;
         let rejects = folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?;
         if args.codes.is_some() {
+            inputs.check_output(&args.output)?;
             check_replaced(&args.output)?;
         }
         let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
