@@ -20,6 +20,37 @@ pub fn is_misleading(char: char) -> bool {
         || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether a character cannot be seen: white space, and what [`is_misleading`] and fonts leave blank, but no control
+/// character that is not white space.
+pub fn is_invisible(char: char) -> bool {
+    // Joiners, variation selectors and fillers.
+    let is_blank = matches!(
+        char,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+    ) || matches!(char, '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}');
+    char.is_whitespace() || is_blank || (is_misleading(char) && !char.is_control())
+}
+
+/// Whether text contains a control character or an [invisible](is_invisible) one. Bytes that are not UTF-8 are those of
+/// Latin-1.
+pub fn has_unprintable(text: &[u8]) -> bool {
+    let is_unprintable = |char: char| char.is_control() || is_invisible(char);
+    let latin1 = |bytes: &[u8]| bytes.iter().any(|&byte| is_unprintable(char::from(byte)));
+    text.utf8_chunks().any(|chunk| chunk.valid().chars().any(is_unprintable) || latin1(chunk.invalid()))
+}
+
+/// Appends a field of CSV, with quotes if it needs them.
+pub fn push_csv_field(field: &[u8], out: &mut Vec<u8>) {
+    if !field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        return out.extend_from_slice(field);
+    }
+    out.push(b'"');
+    for &byte in field {
+        out.extend(std::iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
+    }
+    out.push(b'"');
+}
+
 /// Displays bytes on one line, without quotes. Bytes that are not UTF-8 become `\xNN`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);

@@ -214,6 +214,7 @@ fn fields_of_records_cannot_forge_ledger_rows() {
     let args = "run --loyalty loyalty.jsonl --conversions conversions.jsonl --ledger ledger.csv --run-id now \
                 --codes codes.txt --output-format jsonl -o out.jsonl";
     scratch.adseg(args).assert().success();
+    let escaped = |promo: &str| promo.replace('\n', r"\x0a").replace('\r', r"\x0d").replace('\0', r"\x00");
     // A promo of white space only is empty after it is trimmed, so it has been sent.
     let mut sent = HashSet::new();
     let expected: Vec<_> = pairs
@@ -221,9 +222,11 @@ fn fields_of_records_cannot_forge_ledger_rows() {
         .map(|(email, promo)| (email.to_string(), promo.trim().to_owned()))
         .filter(|pair| sent.insert(pair.clone()))
         .zip(0..)
-        .map(|((email, promo), number)| ["now".into(), promo, email, "sent".into(), format!("CODE{number}")])
+        .map(|((email, promo), number)| (email, escaped(&promo), number))
+        .map(|(email, promo, number)| ["now".into(), promo, email, "sent".into(), format!("CODE{number}")])
         .collect();
     assert_eq!(rows(&scratch), expected);
+    assert_eq!(scratch.read("ledger.csv").lines().count(), expected.len() + 1);
 
     let [ledger, output] = ["ledger.csv", "out.jsonl"].map(|name| fs::read(scratch.file(name)).unwrap());
     scratch.adseg(args).assert().success();
@@ -241,7 +244,7 @@ fn fields_of_records_cannot_forge_ledger_rows() {
 #[test]
 fn ledger_from_a_spreadsheet_is_read_and_appended_to() {
     let scratch = campaign();
-    let old = "\u{feff}run,promo,email,outcome,code\r\nearlier,P,\"c1@x\",sent,\r\n\r\n";
+    let old = "\u{feff}run,promo,email,outcome,code\r\nearlier,P,c1@x,sent,\r\n";
     scratch.write("ledger.csv", old);
     scratch.write("conversions.txt", ["c0@x", "C1@X", "c1@x"].map(click).concat());
     let args = format!("{RUN} --ledger ledger.csv --run-id now");
@@ -254,12 +257,16 @@ fn ledger_from_a_spreadsheet_is_read_and_appended_to() {
 
 #[test]
 fn ledger_without_rows_gets_a_header_row() {
-    for old in ["", "\n", "\r\n\n", "\u{feff}\n"] {
+    let scratch = campaign();
+    scratch.write("ledger.csv", "\n");
+    scratch.adseg(&format!("{RUN} --ledger ledger.csv --run-id now")).assert().code(1).stderr(contains(":1: this is"));
+    for old in ["", "\u{feff}run,promo,email,outcome,code\n"] {
         let scratch = campaign();
         scratch.write("ledger.csv", old);
+        let header = if old.is_empty() { HEADER } else { "" };
         for _ in 0..2 {
             scratch.adseg(&format!("{RUN} --ledger ledger.csv --run-id now")).assert().success();
-            assert_eq!(scratch.read("ledger.csv"), format!("{old}{HEADER}now,P,c0@x,sent,\n"));
+            assert_eq!(scratch.read("ledger.csv"), format!("{old}{header}now,P,c0@x,sent,\n"));
         }
     }
 }
@@ -267,7 +274,7 @@ fn ledger_without_rows_gets_a_header_row() {
 #[test]
 fn truncated_ledger_is_an_error_except_at_the_end_of_a_row() {
     let scratch = campaign();
-    let ledger = format!("{HEADER}r,\"a \"\"b\"\",\nc\",c1@x,sent,A1\nr,P,\"\"\"c2\"\"@x\",held-out,\n");
+    let ledger = format!("{HEADER}r,\"a \"\"b\"\",\\x0ac\",c1@x,sent,A1\nr,P,\"\"\"c2\"\"@x\",held-out,\n");
     let ends: Vec<_> = [0, HEADER.len(), ledger.find("r,P").unwrap(), ledger.len()].into();
     for len in 0..=ledger.len() {
         scratch.write("ledger.csv", &ledger[..len]);
@@ -296,4 +303,64 @@ fn summary_counts_reasons_and_codes_left() {
     assert_eq!(["member-click", "suppressed", "already-sent", "not-a-member", "held-out"].map(count), [1, 1, 1, 1, 0]);
     assert_eq!(summary["policy"]["codes_left"], json!({ "P": 2, "Q": 1 }));
     assert_eq!(summary["policy"]["suppression_entries"], 2);
+}
+
+#[test]
+fn codes_are_written_only_to_a_regular_file() {
+    let scratch = campaign();
+    scratch.write("ledger.csv", HEADER);
+    let args = "adseg run --loyalty loyalty.txt --conversions conversions.txt --output-format csv --ledger ledger.csv \
+                --run-id now --codes codes.txt";
+    for script in [
+        format!("{args} | cat"),
+        format!("{args} -o /dev/stderr"),
+        format!("{args} -o /dev/null"),
+        format!("{args} -o /dev/stdout > out.csv"),
+        format!("{args} -o out.csv > out.csv"),
+        format!("mkfifo pipe; cat pipe & {args} -o pipe; code=$?; : > pipe; wait; exit $code"),
+        format!("{{ {args} -o /dev/fd/3; }} 3>&1 | cat"),
+    ] {
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert!(output.stderr.contains("--codes needs -o FILE, a regular file"), "{script}: {output:?}");
+        assert!(!output.stderr.contains("CODE0") && output.stdout.is_empty(), "{script}: {output:?}");
+        assert_eq!(scratch.read("ledger.csv"), HEADER, "{script}");
+        fs::remove_file(scratch.file("out.csv")).ok();
+    }
+    scratch.write("target.csv", "");
+    std::os::unix::fs::symlink("target.csv", scratch.file("link.csv")).unwrap();
+    scratch.sh(&format!("{args} -o link.csv")).status().unwrap();
+    assert!(scratch.read("target.csv").contains("CODE0"));
+}
+
+#[test]
+fn ledger_with_a_hard_link_is_rejected() {
+    let scratch = campaign();
+    scratch.write("ledger.csv", HEADER);
+    fs::hard_link(scratch.file("ledger.csv"), scratch.file("other.csv")).unwrap();
+    let args = |ledger| format!("{RUN} --ledger {ledger} --run-id now");
+    scratch.adseg(&args("ledger.csv")).assert().code(2).stderr(contains("make it a symbolic link"));
+    assert_eq!(scratch.read("other.csv"), HEADER);
+    fs::remove_file(scratch.file("other.csv")).unwrap();
+    std::os::unix::fs::symlink("ledger.csv", scratch.file("other.csv")).unwrap();
+    scratch.adseg(&args("other.csv")).assert().success();
+    assert_eq!(scratch.read("ledger.csv"), format!("{HEADER}now,P,c0@x,sent,\n"));
+}
+
+#[test]
+fn standard_streams_are_not_written_to_the_ledger() {
+    let scratch = campaign();
+    scratch.write("ledger.csv", HEADER);
+    let args = format!("adseg {RUN} --ledger ledger.csv --run-id now");
+    for (script, message) in [
+        (format!("{args} >> ledger.csv"), "standard output is the ledger ledger.csv"),
+        (format!("{args} 2>> ledger.csv"), "standard error is the ledger ledger.csv"),
+        (format!("{args} >> ledger.csv 2>&1"), ""),
+    ] {
+        let output: CommandOutput = scratch.sh(&script).output().unwrap().into();
+        assert_eq!(output.code, Some(2), "{script}: {output:?}");
+        let printed = output.stderr + &output.stdout;
+        assert!(printed.contains(message), "{script}: {printed}");
+        assert_eq!(scratch.read("ledger.csv"), HEADER, "{script}");
+        assert!(!scratch.file("out.csv").exists());
+    }
 }

@@ -139,14 +139,14 @@ fn damaged_ledgers_and_codes_fail_without_long_messages() {
     let rows = "r,P,a@x,sent,\n".repeat(100_000);
     let long = "x".repeat(1 << 20);
     for (file, content, message) in [
-        ("ledger.csv", format!("{HEADER}r,P,a@x,sent,\"A\n{rows}"), "ledger.csv:2: the code \"A\\nr,P,a@x"),
-        ("ledger.csv", format!("{HEADER}r,\"P,a@x,sent,A\n{rows}"), "ledger.csv:2: expected 5 fields, found 2"),
-        ("ledger.csv", format!("{HEADER}{long},P,a@x,sent,A\nr"), "ledger.csv:3: expected 5 fields, found 1"),
+        ("ledger.csv", format!("{HEADER}r,P,a@x,sent,\"A\n{rows}"), "ledger.csv:2: a quoted field is not closed"),
+        ("ledger.csv", format!("{HEADER}r,\"P,a@x,sent,A\n{rows}"), "ledger.csv:2: a quoted field is not closed"),
+        ("ledger.csv", format!("{HEADER}{long},P,a@x,sent,A\nr\n"), "ledger.csv:3: expected 5 fields, found 1"),
         ("ledger.csv", format!("{HEADER}r,P,a@x,{long},A\n"), "ledger.csv:2: unknown outcome \"xxx"),
-        ("ledger.csv", long.clone(), "ledger.csv:1: this is not a ledger"),
+        ("ledger.csv", format!("{long}\n"), "ledger.csv:1: this is not a ledger"),
         ("codes.txt", format!("A\n{long}\n"), "codes.txt:2: the line is longer than 65536 bytes"),
-        ("codes.txt", format!("promo,code\nP,\"A\n{rows}"), "codes.txt:2: the code \"A\\nr,P,a@x"),
-        ("codes.txt", format!("promo,code\n\"P,A\n{rows}"), "codes.txt:2: expected 2 fields"),
+        ("codes.txt", format!("promo,code\nP,\"A\n{rows}"), "codes.txt:2: a quoted field is not closed"),
+        ("codes.txt", format!("promo,code\n\"P,A\n{rows}"), "codes.txt:2: a quoted field is not closed"),
     ] {
         let scratch = scratch();
         scratch.write("codes.txt", "A\n");
@@ -157,4 +157,29 @@ fn damaged_ledgers_and_codes_fail_without_long_messages() {
         assert!(output.stderr.contains(message) && output.stderr.len() < 400, "{}", output.stderr);
         assert!(!scratch.file("out.csv").exists());
     }
+}
+
+#[test]
+fn many_promos_of_the_campaign_take_linear_time() {
+    let usage = |promos: usize| {
+        let scratch = scratch();
+        let names: String = (0..promos).map(|promo| format!("\"P{promo}\",")).collect();
+        scratch.write("campaign.toml", format!("promos = [{names}]\n"));
+        scratch.write("conversions.txt", distinct_promos(promos));
+        usage_of_command(&scratch, &format!("{RUN} --campaign campaign.toml -o out.txt"))
+    };
+    assert_linear(usage(10_000), usage(60_000), "promos");
+}
+
+#[test]
+fn promos_without_codes_need_no_memory() {
+    let peak = |clicks: usize| {
+        let scratch = scratch();
+        scratch.write("campaign.toml", "promos = [\"other\"]\n");
+        scratch.write("conversions.txt", distinct_promos(clicks));
+        scratch.write("ledger.csv", HEADER);
+        usage_of_command(&scratch, &format!("{RUN} --campaign campaign.toml {LEDGER} -o out.txt")).peak_kib
+    };
+    let (few, many) = (peak(200_000), peak(600_000));
+    assert!(many < few + (8 << 10), "{few} KiB, {many} KiB");
 }

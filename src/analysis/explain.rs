@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Gate, Policy, PolicyState, Step, Tracked};
 use crate::engine::{Computation, Decided, EventBatch};
+use crate::escape::is_invisible;
 use crate::record::field::is_space;
 use crate::record::{Action, Conversion, ConversionKind, Items, RecordKind};
 
@@ -267,11 +268,6 @@ pub fn normalized_email(email: &[u8]) -> Cow<'_, [u8]> {
         normalized.extend_from_slice(chunk.invalid());
     }
     normalized.into()
-}
-
-/// White space, soft hyphens, joiners, direction marks, byte-order marks.
-fn is_invisible(char: char) -> bool {
-    char.is_whitespace() || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod email_index;
 mod holdout;
 mod ledger;
 mod ledger_groups;
+mod ledger_row;
 mod policy;
 mod rule;
 mod saved_list;
@@ -20,6 +21,7 @@ pub use email_index::{CustomerNumber, EmailHash, EmailHasher, Partitioner};
 pub use holdout::Holdout;
 pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SendKey, SentRowNumber};
 pub use ledger_groups::{LedgerGroup, LedgerGroups};
+pub use ledger_row::unescape_promo;
 pub use policy::{Claim, Click, Once, Policy, PolicyRules, PolicyState, SendKeys};
 pub use rule::{Decision, Gate, Reason, ReasonCounts, transition};
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! [`Policy`] is the rules and the data of all partitions, [`PolicyState`] what one partition remembers. Codes are
 //! assigned in input order, so the gate `Codes` is in [`crate::engine`].
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::email_index::{CustomerNumber, EmailHasher, EmailIndex};
@@ -44,6 +45,8 @@ pub struct Policy {
     rules: PolicyRules,
     suppression: Option<Arc<SuppressionList>>,
     ledger: Option<Ledger>,
+    /// Those of `rules`.
+    promos: Option<HashSet<Vec<u8>>>,
 }
 
 /// What a decision needs when decisions are put in input order: a code, or a new row of the ledger.
@@ -80,7 +83,8 @@ impl Policy {
             assert_eq!(ledger.once(), rules.once(true), "the ledger was read for these rules");
             assert!(ledger.is_sealed(), "the ledger was read to its end");
         }
-        Self { rules, suppression, ledger }
+        let promos = rules.promos.as_ref().map(|promos| promos.iter().map(|promo| promo.clone().into()).collect());
+        Self { rules, suppression, ledger, promos }
     }
 
     /// How often a customer is sent a code.
@@ -90,10 +94,10 @@ impl Policy {
 
     /// Whether any gate may stop a click. If not, decisions are those of the rule alone.
     pub fn has_gates(&self) -> bool {
-        let Self { rules, suppression, ledger } = self;
+        let Self { rules, suppression, ledger, promos } = self;
         suppression.is_some()
             || ledger.is_some()
-            || rules.promos.is_some()
+            || promos.is_some()
             || rules.holdout.is_some()
             || self.once() != Once::Never
     }
@@ -254,7 +258,10 @@ impl<'a> PolicyState<'a> {
         keys.resize_with(keys.len().max(clicks.len()), SendKey::default);
         if self.policy.once() != Once::Never {
             for (key, click) in keys.iter_mut().zip(clicks) {
-                self.keys.set_once_key(&click.event, key);
+                // A promo that gets no codes needs no number, and so no memory.
+                if self.first_gate(click).is_none() {
+                    self.keys.set_once_key(&click.event, key);
+                }
             }
             // The cache misses of a chunk overlap.
             let hashes = keys[..clicks.len()].iter().map(SendKey::hash);
@@ -285,21 +292,13 @@ impl<'a> PolicyState<'a> {
     }
 
     /// The decision of the first four gates for a click, and what it needs. `once_key` is the key of
-    /// [`SendKeys::set_once_key`], unless a customer is sent a code at each click. This is the only definition of the
+    /// [`SendKeys::set_once_key`], unless a customer is sent a code at each click or [`Self::first_gate`] stops it. This is the only definition of the
     /// order of the gates.
     fn decide(&mut self, click: &Click<'_>, once_key: &SendKey) -> (Decision, Option<Claim>) {
-        let Policy { rules, suppression, ledger } = self.policy;
-        let Click { customer, event, .. } = click;
+        let Policy { rules, ledger, .. } = self.policy;
         let stopped = |gate| (Decision::stopped(gate), None);
-        if let Some(promos) = &rules.promos
-            && !promos.iter().any(|named| named.as_bytes() == event.promo())
-        {
-            return stopped(Gate::Promos);
-        }
-        if let Some(list) = suppression
-            && *self.facts(*customer).is_suppressed.get_or_insert_with(|| list.contains(event.email))
-        {
-            return stopped(Gate::Suppression);
+        if let Some(gate) = self.first_gate(click) {
+            return stopped(gate);
         }
         let mut of_once = None;
         if self.policy.once() != Once::Never {
@@ -322,6 +321,18 @@ impl<'a> PolicyState<'a> {
             self.sends[sends].is_sent = decision.send;
         }
         (decision, claim)
+    }
+
+    /// The gate that stops a click before the gate once, which remembers it.
+    fn first_gate(&mut self, click: &Click<'_>) -> Option<Gate> {
+        let Policy { suppression, promos, .. } = self.policy;
+        let Click { customer, event, .. } = click;
+        if promos.as_ref().is_some_and(|promos| !promos.contains(event.promo())) {
+            return Some(Gate::Promos);
+        }
+        let list = suppression.as_ref()?;
+        let is_suppressed = self.facts(*customer).is_suppressed.get_or_insert_with(|| list.contains(event.email));
+        is_suppressed.then_some(Gate::Suppression)
     }
 
     /// The decision of the gate holdout with a ledger. `of_once` are the sends of `once_key`.

@@ -1,6 +1,6 @@
 //! The suppression list: the emails, and the digests of emails, that must not be sent a code.
 //!
-//! Emails are compared without regard to ASCII case. At gmail.com and googlemail.com, which are one provider, dots and
+//! Emails are compared without regard to case. At gmail.com and googlemail.com, which are one provider, dots and
 //! a `+tag` in the local part do not matter either. When in doubt, an email is suppressed.
 
 use std::borrow::Cow;
@@ -18,25 +18,54 @@ const GMAIL: [&[u8]; 2] = [b"gmail.com", b"googlemail.com"];
 /// The form in which emails and digests are compared: in lower case, and for Gmail without dots and tag. An email has
 /// an `@` and a digest has none, so they never have the same key.
 pub fn suppression_key(value: &[u8]) -> Cow<'_, [u8]> {
-    match gmail_local_part(value) {
+    let lower = lower_case(value);
+    match gmail_local_part(&lower) {
         Some(local) => [local.as_slice(), b"@", GMAIL[0]].concat().into(),
-        None => lower_case(value),
+        None => lower,
     }
 }
 
+/// The value in the lower case of Unicode, in which both forms of a small sigma are one. Other bytes are kept.
 fn lower_case(value: &[u8]) -> Cow<'_, [u8]> {
+    if value.is_ascii() {
+        return ascii_lower_case(value);
+    }
+    let mut lower = Vec::with_capacity(value.len());
+    for chunk in value.utf8_chunks() {
+        for char in chunk.valid().chars().flat_map(char::to_lowercase) {
+            let char = if char == 'ς' { 'σ' } else { char };
+            lower.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        lower.extend_from_slice(chunk.invalid());
+    }
+    lower.into()
+}
+
+fn ascii_lower_case(value: &[u8]) -> Cow<'_, [u8]> {
     if value.iter().any(u8::is_ascii_uppercase) { value.to_ascii_lowercase().into() } else { value.into() }
 }
 
-/// The local part of a Gmail address in lower case, without dots and tag. `None` for other emails.
+/// The forms of an email in lower case that others may have made a digest of.
+fn digested_forms(email: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let mut forms = vec![ascii_lower_case(email)];
+    if !email.is_ascii() {
+        forms.push(lower_case(email));
+        forms.extend(str::from_utf8(email).ok().map(|text| text.to_lowercase().into_bytes().into()));
+    }
+    let gmail: Vec<_> = forms.iter().filter_map(|form| gmail_local_part(form)).collect();
+    forms.extend(gmail.iter().flat_map(|local| GMAIL.map(|domain| [local, &b"@"[..], domain].concat().into())));
+    forms
+}
+
+/// The local part of a Gmail address, without dots and tag. The email is in lower case. `None` for other emails.
 fn gmail_local_part(email: &[u8]) -> Option<Vec<u8>> {
     let at = memchr::memrchr(b'@', email)?;
     let (local, domain) = (&email[..at], &email[at + 1..]);
-    if !GMAIL.iter().any(|gmail| domain.eq_ignore_ascii_case(gmail)) {
+    if !GMAIL.contains(&domain) {
         return None;
     }
     let untagged = local.split(|&byte| byte == b'+').next().expect("a split has a first piece");
-    Some(untagged.iter().filter(|&&byte| byte != b'.').map(u8::to_ascii_lowercase).collect())
+    Some(untagged.iter().copied().filter(|&byte| byte != b'.').collect())
 }
 
 /// The suppressed emails and digests of one partition.
@@ -106,9 +135,7 @@ impl SuppressionList {
         if !self.has_md5 && !self.has_sha256 {
             return false;
         }
-        let gmail = gmail_local_part(email);
-        let canonical = gmail.iter().flat_map(|local| GMAIL.map(|domain| [local.as_slice(), b"@", domain].concat()));
-        self.contains_digest_of(&lower_case(email)) || canonical.into_iter().any(|form| self.contains_digest_of(&form))
+        digested_forms(email).iter().any(|form| self.contains_digest_of(form))
     }
 
     fn contains_digest_of(&self, email: &[u8]) -> bool {
@@ -172,6 +199,20 @@ mod tests {
         assert!(list.contains(b"Kim@example.com"));
         assert!(list.contains(b"kim.lee+ad@googlemail.com"));
         assert!(!list.contains(b"lee@example.com"));
+    }
+
+    #[test]
+    fn emails_beyond_ascii_are_suppressed_in_any_case() {
+        let emails = list(&["\u{c9}va@B\u{dc}cher.de", "ΝΙΚΟΣ@x.gr"]);
+        for email in ["\u{e9}va@b\u{fc}cher.de", "\u{c9}VA@b\u{fc}cher.de", "νικος@x.gr", "νικοσ@X.gr"] {
+            assert!(emails.contains(email.as_bytes()), "{email}");
+        }
+        assert!(!emails.contains("eva@b\u{fc}cher.de".as_bytes()));
+        assert!(list(&["\u{c9}@x"]).contains("\u{c9}@X".as_bytes()));
+        for digested in ["\u{c9}va@x", "\u{e9}va@x"] {
+            let digests = list(&[&String::from_utf8(hex(&Sha256::digest(digested.as_bytes()))).unwrap()]);
+            assert!(digests.contains("\u{c9}Va@x".as_bytes()), "{digested}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use thiserror::Error;
 
 use crate::engine::DEFAULT_PARTITIONS;
+use crate::escape;
 use crate::input::DEFAULT_MAX_RECORD_BYTES;
 
 /// Bad data, or a failed read or write.
@@ -56,6 +57,14 @@ A closed pipe (adseg diff ... | head) ends the command quietly with 2.";
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// Standard error is the ledger, so the message is printed on standard output, unless that is the ledger too.
+#[derive(Debug, Error)]
+#[error("standard error is the ledger {}; write it to another file", escape::path(.ledger))]
+pub struct StderrIsLedger {
+    pub ledger: PathBuf,
+    pub is_stdout: bool,
+}
 
 /// A usage error, as the `Err` of a check.
 pub fn usage_error<T>(message: impl Into<String>) -> anyhow::Result<T> {

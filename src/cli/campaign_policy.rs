@@ -1,5 +1,7 @@
 //! The rules of the policy in the campaign file.
 
+use std::collections::HashSet;
+
 use super::toml_section::Section;
 use crate::campaign::{Holdout, Once, PolicyRules};
 use crate::escape::Quoted;
@@ -7,11 +9,10 @@ use crate::escape::Quoted;
 /// Reads the keys of the top level and the tables that state the policy.
 pub fn policy(root: &mut Section<'_>) -> anyhow::Result<PolicyRules> {
     root.check_not_empty("promos", "the list is empty; without this key, all promos get codes")?;
-    let promos = root.parsed_list("promos", |promo, before: &[String]| match promo.trim() {
+    let mut seen = HashSet::new();
+    let promos = root.parsed_list("promos", |promo, _| match promo.trim() {
         "" => Err("a promo is empty".to_owned()),
-        promo if before.iter().any(|earlier| earlier == promo) => {
-            Err(format!("the promo {} occurs twice", Quoted(promo.as_bytes())))
-        }
+        promo if !seen.insert(promo.to_owned()) => Err(format!("the promo {} occurs twice", Quoted(promo.as_bytes()))),
         promo => Ok(promo.to_owned()),
     })?;
     let once = root.parsed("once", |text| {

@@ -89,6 +89,18 @@ pub fn is_replaced(_path: &Path, _file: &Metadata) -> bool {
     false
 }
 
+/// Whether the file at `path` has another name, a hard link.
+#[cfg(unix)]
+pub fn has_hard_links(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.metadata().is_ok_and(|metadata| metadata.nlink() > 1)
+}
+
+#[cfg(not(unix))]
+pub fn has_hard_links(_path: &Path) -> bool {
+    false
+}
+
 /// Whether `path` is `-`, standard input or output.
 pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"

@@ -18,7 +18,7 @@ use crate::analysis::LoadSuppression;
 use crate::campaign::{Codes, Ledger, LedgerGroups, Once, Policy, PolicyRules, SuppressionList};
 use crate::engine::{Settings, replay};
 use crate::escape;
-use crate::input::{LEDGER_COLUMNS, read_codes, read_ledger};
+use crate::input::{LEDGER_COLUMNS, check_run_id, read_codes, read_ledger};
 
 /// The options of the policy that all commands share. Its rules are in the campaign file.
 #[derive(Debug, Args)]
@@ -54,8 +54,7 @@ pub struct PolicyArgs {
 fn parse_run_id(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("the run id is empty".to_owned()),
-        text if text.contains(char::is_control) => Err("the run id contains a control character".to_owned()),
-        text => Ok(text.to_owned()),
+        text => check_run_id(text.as_bytes()).map(|()| text.to_owned()),
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::args::{OnError, usage_error};
-use super::file_id::{FileId, is_dash};
+use super::args::{OnError, StderrIsLedger, usage_error};
+use super::file_id::{FileId, has_hard_links, is_dash};
 use super::files::{Inputs, NamedInput, Output, is_compressed, standard_stream};
 use super::policy_args::check_regular;
 use super::run::RunArgs;
@@ -15,6 +15,7 @@ use super::session::Session;
 use crate::escape;
 use crate::output::{CommitOrder, ListFormat, Rejects, can_contain_rejects, earlier_rejects};
 use crate::record::SourceKind;
+use crate::system::stderr_file;
 
 /// Locks the list that will be saved and the ledger, before any input is read. Otherwise the run could read a file that
 /// another run is about to replace, and undo the changes of that run.
@@ -47,14 +48,14 @@ impl Outputs {
         folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
         save.map(|path| check_list(path, args, inputs)).transpose()?;
         let rejects = folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?;
-        let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
-        if args.codes.is_some() && decisions.is_stdout {
-            return usage_error(
-                "--codes needs -o FILE: codes on standard output could be used although the run fails later",
-            );
+        if args.codes.is_some() {
+            inputs.check_output(&args.output)?;
+            check_replaced(&args.output)?;
         }
+        let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
         let open_ledger = |path: &PathBuf| Output::open(path, inputs, session, CommitOrder::Ledger);
         let ledger = args.policy.ledger.as_ref().map(open_ledger).transpose()?;
+        args.policy.ledger.as_deref().map(check_one_name).transpose()?;
         let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
         if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
             return usage_error(
@@ -65,12 +66,45 @@ impl Outputs {
     }
 }
 
-/// The other outputs must not be written to the ledger, also not through standard output.
+/// Codes must be written to a file that is replaced at the end. Otherwise they could be used although the run fails.
+fn check_replaced(output: &Path) -> anyhow::Result<()> {
+    let is_written_directly = output.metadata().is_ok_and(|metadata| !metadata.is_file());
+    if is_written_directly || standard_stream(output)?.is_some() {
+        return usage_error(
+            "--codes needs -o FILE, a regular file: codes on standard output, in a pipe or on a device could be used \
+             although the run fails later",
+        );
+    }
+    Ok(())
+}
+
+/// The other outputs and standard streams must not be written to the ledger.
 fn check_ledger(ledger: &Path, args: &RunArgs) -> anyhow::Result<()> {
     let Some(id) = FileId::of_path(ledger) else { return Ok(()) };
+    let is_ledger = |other: Option<FileId>| other.as_ref() == Some(&id);
+    let is_stdout = is_ledger(FileId::of_output(Path::new("-")));
+    if is_ledger(stderr_file().ok().and_then(|stderr| FileId::of_open(&stderr))) {
+        return Err(StderrIsLedger { ledger: ledger.to_owned(), is_stdout }.into());
+    }
     let mut others = std::iter::once(&args.output).chain(&args.save_loyalty);
-    if others.any(|other| FileId::of_output(other).as_ref() == Some(&id)) {
+    if others.any(|other| is_ledger(FileId::of_output(other))) {
         return usage_error(format!("{} is named for two outputs", escape::path(ledger)));
+    }
+    if is_stdout {
+        let name = escape::path(ledger);
+        return usage_error(format!("standard output is the ledger {name}; write it to another file"));
+    }
+    Ok(())
+}
+
+/// A rename replaces one name of a file. Another hard link would remain the old ledger.
+fn check_one_name(ledger: &Path) -> anyhow::Result<()> {
+    if has_hard_links(ledger) {
+        return usage_error(format!(
+            "the ledger {} has another name, a hard link, which would not get the new rows; remove that name, or make it \
+             a symbolic link",
+            escape::path(ledger)
+        ));
     }
     Ok(())
 }

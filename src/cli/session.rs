@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{MessageArgs, NOT_CHECKED, ProgressWhen, USAGE_ERROR, UsageError};
+use super::args::{MessageArgs, NOT_CHECKED, ProgressWhen, StderrIsLedger, USAGE_ERROR, UsageError};
 use crate::escape;
 use crate::output::Staging;
-use crate::system::{Blocking, os_error};
+use crate::system::{Blocking, os_error, stdout_file};
 
 /// Interrupted by a signal: 128 + SIGINT, as in a shell.
 const INTERRUPTED: u8 = 130;
@@ -105,6 +105,13 @@ pub fn print_failure(error: &anyhow::Error, files_discarded: bool, failed: u8) -
     let mut io_errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     if io_errors.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::from(if files_discarded || failed == NOT_CHECKED { failed } else { 0 });
+    }
+    if let Some(error) = error.downcast_ref::<StderrIsLedger>() {
+        if !error.is_stdout {
+            // Nobody can be told that standard output is closed.
+            let _ = stdout_file().and_then(|mut stdout| writeln!(stdout, "adseg: {error}"));
+        }
+        return ExitCode::from(USAGE_ERROR);
     }
     let text =
         |cause: &(dyn Error + 'static)| cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), os_error);

@@ -153,7 +153,7 @@ impl<'a> Section<'a> {
     pub fn parsed_list<T>(
         &mut self,
         key: &'static str,
-        parse: impl Fn(&str, &[T]) -> Result<T, String>,
+        mut parse: impl FnMut(&str, &[T]) -> Result<T, String>,
     ) -> anyhow::Result<Option<Vec<T>>> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let at = value.span().start;

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 
 use super::ReplayError;
 use super::slice::Slice;
-use crate::campaign::{Claim, CodePosition, Codes, Event, Ledger, Once, Policy, SendKey, SendKeys, SentRowNumber};
+use crate::campaign::{
+    Claim, CodePosition, Codes, Event, Ledger, LedgerOutcome, LedgerRow, Once, Policy, SendKey, SendKeys, SentRowNumber,
+};
 use crate::escape::Quoted;
 use crate::input::Block;
 
@@ -125,17 +127,12 @@ impl<'a> Sends<'a> {
     pub(super) fn encode_rows<'e>(&self, grants: impl Iterator<Item = (Event<'e>, Grant)>, out: &mut Vec<u8>) {
         let run_id = self.ledger().run_id().expect("a run has a run id");
         for (event, grant) in grants {
-            let outcome: &[u8] = match grant {
-                Grant::Sent(_) => b"sent",
-                Grant::HeldOut => b"held-out",
+            let outcome = match grant {
+                Grant::Sent(_) => LedgerOutcome::Sent { code: self.code(grant) },
+                Grant::HeldOut => LedgerOutcome::HeldOut,
                 Grant::SentAgain(_) | Grant::Withheld => continue,
             };
-            for field in [run_id, event.promo(), event.email, outcome] {
-                push_field(field, out);
-                out.push(b',');
-            }
-            push_field(self.code(grant), out);
-            out.push(b'\n');
+            LedgerRow { run: run_id, promo: event.promo(), email: event.email, outcome }.encode(out);
         }
     }
 
@@ -152,18 +149,6 @@ impl<'a> Sends<'a> {
         self.rows.flush().map_err(ReplayError::Ledger)?;
         Ok(self.codes)
     }
-}
-
-/// Appends a field of CSV, with quotes if it needs them.
-fn push_field(field: &[u8], out: &mut Vec<u8>) {
-    if !field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
-        return out.extend_from_slice(field);
-    }
-    out.push(b'"');
-    for &byte in field {
-        out.extend(std::iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
-    }
-    out.push(b'"');
 }
 
 impl fmt::Debug for Sends<'_> {

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
-use csv::{ByteRecord, ReaderBuilder};
-
+use super::format::BYTE_ORDER_MARK;
 use super::ledger::{FileErrors, PolicyFileError, check_code};
+use super::row::split_row;
 use crate::campaign::{CodeError, Codes, MAX_CODE_BYTES};
 use crate::escape::Quoted;
 use crate::record::column::normalized;
@@ -85,10 +85,8 @@ fn for_each_code(
     let mut is_first = true;
     while next_line(&mut reader, &mut line).map_err(|error| errors.read(error))? {
         number += 1;
-        if line.len() > MAX_CODE_LINE {
-            return Err(errors.at(number, format!("the line is longer than {MAX_CODE_LINE} bytes")));
-        }
-        let text = line.strip_prefix(super::BYTE_ORDER_MARK).filter(|_| number == 1).unwrap_or(&line);
+        check_line_length(&line, number, errors)?;
+        let text = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| number == 1).unwrap_or(&line);
         let code = trim(text);
         if code.is_empty() {
             continue;
@@ -98,6 +96,9 @@ fn for_each_code(
                 CodeHeader::None => {}
                 CodeHeader::Code => continue,
                 CodeHeader::Columns(columns) => return for_each_row(reader, errors, number, &columns, add),
+                CodeHeader::Twice => {
+                    return Err(errors.at(number, "two columns have the name promo or code; rename one"));
+                }
                 CodeHeader::Unknown => {
                     let line = Quoted(code);
                     return Err(errors.at(
@@ -123,6 +124,8 @@ enum CodeHeader {
     Code,
     /// A header row.
     Columns(CodeColumns),
+    /// A header row in which a column occurs twice.
+    Twice,
     /// Probably a header row, but without the columns.
     Unknown,
 }
@@ -140,7 +143,9 @@ struct CodeColumns {
 fn code_header(line: &[u8]) -> CodeHeader {
     let names: Vec<_> = line.split(|&byte| byte == b',').map(|name| normalized(trim(name))).collect();
     let place = |wanted: &[u8]| names.iter().position(|name| name == wanted);
+    let is_twice = |wanted: &[u8]| names.iter().filter(|name| *name == wanted).count() > 1;
     match (place(b"promo"), place(b"code")) {
+        (_, Some(_)) if is_twice(b"promo") || is_twice(b"code") => CodeHeader::Twice,
         (Some(promo), Some(code)) => CodeHeader::Columns(CodeColumns { promo, code, width: names.len() }),
         (None, Some(0)) if names.len() == 1 => CodeHeader::Code,
         _ if looks_like_header(line) => CodeHeader::Unknown,
@@ -164,28 +169,44 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
     Ok(!line.is_empty())
 }
 
+fn check_line_length(line: &[u8], number: u64, errors: &FileErrors<'_>) -> Result<(), PolicyFileError> {
+    if line.len() > MAX_CODE_LINE {
+        return Err(errors.at(number, format!("the line is longer than {MAX_CODE_LINE} bytes")));
+    }
+    Ok(())
+}
+
 /// The same for the rows of CSV that follow a header row.
 fn for_each_row(
-    file: impl Read,
+    mut reader: impl BufRead,
     errors: &FileErrors<'_>,
     lines_before: u64,
     &CodeColumns { promo, code, width }: &CodeColumns,
     mut add: impl FnMut(u64, Option<&[u8]>, &[u8]) -> Result<(), PolicyFileError>,
 ) -> Result<(), PolicyFileError> {
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
-    let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(|error| errors.csv(error))? {
-        let line = lines_before + record.position().expect("a record that was read has a position").line();
-        if record.len() != width {
-            return Err(
-                errors.at(line, format!("expected {width} fields as in the header row, found {}", record.len()))
-            );
+    let (mut line, mut number) = (Vec::new(), lines_before);
+    while next_line(&mut reader, &mut line).map_err(|error| errors.read(error))? {
+        number += 1;
+        check_line_length(&line, number, errors)?;
+        let invalid = |reason: String| errors.at(number, reason);
+        let text = trim(&line);
+        if text.is_empty() {
+            continue;
         }
-        let [promo, code] = [promo, code].map(|place| trim(&record[place]));
+        let fields = split_row(text).ok_or_else(|| {
+            invalid("a quoted field is not closed, or there is text before or after its quotes".to_owned())
+        })?;
+        if fields.len() != width {
+            return Err(invalid(format!("expected {width} fields as in the header row, found {}", fields.len())));
+        }
+        let [promo, code] = [promo, code].map(|place| trim(&fields[place]));
         if promo.is_empty() {
-            return Err(errors.at(line, "the promo is empty"));
+            return Err(invalid("the promo is empty".to_owned()));
         }
-        add(line, Some(promo), check_code(code).map_err(|reason| errors.at(line, reason))?)?;
+        if promo.starts_with(BYTE_ORDER_MARK) {
+            return Err(invalid(format!("the promo {} begins with a byte-order mark; remove it", Quoted(promo))));
+        }
+        add(number, Some(promo), check_code(code).map_err(invalid)?)?;
     }
     Ok(())
 }
@@ -211,7 +232,8 @@ mod tests {
     #[test]
     fn codes_are_lines_or_rows_with_a_promo() {
         let all = |left| Ok(vec![("all".to_owned(), left)]);
-        assert_eq!(codes("A1\nB 2\r\n\n  C3"), all(3));
+        assert_eq!(codes("A1\nB2\r\n\n  C3"), all(3));
+        assert_eq!(codes("A1\nB2"), all(2));
         assert_eq!(codes("\u{feff}Code\nA1\n"), all(1));
         let each = vec![("P, 1".to_owned(), 1), ("Q".to_owned(), 2)];
         assert_eq!(codes("Promo,Code\nQ,A\n\"P, 1\",B\nQ,C\n"), Ok(each.clone()));
@@ -223,8 +245,20 @@ mod tests {
         for (text, message) in [
             ("A\nB\nA\n", ":3: the code \"A\" occurs twice, first in line 1"),
             ("A\n\nB,C\n", ":3: the code \"B,C\" contains a comma"),
-            ("A\n\"B\"\n", ":2: the code \"\\\"B\\\"\" contains a comma or a quote"),
-            ("A\tB\n", ":1: the code \"A\\tB\" contains a control byte"),
+            ("A\n\"B\"\n", ":2: the code \"\\\"B\\\"\" contains a comma, a semicolon or a quote"),
+            ("A\tB\n", ":1: the code \"A\\tB\" contains white space, a control character"),
+            ("A B\n", ":1: the code \"A B\" contains white space"),
+            ("A\nB\u{a0}\n", ":2: the code \"B\\u{a0}\" contains white space"),
+            ("A\n\u{feff}B\n", ":2: the code \"\\u{feff}B\" contains white space"),
+            ("A\nB\u{200b}C\n", ":2: the code \"B\\u{200b}C\" contains white space"),
+            ("A\nC1;x\n", ":2: the code \"C1;x\" contains a comma, a semicolon"),
+            ("promo,code\nP,\"A", ":2: a quoted field is not closed"),
+            ("promo,code\n\"P,A\nQ,B\n", ":2: a quoted field is not closed"),
+            ("promo,code\nP,\"A\"B\n", ":2: a quoted field is not closed"),
+            ("promo,code\nP,A\n\u{feff}P,B\n", ":3: the promo \"\\u{feff}P\" begins with a byte-order mark"),
+            ("promo,code,Code\nP,A,B\n", ":1: two columns have the name promo or code"),
+            ("promo,code,promo\nP,A,Q\n", ":1: two columns have the name promo or code"),
+            ("code,code\nA,B\n", ":1: two columns have the name promo or code"),
             ("promo,code\nP,A,x\n", ":2: expected 2 fields"),
             ("promo,code\n,A\n", ":2: the promo is empty"),
             ("promo,code\nP,\n", ":2: the code is empty"),

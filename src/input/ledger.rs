@@ -1,15 +1,17 @@
 //! Reads the ledger. An invalid row is an error with its line.
 
-use std::io::{self, Read};
+use std::borrow::Cow;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use csv::{ByteRecord, ReaderBuilder};
 use thiserror::Error;
 
-use crate::campaign::{Codes, Ledger, LedgerOutcome, LedgerRow};
-use crate::escape::{self, Quoted};
+use super::format::BYTE_ORDER_MARK;
+use super::row::split_row;
+use crate::campaign::{Codes, Ledger, LedgerOutcome, LedgerRow, unescape_promo};
+use crate::escape::{self, Quoted, has_unprintable};
 use crate::record::check_table_email;
-use crate::record::field::first_control;
+use crate::record::field::trim;
 use crate::system::os_error;
 
 /// The columns of a ledger.
@@ -49,23 +51,14 @@ impl FileErrors<'_> {
     pub fn read(&self, cause: io::Error) -> PolicyFileError {
         PolicyFileError::Read { path: self.0.to_owned(), cause }
     }
-
-    pub fn csv(&self, error: csv::Error) -> PolicyFileError {
-        match error.into_kind() {
-            csv::ErrorKind::Io(cause) => self.read(cause),
-            other => panic!("bytes are read, with any number of fields: {other:?}"),
-        }
-    }
 }
 
-/// Adds the rows of a ledger to `ledger`, and marks their codes as used. A file without rows may have no header row;
-/// returns whether it has one. `codes` are those that this run hands out.
+/// Adds the rows of a ledger to `ledger`, and marks their codes as used. An empty file has no header row; returns
+/// whether it has one. `codes` are those that this run hands out.
 ///
 /// # Errors
-/// When it cannot be read, a row is invalid, the last row may be incomplete, or a row of this run has no code.
-///
-/// # Panics
-/// When the CSV reader breaks its contract.
+/// When it cannot be read, a row is invalid or not in the form in which it was written, the last row may be incomplete,
+/// or a row of this run has no code.
 pub fn read_ledger(
     file: impl Read,
     path: &Path,
@@ -73,74 +66,72 @@ pub fn read_ledger(
     mut codes: Option<&mut Codes>,
 ) -> Result<bool, PolicyFileError> {
     let errors = FileErrors(path);
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(LastByte { file, last: b'\n' });
-    let mut record = ByteRecord::new();
-    let has_header = reader.read_byte_record(&mut record).map_err(|error| errors.csv(error))?;
-    if !has_header {
-        return match reader.get_ref().last {
-            b'\n' => Ok(false),
-            _ => Err(errors.at(1, INCOMPLETE_LEDGER)),
-        };
-    }
-    if !record.iter().eq(LEDGER_COLUMNS.map(str::as_bytes)) {
-        let header = LEDGER_COLUMNS.join(",");
-        return Err(errors.at(1, format!("this is not a ledger: its first line is not {header}")));
-    }
-    let mut line = 1;
-    while reader.read_byte_record(&mut record).map_err(|error| errors.csv(error))? {
-        line = record.position().expect("a record that was read has a position").line();
-        let row = ledger_row(&record).map_err(|reason| errors.at(line, reason))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let (mut line, mut number, mut encoded) = (Vec::new(), 0, Vec::new());
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(|error| errors.read(error))? == 0 {
+            break;
+        }
+        number += 1;
+        let Some(text) = line.strip_suffix(b"\n") else { return Err(errors.at(number, INCOMPLETE_LEDGER)) };
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if number == 1 {
+            let header = LEDGER_COLUMNS.join(",");
+            if text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) != header.as_bytes() {
+                return Err(errors.at(1, format!("this is not a ledger: its first line is not {header}")));
+            }
+            continue;
+        }
+        let invalid = |reason: String| errors.at(number, reason);
+        let fields = split_row(text).ok_or_else(|| invalid(MISQUOTED.to_owned()))?;
+        let promo = fields.get(1).map_or(Some(Cow::Borrowed(&b""[..])), |promo| unescape_promo(promo));
+        let promo = promo.ok_or_else(|| invalid(OTHER_FORM.to_owned()))?;
+        let row = ledger_row(&fields, &promo).map_err(invalid)?;
+        encoded.clear();
+        row.encode(&mut encoded);
+        if encoded.strip_suffix(b"\n") != Some(text) {
+            return Err(invalid(OTHER_FORM.to_owned()));
+        }
         if let (Some(codes), LedgerOutcome::Sent { code }) = (&mut codes, row.outcome) {
             if code.is_empty() && ledger.run_id() == Some(row.run) {
                 let id = Quoted(row.run);
-                return Err(errors.at(
-                    line,
-                    format!("the run {id} sent without codes before; use another --run-id, or leave out --codes"),
-                ));
+                return Err(invalid(format!(
+                    "the run {id} sent without codes before; use another --run-id, or leave out --codes"
+                )));
             }
             if !code.is_empty() && !codes.mark_used(code) {
-                return Err(errors.at(line, format!("the code {} occurs in more than one row", Quoted(code))));
+                return Err(invalid(format!("the code {} occurs in more than one row", Quoted(code))));
             }
         }
         ledger.add(&row);
     }
     ledger.seal();
-    match reader.get_ref().last {
-        b'\n' => Ok(true),
-        _ => Err(errors.at(line, INCOMPLETE_LEDGER)),
-    }
+    Ok(number > 0)
 }
 
 const INCOMPLETE_LEDGER: &str = "the last line has no line feed, so it may be incomplete; restore the ledger, or check \
                                  the line and add a line feed";
+const MISQUOTED: &str = "a quoted field is not closed, or there is text before or after its quotes; restore the ledger";
+const OTHER_FORM: &str = "the row is not in the form in which adseg writes it, with the same quotes and escapes; restore \
+                          the ledger";
 
-/// A reader that remembers the last byte.
-struct LastByte<R> {
-    file: R,
-    last: u8,
-}
-
-impl<R: Read> Read for LastByte<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.file.read(buffer)?;
-        self.last = buffer[..len].last().copied().unwrap_or(self.last);
-        Ok(len)
-    }
-}
-
-fn ledger_row(record: &ByteRecord) -> Result<LedgerRow<'_>, String> {
-    let (5, Some(run), Some(promo), Some(email), Some(outcome), Some(code)) =
-        (record.len(), record.get(0), record.get(1), record.get(2), record.get(3), record.get(4))
-    else {
-        return Err(format!("expected {} fields, found {}", LEDGER_COLUMNS.len(), record.len()));
+/// The row with these fields, whose promo is not escaped.
+fn ledger_row<'a>(fields: &'a [Cow<'_, [u8]>], promo: &'a [u8]) -> Result<LedgerRow<'a>, String> {
+    let [run, _, email, outcome, code] = fields else {
+        return Err(format!("expected {} fields, found {}", LEDGER_COLUMNS.len(), fields.len()));
     };
+    let (run, email, outcome, code) = (run.as_ref(), email.as_ref(), outcome.as_ref(), code.as_ref());
     if run.is_empty() {
         return Err("the run is empty".to_owned());
     }
-    if first_control(run).is_some() {
-        return Err(format!("the run {} contains a control byte", Quoted(run)));
-    }
+    check_run_id(run)?;
     check_table_email(email).map_err(|error| error.to_string())?;
+    for field in [promo, email] {
+        if trim(field) != field {
+            return Err(format!("{} has white space at its start or end", Quoted(field)));
+        }
+    }
     let outcome = match outcome {
         b"sent" if code.is_empty() => LedgerOutcome::Sent { code },
         b"sent" => LedgerOutcome::Sent { code: check_code(code)? },
@@ -151,20 +142,37 @@ fn ledger_row(record: &ByteRecord) -> Result<LedgerRow<'_>, String> {
     Ok(LedgerRow { run, promo, email, outcome })
 }
 
+/// Checks that a run id has no control characters, invisible characters or outer white space.
+///
+/// # Errors
+/// A message without the run id's line.
+pub fn check_run_id(run: &[u8]) -> Result<(), String> {
+    let inner: Vec<u8> = run.iter().copied().filter(|&byte| byte != b' ').collect();
+    if has_unprintable(&inner) || trim(run) != run {
+        return Err(format!(
+            "the run {} contains a control character or an invisible character, or has white space at its start or end",
+            Quoted(run)
+        ));
+    }
+    Ok(())
+}
+
 /// Checks that a code can be written to every output without quotes.
 pub(super) fn check_code(code: &[u8]) -> Result<&[u8], String> {
     let error = |what: &str| Err(format!("the code {} {what}", Quoted(code)));
     if code.is_empty() {
         return Err("the code is empty".to_owned());
     }
-    if first_control(code).is_some() {
-        return error("contains a control byte");
+    if has_unprintable(code) {
+        return error("contains white space, a control character or an invisible character");
     }
     if code.starts_with(b"#") {
         return error("begins with #; if it is a comment, remove the line");
     }
-    if code.iter().any(|byte| matches!(byte, b',' | b'"')) {
-        return error("contains a comma or a quote; if this is CSV, its header row needs the columns promo,code");
+    if code.iter().any(|byte| matches!(byte, b',' | b';' | b'"')) {
+        return error(
+            "contains a comma, a semicolon or a quote; if this is CSV, its header row needs the columns promo,code",
+        );
     }
     if str::from_utf8(code).is_err() {
         return error("is not UTF-8");
@@ -193,9 +201,23 @@ mod tests {
             ("run,promo,email,outcome,code", ":1: the last line has no line feed"),
             ("run,promo,email,outcome,code\nr,P,a@x,sent,AB\nr,P,b@x,sent,C", ":3: the last line has no line feed"),
             ("run,promo,email,outcome,code\nr,P,a@x,sent,\"AB", ":2: the last line has no line feed"),
-            ("run,promo,email,outcome,code\nr,P,a@x,sent,\"AB\n", ":2: the code \"AB\\n\" contains a control byte"),
-            ("run,promo,email,outcome,code\nr,\"P,a@x,sent,\nr,P,b@x,sent,\n", ":2: expected 5 fields, found 2"),
-            ("run,promo,email,outcome,code\n\"r\nr\",P,a@x,sent,\n", ":2: the run \"r\\nr\" contains a control"),
+            ("run,promo,email,outcome,code\nr,P,a@x,sent,\"AB\n", ":2: a quoted field is not closed"),
+            ("run,promo,email,outcome,code\nr,\"P,a@x,sent,\nr,Q\",b@x,sent,\n", ":2: a quoted field is not closed"),
+            ("run,promo,email,outcome,code\nr,\"P\" ,a@x,sent,\n", ":2: a quoted field is not closed"),
+            ("run,promo,email,outcome,code\nr,P,\"a@x\"x,sent,\n", ":2: a quoted field is not closed"),
+            ("run,promo,email,outcome,code\nr,P,a\"@x,sent,\n", ":2: a quoted field is not closed"),
+            ("run,promo,email,outcome,code\nr,\"P\",a@x,sent,\n", ":2: the row is not in the form"),
+            ("run,promo,email,outcome,code\nr,a\\b,a@x,sent,\n", ":2: the row is not in the form"),
+            ("run,promo,email,outcome,code\nr,P\\x0AQ,a@x,sent,\n", ":2: the row is not in the form"),
+            ("run,promo,email,outcome,code\nr,P\tQ,a@x,sent,\n", ":2: the row is not in the form"),
+            ("run,promo,email,outcome,code\nr,P ,a@x,sent,\n", ":2: \"P \" has white space"),
+            ("run,promo,email,outcome,code\nr,P,a@x ,sent,\n", ":2: \"a@x \" has white space"),
+            ("run,promo,email,outcome,code\nr,P,a@x,sent ,\n", ":2: unknown outcome \"sent \""),
+            ("run,promo,email,outcome,code\nr,P,a@x,sent, C1\n", ":2: the code \" C1\" contains white space"),
+            ("run,promo,email,outcome,code\n r,P,a@x,sent,\n", ":2: the run \" r\" contains a control"),
+            ("run,promo,email,outcome,code\n\u{feff}r,P,a@x,sent,\n", ":2: the run \"\\u{feff}r\" contains a control"),
+            ("run,promo,email,outcome,code\n\nr,P,a@x,sent,\n", ":2: expected 5 fields, found 1"),
+            ("\nrun,promo,email,outcome,code\n", ":1: this is not a ledger"),
         ] {
             let mut codes = Codes::default();
             codes.add(None, b"A").unwrap();

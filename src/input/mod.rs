@@ -19,7 +19,7 @@
 //! | `json` | the fields of an object of JSON Lines |
 //! | `separators` | finding commas and line feeds |
 //! | `splitter` | decoding the records of a slice |
-//! | `ledger`, `codes` | the ledger, and files of codes |
+//! | `ledger`, `codes`, `row` | the ledger, files of codes, and splitting their lines |
 
 mod block;
 mod block_reader;
@@ -32,6 +32,7 @@ mod header;
 mod json;
 mod ledger;
 mod reader;
+mod row;
 mod separators;
 mod source;
 mod splitter;
@@ -43,7 +44,7 @@ pub use format::{
     push_frame, text_as_length,
 };
 pub use header::SavedColumn;
-pub use ledger::{LEDGER_COLUMNS, read_ledger};
+pub use ledger::{LEDGER_COLUMNS, check_run_id, read_ledger};
 pub use reader::{Blocks, format_of};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

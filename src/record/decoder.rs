@@ -2,6 +2,7 @@
 
 use super::field::{Bytes, Span, TextFields, first_control};
 use super::{ConversionKind, DecodedRecord, FieldSpans, Items, RecordError, RecordKind, TotalCost};
+use crate::escape::has_unprintable;
 
 /// The kind of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,19 +141,28 @@ pub(super) fn suppressed<'a>(bytes: Bytes<'a>, value: Option<Span>) -> Result<De
         value.ok_or(RecordError::MissingColumn { what: "a suppression list", column: super::Column::Email.name() })?;
     let value = bytes.get(email);
     check_email(value)?;
-    let is_email = || {
-        // These bytes are not in emails, but in exports with other quotes or delimiters, `mailto:` links and patterns.
-        let is_forbidden = |byte: &u8| matches!(byte, b' ' | b'"' | b',' | b';' | b'|' | b'<' | b'>' | b':' | b'*');
-        let at = memchr::memrchr(b'@', value).unwrap_or(0);
-        let is_complete = at > 0 && at + 1 < value.len() && !value.ends_with(b".");
-        is_complete && !value.starts_with(b"'") && !value.iter().any(is_forbidden)
-    };
-    if !is_digest(value) && !is_email() {
+    if !is_digest(value) && !is_plain_email(value) {
         return Err(RecordError::NotAnEmail { value });
     }
     let none = Span::ABSENT;
     let fields = FieldSpans { first: none, second: none, third: none, extra: none, time: none };
     Ok(DecodedRecord { kind: RecordKind::SuppressedEmail, email, fields, time: None })
+}
+
+/// Whether a value is an email and nothing else. Others come from exports with other quotes, delimiters or encodings,
+/// from links and patterns, or have white space or invisible characters.
+fn is_plain_email(value: &[u8]) -> bool {
+    let Some(at) = memchr::memchr(b'@', value) else { return false };
+    let (local, domain) = (&value[..at], &value[at + 1..]);
+    let is_odd = |byte: &u8| b"()[]\\`<>:;,\"|".contains(byte);
+    let is_in_domain =
+        |byte: &u8| !byte.is_ascii() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    !local.is_empty()
+        && !matches!(local[0], b'\'' | b'=' | b'*')
+        && !local.iter().any(is_odd)
+        && domain.iter().all(is_in_domain)
+        && domain.split(|&byte| byte == b'.').all(|label| !label.is_empty())
+        && !has_unprintable(value)
 }
 
 /// The number of hexadecimal digits of an MD5 digest.
@@ -257,6 +267,47 @@ pub mod tests {
         assert_eq!(kind(b"P, ClickConversion, a@x, w"), Ok(RecordKind::Conversion(ConversionKind::Click)));
         assert_eq!(kind(b"a@x, ClikConversion, , M"), Ok(RecordKind::LoyaltyRow));
         assert!(matches!(kind(b"P, PurchaseConversion"), Err(RecordError::TooFewFields { found: 2, .. })));
+    }
+
+    #[test]
+    fn suppressions_that_are_not_plain_emails_are_bad() {
+        let is_good = |value: &[u8]| decode(SourceKind::Suppression, value).is_ok();
+        for good in ["a@x", "kim+x@example.com", "o'neil@x.org", "a=b*c@x", "ren\u{e9}@b\u{fc}cher.de", "a.@x", "#a@x"]
+        {
+            assert!(is_good(good.as_bytes()), "{good}");
+        }
+        assert!(is_good(b"ren\xe9@x") && !is_good(b"kim@x\xa0") && !is_good(b"kim@x\x85"));
+        for char in ['\u{a0}', '\u{85}', '\u{2028}', '\u{3000}', '\u{200b}', '\u{ad}', '\u{feff}', '\u{3164}', ' '] {
+            for bad in [format!("{char}kim@x.org{char}"), format!("k{char}im@x.org"), format!("kim@x.{char}org")] {
+                assert!(!is_good(bad.as_bytes()) || bad.trim() == "kim@x.org" && char == ' ', "{bad:?}");
+            }
+        }
+        for bad in [
+            "`kim@x`",
+            "(kim@x)",
+            "kim@x)",
+            "[kim@x]",
+            "kim@[1.2.3.4]",
+            "email:kim@x",
+            "k\\im@x",
+            "=20kim@x",
+            "kim@x.",
+            "kim@.x",
+            "kim@a..b",
+            "kim@x'",
+            "'kim@x",
+            "*@x",
+            "kim@*.org",
+            "<kim@x>",
+            "kim@x;lee@x",
+            "kim@x/lee@x",
+            "kim@x=",
+            "@x",
+            "kim@",
+            "kim",
+        ] {
+            assert!(!is_good(bad.as_bytes()), "{bad}");
+        }
     }
 
     #[test]

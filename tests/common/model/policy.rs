@@ -313,7 +313,18 @@ pub fn ledger_bytes(rows: &[ModelRow]) -> Vec<u8> {
     let mut bytes = b"run,promo,email,outcome,code\n".to_vec();
     for ModelRow { run, promo, email, is_sent, code } in rows {
         let outcome = if *is_sent { "sent" } else { "held-out" };
-        bytes.extend(csv_row(&[run.as_bytes(), promo, email, outcome.as_bytes(), code.as_bytes()]));
+        let escaped = promo.iter().flat_map(|&byte| match byte {
+            b'\\' => br"\\".to_vec(),
+            0..0x20 | 0x7f => format!("\\x{byte:02x}").into_bytes(),
+            _ => vec![byte],
+        });
+        bytes.extend(csv_row(&[
+            run.as_bytes(),
+            &escaped.collect::<Vec<_>>(),
+            email,
+            outcome.as_bytes(),
+            code.as_bytes(),
+        ]));
     }
     bytes
 }
