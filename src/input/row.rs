@@ -8,7 +8,7 @@ pub fn split_row(line: &[u8]) -> Option<Vec<Cow<'_, [u8]>>> {
     let mut rest = Some(line);
     while let Some(line) = rest {
         let (field, after) = match line {
-            [b'"', quoted @ ..] => quoted_field(quoted)?,
+            [b'"', quoted @ ..] => quoted_field(quoted).map(|(field, after)| (field.into(), after))?,
             _ => match memchr::memchr2(b',', b'"', line) {
                 None => (line.into(), None),
                 Some(at) if line[at] == b',' => (line[..at].into(), Some(&line[at + 1..])),
@@ -22,14 +22,14 @@ pub fn split_row(line: &[u8]) -> Option<Vec<Cow<'_, [u8]>>> {
 }
 
 /// A field after its first quote, and what follows the comma after it.
-fn quoted_field(mut rest: &[u8]) -> Option<(Cow<'_, [u8]>, Option<&[u8]>)> {
+fn quoted_field(mut rest: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
     let mut text = Vec::new();
     loop {
         let end = memchr::memchr(b'"', rest)?;
         text.extend_from_slice(&rest[..end]);
         match &rest[end + 1..] {
-            [] => return Some((text.into(), None)),
-            [b',', after @ ..] => return Some((text.into(), Some(after))),
+            [] => return Some((text, None)),
+            [b',', after @ ..] => return Some((text, Some(after))),
             [b'"', after @ ..] => {
                 text.push(b'"');
                 rest = after;
