@@ -1,5 +1,8 @@
 //! The computation of `adseg run`: the decisions.
 
+#[cfg(feature = "cluster")]
+mod portable;
+
 use crate::campaign::{CustomerTable, Decision, EmailHasher, Member, SavedRows, Tracked, members_in_order};
 use crate::engine::{Computation, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
@@ -16,6 +19,8 @@ pub struct Decide {
 pub struct DecideState {
     customers: CustomerTable,
     rows: Option<SavedRows>,
+    /// The number of members whose emails are in another process.
+    members_elsewhere: usize,
     /// The number of decisions to send a code.
     pub sent: u64,
     /// The number of customers who became members by a purchase.
@@ -25,7 +30,7 @@ pub struct DecideState {
 impl DecideState {
     /// The number of members.
     pub const fn members(&self) -> usize {
-        self.customers.len()
+        self.customers.len() + self.members_elsewhere
     }
 }
 
@@ -34,7 +39,8 @@ impl Computation for Decide {
 
     fn new_state(&self, hasher: &EmailHasher) -> DecideState {
         let customers = CustomerTable::new(hasher.clone(), Tracked::Members);
-        DecideState { customers, rows: self.keeps_rows.then(SavedRows::default), sent: 0, enrolled: 0 }
+        let rows = self.keeps_rows.then(SavedRows::default);
+        DecideState { customers, rows, members_elsewhere: 0, sent: 0, enrolled: 0 }
     }
 
     fn needs_fields(&self) -> bool {

@@ -185,6 +185,18 @@ impl Inputs {
         inputs.map(|(index, input)| (index, input.path_or_stdin().to_owned())).collect()
     }
 
+    /// Fails unless all inputs are regular files, which several processes can read.
+    #[cfg(feature = "cluster")]
+    pub fn check_regular(&self) -> anyhow::Result<()> {
+        match self.named.iter().find(|input| input.path.is_none() || input.size.is_none()) {
+            Some(input) => usage_error(format!(
+                "{} is not a regular file; a run in several processes reads files, so save it to a file first",
+                input.name()
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
         self.named.iter().map(|input| input.size).sum()

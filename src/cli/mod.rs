@@ -8,6 +8,7 @@
 //! | `campaign_print` | printing a campaign file |
 //! | `files` | opening the input and output files, and checking them against each other |
 //! | `replay` | replaying the inputs: settings, bad records, errors |
+//! | `cluster`, `cluster_start`, `part_folder` | `adseg run` on several processes: its course, its start, its parts |
 //! | `session` | signals, progress, committing files, printing errors |
 //!
 //! Only this module uses `anyhow`; the library's own errors are typed.
@@ -16,6 +17,10 @@ mod args;
 mod campaign_file;
 mod campaign_print;
 mod check;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(feature = "cluster")]
+mod cluster_start;
 mod completions;
 mod explain;
 mod file_id;
@@ -23,11 +28,17 @@ mod files;
 mod frame;
 mod generate;
 mod input_args;
+#[cfg(feature = "cluster")]
+mod merge;
 mod order_check;
+#[cfg(feature = "cluster")]
+mod part_folder;
 mod replay;
 mod report;
 mod run;
+mod run_outputs;
 mod session;
+mod summary;
 mod toml_section;
 
 use std::process::ExitCode;
@@ -86,6 +97,11 @@ enum Command {
     #[command(long_about = report::LONG_ABOUT)]
     Report(report::ReportArgs),
 
+    /// Merge the parts of a run on several machines into one file
+    #[cfg(feature = "cluster")]
+    #[command(long_about = merge::LONG_ABOUT)]
+    Merge(merge::MergeArgs),
+
     /// Convert lines to length-prefixed frames
     #[command(long_about = frame::FRAME_LONG_ABOUT)]
     Frame(frame::FrameArgs),
@@ -130,6 +146,8 @@ pub fn execute() -> ExitCode {
         Command::OrderCheck(args) => order_check::order_check(args, session),
         Command::Explain(args) => explain::explain(args, session),
         Command::Report(args) => report::report(args, session),
+        #[cfg(feature = "cluster")]
+        Command::Merge(args) => merge::merge(args, session),
         Command::Frame(args) => frame::convert(args, InputFormat::Text, session),
         Command::Unframe(args) => frame::convert(args, InputFormat::Framed, session),
         Command::Generate(args) => generate::generate(args, session),
@@ -146,6 +164,8 @@ fn with_campaign_file(command: &mut Command) -> anyhow::Result<&Command> {
         | Command::OrderCheck(order_check::OrderCheckArgs { inputs, .. })
         | Command::Explain(explain::ExplainArgs { inputs, .. })
         | Command::Report(report::ReportArgs { inputs, .. }) => campaign_file::add_campaign_file(inputs)?,
+        #[cfg(feature = "cluster")]
+        Command::Merge(_) => {}
         Command::Frame(_) | Command::Unframe(_) | Command::Generate(_) | Command::Completions(_) | Command::Man(_) => {}
     }
     Ok(command)

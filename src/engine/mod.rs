@@ -13,10 +13,15 @@
 //! | `pipeline` | the main loop: three blocks in progress, each one step behind the next, as tasks for the threads |
 //! | `slice` | the records that one thread decodes and encodes, and the events of each partition |
 //! | `sequencer` | work in input order: numbering, counting, rejecting |
+//! | `cluster` | the same on several processes; `wire`: the numbers and bytes of their messages |
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod pipeline;
 mod sequencer;
 mod slice;
+#[cfg(feature = "cluster")]
+pub mod wire;
 
 use std::io;
 use std::num::{NonZeroU32, NonZeroUsize};

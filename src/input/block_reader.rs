@@ -97,6 +97,19 @@ impl<'a> BlockReader<'a> {
         }
     }
 
+    /// Reads a segment of an input: complete records of this format, from this offset on.
+    #[cfg(feature = "cluster")]
+    pub(super) fn in_segment(
+        source: &'a mut dyn ByteSource,
+        options: Arc<ReadOptions>,
+        settings: ReaderSettings,
+        input: Arc<InputLabel>,
+        format: Format,
+        offset: u64,
+    ) -> Self {
+        Self { format: Some(format), offset, ..Self::new(source, options, settings, input) }
+    }
+
     /// The next block, in the `recycled` buffer; `None` at the end of the input and after an error.
     pub(super) fn next_block(&mut self, recycled: Vec<u8>) -> NextBlock {
         let mut buffer = LineBuffer::new(recycled, &self.carry, self.settings.block_bytes, self.settings.slice_bytes);

@@ -17,6 +17,7 @@
 //! | `csv` | row ends and the fields of a row |
 //! | `header` | the columns of CSV |
 //! | `json` | the fields of an object of JSON Lines |
+//! | `segment` | dividing the inputs among the processes of a cluster |
 //! | `separators` | finding commas and line feeds |
 //! | `splitter` | decoding the records of a slice |
 
@@ -29,6 +30,8 @@ mod format;
 mod header;
 mod json;
 mod reader;
+#[cfg(feature = "cluster")]
+mod segment;
 mod separators;
 mod source;
 mod splitter;
@@ -40,5 +43,7 @@ pub use format::{
 };
 pub use header::SavedColumn;
 pub use reader::{Blocks, format_of};
+#[cfg(feature = "cluster")]
+pub use segment::InputPlan;
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

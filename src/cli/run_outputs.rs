@@ -1,0 +1,131 @@
+//! The outputs of `adseg run`: opening and locking them, and the checks that no output damages an input or another
+//! output.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use super::args::{OnError, usage_error};
+use super::file_id::{FileId, is_dash};
+use super::files::{Inputs, NamedInput, Output, is_compressed, standard_stream};
+use super::run::RunArgs;
+use super::session::Session;
+use crate::escape;
+use crate::output::{CommitOrder, ListFormat, Rejects, can_contain_rejects, earlier_rejects};
+use crate::record::SourceKind;
+
+/// Locks the list that will be saved, before any input is read. Otherwise the run could read a list that another run is
+/// about to replace, and undo the changes of that run.
+pub fn lock_outputs(args: &RunArgs, session: &Session) -> anyhow::Result<()> {
+    match &args.save_loyalty {
+        Some(list) if standard_stream(list)?.is_none() => {
+            session.staging.lock_list(list).with_context(|| escape::path(list))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The open outputs of a run.
+pub struct Outputs {
+    pub decisions: Output,
+    pub list: Option<Output>,
+    pub rejects: Option<Rejects>,
+}
+
+impl Outputs {
+    /// Opens the outputs, which must not damage an input or each other.
+    pub fn open(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Self> {
+        let rejects = open_rejects(args, inputs, session)?;
+        let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
+        let list = open_list(args, session)?;
+        if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
+            return usage_error(
+                "the decisions and the saved list cannot both be written to standard output; name a file for one of them",
+            );
+        }
+        Ok(Self { decisions, list, rejects })
+    }
+}
+
+/// Checks the list and the rejects, and opens the rejects.
+pub fn open_rejects(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Option<Rejects>> {
+    let (folder, save) = (args.rejects.as_deref(), args.save_loyalty.as_deref());
+    folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
+    save.map(|path| check_list(path, args, inputs)).transpose()?;
+    Ok(folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?)
+}
+
+/// Opens the saved list, which [`open_rejects`] has checked.
+pub fn open_list(args: &RunArgs, session: &Session) -> anyhow::Result<Option<Output>> {
+    let open = |path| Output::open_unchecked(path, session, CommitOrder::List);
+    args.save_loyalty.as_deref().map(open).transpose()
+}
+
+/// The saved list may replace a loyalty list that was read, because it is committed at the end. Bad rows of that list
+/// must not be lost.
+fn check_list(path: &Path, args: &RunArgs, inputs: &Inputs) -> anyhow::Result<()> {
+    let Some(id) = FileId::of_output(path) else { return Ok(()) };
+    let is_standard_stream = standard_stream(path)?.is_some();
+    let input = inputs.find(&id);
+    if let Some(input) = input.filter(|input| input.source != SourceKind::Loyalty) {
+        let input = input.name();
+        return usage_error(format!("the saved list would overwrite {input}, which contains conversions"));
+    }
+    if is_standard_stream || !path.is_file() || inputs.find_other(&id).is_some() {
+        // Such an output is written to while the input is open, or is not a list.
+        inputs.check_output(path)?;
+    }
+    let name = escape::path(path);
+    let both_are_stdout = is_dash(path) && is_dash(&args.output);
+    if !both_are_stdout && FileId::of_output(&args.output).as_ref() == Some(&id) {
+        return usage_error(format!("{name} is named for two outputs"));
+    }
+    if let Some(list) = inputs.replaced_list(&id).filter(|_| !is_standard_stream) {
+        let list = list.name();
+        bail!(
+            "{list}: the loyalty list was deleted or replaced after it was opened; to save to {name} would undo the \
+             changes of another run; open the list again"
+        );
+    }
+    if input.map_or(Ok(false), NamedInput::is_partly_read).context("stdin: cannot read")? {
+        return usage_error(format!(
+            "standard input does not begin at the first row of {name}, and the saved list would not contain the rows \
+             before it; use --loyalty {name}"
+        ));
+    }
+    let is_compressed = input.map(|_| is_compressed(path)).transpose();
+    if is_compressed.with_context(|| format!("{name}: cannot read"))? == Some(true) && !ListFormat::compresses(path) {
+        return usage_error(format!(
+            "{name} is compressed, and the saved list would not be; give the list a name that ends with .gz or .zst, or \
+             save it to another file"
+        ));
+    }
+    let skips = args.replay.bad_records.on_error == OnError::Skip;
+    if skips && args.rejects.is_none() && input.is_some() {
+        return usage_error(format!(
+            "with --on-error skip, bad rows of {name} would be lost when the saved list replaces it; keep them with \
+             --rejects DIR"
+        ));
+    }
+    Ok(())
+}
+
+/// Rejects must not replace files of other programs or inputs of this run.
+fn check_rejects(folder: &Path, inputs: &Inputs) -> anyhow::Result<()> {
+    let name = escape::path(folder);
+    let cannot_write = || format!("{name}: cannot write rejects");
+    let earlier = earlier_rejects(folder).with_context(cannot_write)?;
+    let is_input = |id: FileId| inputs.find(&id).map(NamedInput::name).or_else(|| inputs.find_other(&id));
+    if let Some(input) = earlier.iter().filter_map(|path| FileId::of_path(path)).find_map(is_input) {
+        return usage_error(format!(
+            "{input} is an input and would be replaced by new rejects; name another directory"
+        ));
+    }
+    if !can_contain_rejects(folder).with_context(cannot_write)? {
+        return usage_error(format!(
+            "{name} contains files that are not rejects of an earlier run; name a new or empty directory"
+        ));
+    }
+    Ok(())
+}
