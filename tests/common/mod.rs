@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test uses only a part of it")]
 
+pub mod cluster;
 pub mod live;
 pub mod model;
 pub mod replay;
