@@ -115,7 +115,7 @@ fn processes_that_differ_are_refused_with_the_difference() {
         ("--send-only", None, "--send-only is given"),
         ("--threads 3", None, "--threads is 3"),
         ("--max-record-bytes 1000", None, "--max-record-bytes is 1000"),
-        ("--type click=ad_click", None, "how conversions.txt is read (format, columns, types, times) is"),
+        ("--type click=ad_click", None, "how loyalty.txt is read (format, columns, types, times) is"),
         ("", Some(other_bytes.clone()), "the checksum of the first bytes of conversions.txt is"),
         ("", Some(other_bytes + "\n"), "the size of conversions.txt is"),
     ];
@@ -124,14 +124,17 @@ fn processes_that_differ_are_refused_with_the_difference() {
         let mut hosts = Hosts::new(&scratch, 3);
         other.write("hosts.txt", scratch.read("hosts.txt"));
         conversions.map(|conversions| other.write("conversions.txt", conversions));
-        let run = format!("{RUN} -o answers --threads 1");
+        let run = format!("{RUN} -o answers --threads 1 --connect-timeout 3");
         hosts.spawn(0, command(&scratch, 0, &run));
         hosts.spawn(1, command(&scratch, 1, &run));
-        let with_args = if args.starts_with("--threads") { format!("{RUN} -o answers {args}") } else { format!("{run} {args}") };
+        let with_args =
+            if args.starts_with("--threads") { format!("{RUN} -o answers {args}") } else { format!("{run} {args}") };
         hosts.spawn(2, command(&other, 2, &with_args));
-        for output in hosts.wait_all(LIMIT) {
-            assert_failed(&output, difference);
-        }
+        let outputs = hosts.wait_all(LIMIT);
+        assert_failed(&outputs[0], difference);
+        assert_failed(&outputs[2], difference);
+        // It may come when the first process has ended already.
+        assert_failed(&outputs[1], &format!("process 0 ({})", hosts.addresses[0]));
         assert_no_result(&scratch);
         assert_no_result(&other);
     }
@@ -338,7 +341,8 @@ fn peaks(scratch: &Scratch, events: usize) -> Vec<u64> {
         are_running = false;
         for (peak, id) in peaks.iter_mut().zip(&ids) {
             let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-            let now = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+            let now =
+                status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
             are_running |= now.is_some();
             *peak = now.unwrap_or(*peak);
         }

@@ -154,9 +154,9 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
         Role::Parent { processes } => {
             let outputs = Outputs::open(args, &inputs, session)?;
             session.show_progress(&args.replay.messages, outputs.decisions.is_terminal(), inputs.total_bytes());
-            new(inputs)?.as_parent(processes, outputs)
+            new(inputs)?.run_parent(processes, outputs)
         }
-        Role::Child(child) => new(inputs)?.as_child(child),
+        Role::Child(child) => new(inputs)?.run_child(child),
         Role::Host { process, addresses } => {
             let folder = PartFolder::open(&args.output, process == 0)?;
             let mut first = None;
@@ -165,7 +165,7 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
                 first = Some((open_list(args, session)?, rejects));
                 session.show_progress(&args.replay.messages, false, inputs.total_bytes());
             }
-            new(inputs)?.as_host(process, addresses, &folder, first)
+            new(inputs)?.run_host(process, addresses, &folder, first)
         }
     }
 }
@@ -181,7 +181,7 @@ fn plans(inputs: &[Input], settings: &Settings) -> anyhow::Result<Arc<[InputPlan
 
 impl ClusterRun<'_> {
     /// The first process of `--processes`.
-    fn as_parent(self, processes: usize, outputs: Outputs) -> anyhow::Result<ExitCode> {
+    fn run_parent(self, processes: usize, outputs: Outputs) -> anyhow::Result<ExitCode> {
         let Outputs { decisions, list, rejects } = outputs;
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
         let beside = (!decisions.is_stdout).then_some(self.args.output.as_path());
@@ -191,8 +191,7 @@ impl ClusterRun<'_> {
         let children = Arc::new(Children::start(&addresses, &folder, self.settings.threads)?);
         let token = children.token.clone();
         let of_connect = Arc::clone(&children);
-        let mut cluster =
-            self.connect(0, addresses, listener, token, Box::new(move || of_connect.has_failed()))?;
+        let mut cluster = self.connect(0, addresses, listener, token, Box::new(move || of_connect.has_failed()))?;
         let parts = self.parts(&folder, 0, cluster.run(), |path| Ok(Arc::new(File::create(path)?)))?;
         let merge = |manifest: &Manifest| {
             let merged = manifest.merge(&folder, &mut decisions.writer());
@@ -209,7 +208,7 @@ impl ClusterRun<'_> {
     }
 
     /// A process that the first one has started. It is silent about the failures of others, which the first one reports.
-    fn as_child(self, child: ChildRole) -> anyhow::Result<ExitCode> {
+    fn run_child(self, child: ChildRole) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
         let ChildRole { process, addresses, folder, token, .. } = child;
         let followed = self.connect(process, addresses, listener, token, Box::new(|| false)).and_then(|mut cluster| {
@@ -227,7 +226,7 @@ impl ClusterRun<'_> {
     }
 
     /// A process of `--hosts`.
-    fn as_host(
+    fn run_host(
         self,
         process: usize,
         addresses: Vec<String>,
@@ -235,9 +234,8 @@ impl ClusterRun<'_> {
         first: Option<(Option<Output>, Option<Rejects>)>,
     ) -> anyhow::Result<ExitCode> {
         let address = &addresses[process];
-        let listener = TcpListener::bind(address.as_str()).with_context(|| {
-            format!("cannot listen on {}, the address of process {process}", escape::text(address))
-        })?;
+        let listener = TcpListener::bind(address.as_str())
+            .with_context(|| format!("cannot listen on {}, the address of process {process}", escape::text(address)))?;
         let mut cluster = self.connect(process, addresses, listener, token(), Box::new(|| false))?;
         let stage = |path: &Path| self.session.staging.create(path, CommitOrder::Output).map_err(io::Error::other);
         let parts = self.parts(folder.path(), process, cluster.run(), stage)?;

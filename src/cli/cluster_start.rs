@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::args::usage_error;
 use super::run::RunArgs;
 use crate::engine::Settings;
 use crate::engine::cluster::fingerprint;
@@ -179,12 +178,4 @@ pub fn facts(args: &RunArgs, settings: &Settings, inputs: &[Input]) -> anyhow::R
 
 fn short(bytes: &[u8]) -> String {
     format!("{:016x}", fingerprint(bytes))
-}
-
-/// Checks a usage that only files support.
-pub fn check_output(path: &Path) -> anyhow::Result<()> {
-    if path.as_os_str() == "-" {
-        return usage_error("--hosts needs --output DIR, the directory for the parts of the decisions");
-    }
-    Ok(())
 }

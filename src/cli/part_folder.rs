@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::args::usage_error;
-use super::cluster_start::check_output;
+use super::file_id::is_dash;
 use crate::engine::cluster::MANIFEST;
 use crate::escape;
 use crate::output::OutputFormat;
@@ -25,8 +25,10 @@ impl PartFolder {
     /// Opens the directory, and creates it if it does not exist. It must be new, be empty, or contain only the parts of
     /// earlier runs. The first process locks it.
     pub fn open(path: &Path, is_first: bool) -> anyhow::Result<Self> {
-        check_output(path)?;
         let name = escape::path(path);
+        if is_dash(path) {
+            return usage_error("--hosts needs --output DIR, the directory for the parts of the decisions");
+        }
         if path.exists() && !path.is_dir() {
             return usage_error(format!("{name} is not a directory; with --hosts, --output names a directory"));
         }

@@ -44,6 +44,6 @@ pub use format::{
 pub use header::SavedColumn;
 pub use reader::{Blocks, format_of};
 #[cfg(feature = "cluster")]
-pub use segment::InputPlan;
+pub use segment::{Buffers, InputPlan};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

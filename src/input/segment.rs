@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memchr::memchr;
 
@@ -38,6 +38,9 @@ struct Cut {
     size: u64,
     segment_bytes: u64,
 }
+
+/// The size of the buffer for the start of a file. It grows for a longer first line.
+const START_BYTES: usize = 16 << 10;
 
 /// Receives the blocks of a segment or a file, each with whether it is the last one. Returns false to stop.
 pub type BlockSink<'a> = &'a mut dyn FnMut(Result<Block, InputError>, bool) -> bool;
@@ -70,6 +73,7 @@ impl InputPlan {
     fn start(&self, settings: ReaderSettings) -> Result<Option<(Format, u64)>, InputError> {
         let mut source = self.input().open()?;
         let (options, label) = (Arc::clone(&self.options), Arc::clone(&self.label));
+        let settings = ReaderSettings { block_bytes: settings.block_bytes.min(START_BYTES), ..settings };
         BlockReader::new(source.as_mut(), options, settings, label).into_start()
     }
 
@@ -88,8 +92,15 @@ impl InputPlan {
         self.cut.map(|cut| (cut.size - cut.start).div_ceil(cut.segment_bytes))
     }
 
+    /// Shows the progress of a file that other processes also read.
+    pub fn add_progress(&self, bytes: u64) {
+        if self.cut.is_some() {
+            self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
     /// Reads the whole file, and passes its blocks to `sink`.
-    pub fn read(&self, settings: ReaderSettings, sink: BlockSink<'_>) {
+    pub fn read(&self, settings: ReaderSettings, buffers: &Buffers, sink: BlockSink<'_>) {
         let mut source = match self.input().open() {
             Ok(source) => source,
             Err(error) => {
@@ -98,7 +109,7 @@ impl InputPlan {
             }
         };
         let (options, label) = (Arc::clone(&self.options), Arc::clone(&self.label));
-        emit(&mut BlockReader::new(source.as_mut(), options, settings, label), sink);
+        emit(&mut BlockReader::new(source.as_mut(), options, settings, label), buffers, sink);
     }
 
     /// Reads one segment, and passes its blocks to `sink`: an empty block if no record begins in it. Returns false if
@@ -111,6 +122,7 @@ impl InputPlan {
         file: &mut Option<File>,
         segment: u64,
         settings: ReaderSettings,
+        buffers: &Buffers,
         sink: BlockSink<'_>,
     ) -> bool {
         let cut = self.cut.expect("only a file that can be cut has segments");
@@ -127,7 +139,7 @@ impl InputPlan {
             Err(error) => return sink(Err(error), true),
         };
         let (options, offset) = (Arc::clone(&self.options), source.position);
-        emit(&mut BlockReader::in_segment(&mut source, options, settings, label, format, offset), sink)
+        emit(&mut BlockReader::in_segment(&mut source, options, settings, label, format, offset), buffers, sink)
     }
 
     /// The source of a segment from its first record on. `None` if no record begins in it.
@@ -178,16 +190,41 @@ impl InputPlan {
     }
 }
 
-/// Passes all blocks to `sink`. The next block is read before one is passed, to know whether it is the last.
-fn emit(reader: &mut BlockReader<'_>, sink: BlockSink<'_>) -> bool {
-    let mut previous = reader.next_block(Vec::new());
-    while let Some(block) = previous {
-        previous = reader.next_block(Vec::new());
-        if !sink(block, previous.is_none()) {
+/// Passes all blocks to `sink`. The next block is read before one is passed if that may be the last.
+fn emit(reader: &mut BlockReader<'_>, buffers: &Buffers, sink: BlockSink<'_>) -> bool {
+    let mut next = reader.next_block(buffers.take());
+    while let Some(block) = next {
+        next = if reader.is_at_end() { None } else { reader.next_block(buffers.take()) };
+        if !sink(block, next.is_none()) {
             return false;
         }
     }
     true
+}
+
+/// The spare buffers of a reader.
+#[derive(Debug, Default)]
+pub struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+/// The maximum number of spare buffers.
+const SPARE_BUFFERS: usize = 8;
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        self.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps the buffer of a block, unless it grew for a long record.
+    pub fn recycle(&self, block: Block, settings: ReaderSettings) {
+        let mut buffers = self.lock();
+        if buffers.len() < SPARE_BUFFERS && block.buffer.len() <= settings.block_bytes.saturating_mul(2) {
+            buffers.push(block.buffer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The index, the offset and the content of a block.

@@ -95,6 +95,8 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of connections that may be greeting at the same time.
 const MAX_GREETING: usize = 64;
 const RETRY_INTERVAL: Duration = Duration::from_millis(30);
+/// How long a first process that fails waits for processes to tell them.
+const REFUSAL_TIME: Duration = Duration::from_millis(500);
 /// The number of strangers that are reported.
 const PRINTED_STRANGERS: usize = 5;
 
@@ -115,7 +117,9 @@ impl Membership {
             if self.process == 0 { self.gather(&greetings, deadline)? } else { self.join(deadline)? };
         if portable_hash(&RapidSecrets::seed(agreement.hash_seed), TEST_VECTOR) != agreement.test_hash {
             let first = self.name(0);
-            return Err(ClusterError::Network(format!("the hash function of this machine differs from that of {first}")));
+            return Err(ClusterError::Network(format!(
+                "the hash function of this machine differs from that of {first}"
+            )));
         }
         let deadline = Instant::now() + self.timeout;
         let mut data: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
@@ -149,45 +153,53 @@ impl Membership {
         Ok(Connections { control, data, agreement })
     }
 
-    /// The first process: waits for all others, and compares their facts.
+    /// The first process: waits for all others. If it fails, it tells those that have come or come soon.
     fn gather(
         &self,
         greetings: &Receiver<(Hello, TcpStream)>,
         deadline: Instant,
     ) -> Result<(Vec<Option<TcpStream>>, Agreement), ClusterError> {
         let mut control: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
+        let gathered = self.gather_into(&mut control, greetings, deadline);
+        let Err(error) = &gathered else { return gathered.map(|agreement| (control, agreement)) };
+        let refusal = Reply::Refused(error.to_string());
+        control.iter_mut().flatten().for_each(|stream| reply(stream, &refusal));
+        let until = Instant::now() + REFUSAL_TIME;
+        while let Ok((_, mut stream)) = greetings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            reply(&mut stream, &refusal);
+        }
+        gathered.map(|agreement| (control, agreement))
+    }
+
+    fn gather_into(
+        &self,
+        control: &mut [Option<TcpStream>],
+        greetings: &Receiver<(Hello, TcpStream)>,
+        deadline: Instant,
+    ) -> Result<Agreement, ClusterError> {
         let mut addresses = self.addresses.clone();
-        let refuse_all = |control: &mut [Option<TcpStream>], reason: &str| {
-            control.iter_mut().flatten().for_each(|stream| reply(stream, &Reply::Refused(reason.to_owned())));
-        };
         while let Some(missing) = (1..control.len()).find(|process| control[*process].is_none()) {
-            let (hello, mut stream) = match self.next_greeting(greetings, deadline, missing) {
-                Ok(greeting) => greeting,
-                Err(error) => {
-                    refuse_all(&mut control, &error.to_string());
-                    return Err(error);
-                }
-            };
+            let (hello, mut stream) = self.next_greeting(greetings, deadline, missing)?;
             let process = hello.process;
-            let Purpose::Control { facts, port } = hello.purpose else {
-                reply(&mut stream, &Reply::Refused("the run has not begun".to_owned()));
+            let refusal = match &hello.purpose {
+                Purpose::Data { .. } => Some("the run has not begun".to_owned()),
+                Purpose::Control { .. } if process == 0 || process >= control.len() => {
+                    Some(format!("the numbers of the other processes are 1 to {}", control.len() - 1))
+                }
+                Purpose::Control { .. } if control[process].is_some() => {
+                    Some(format!("process {process} has joined already"))
+                }
+                Purpose::Control { .. } => None,
+            };
+            let (None, Purpose::Control { facts, port }) = (&refusal, hello.purpose) else {
+                reply(&mut stream, &Reply::Refused(refusal.unwrap_or_default()));
                 continue;
             };
-            if process == 0 || process >= control.len() {
-                let last = control.len() - 1;
-                reply(&mut stream, &Reply::Refused(format!("the numbers of the other processes are 1 to {last}")));
-                continue;
-            }
-            if control[process].is_some() {
-                reply(&mut stream, &Reply::Refused(format!("process {process} has joined already")));
-                continue;
-            }
             if let Some((what, theirs, ours)) = difference(&facts, &self.facts) {
-                let name = self.name(process);
-                let reason = format!("{name} and {} differ: {what} is {theirs} there and {ours} here", self.name(0));
-                let there = format!("this process and {} differ: {what} is {theirs} here and {ours} there", self.name(0));
+                let (name, first) = (self.name(process), self.name(0));
+                let there = format!("this process and {first} differ: {what} is {theirs} here and {ours} there");
                 reply(&mut stream, &Reply::Refused(there));
-                refuse_all(&mut control, &reason);
+                let reason = format!("{name} and {first} differ: {what} is {theirs} there and {ours} here");
                 return Err(ClusterError::Network(reason));
             }
             if let (Ok(peer), true) = (stream.peer_addr(), addresses[process].ends_with(":0")) {
@@ -201,7 +213,7 @@ impl Membership {
         for stream in control.iter_mut().flatten() {
             reply(stream, &Reply::Welcome(agreement.clone()));
         }
-        Ok((control, agreement))
+        Ok(agreement)
     }
 
     /// Another process: joins the run at the first process.
@@ -360,7 +372,8 @@ fn write_greeting(stream: &mut TcpStream, greeting: &impl Serialize) -> io::Resu
 
 /// Reads a greeting. The protocol is checked first, and memory grows with the bytes that arrive.
 fn read_greeting<T: for<'a> Deserialize<'a>>(stream: &mut TcpStream) -> io::Result<T> {
-    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "it does not speak the protocol of this version of adseg");
+    let invalid =
+        || io::Error::new(io::ErrorKind::InvalidData, "it does not speak the protocol of this version of adseg");
     let (mut magic, mut len) = ([0; MAGIC.len()], [0; 4]);
     stream.read_exact(&mut magic)?;
     if magic != *MAGIC {
@@ -378,10 +391,12 @@ fn read_greeting<T: for<'a> Deserialize<'a>>(stream: &mut TcpStream) -> io::Resu
 
 /// The first fact that differs: what it is, their value and our value.
 fn difference(theirs: &[(String, String)], ours: &[(String, String)]) -> Option<(String, String, String)> {
-    let value = |facts: &[(String, String)], at: usize| facts.get(at).map_or("absent".to_owned(), |fact| fact.1.clone());
+    let value =
+        |facts: &[(String, String)], at: usize| facts.get(at).map_or("absent".to_owned(), |fact| fact.1.clone());
     (0..theirs.len().max(ours.len())).find(|&at| theirs.get(at) != ours.get(at)).map(|at| {
         let what = ours.get(at).or(theirs.get(at)).expect("one of them has the fact").0.clone();
-        let theirs = if theirs.get(at).is_some_and(|fact| fact.0 != what) { "absent".to_owned() } else { value(theirs, at) };
+        let theirs =
+            if theirs.get(at).is_some_and(|fact| fact.0 != what) { "absent".to_owned() } else { value(theirs, at) };
         (what, theirs, value(ours, at))
     })
 }
@@ -397,7 +412,8 @@ mod tests {
         };
         let ours = facts(&[("version", "1"), ("--threads", "2"), ("size of a.txt", "7")]);
         let named = |theirs: &[(&str, &str)]| difference(&facts(theirs), &ours);
-        let difference = |what: &str, theirs: &str, ours: &str| Some((what.to_owned(), theirs.to_owned(), ours.to_owned()));
+        let difference =
+            |what: &str, theirs: &str, ours: &str| Some((what.to_owned(), theirs.to_owned(), ours.to_owned()));
         assert_eq!(named(&[("version", "1"), ("--threads", "2"), ("size of a.txt", "7")]), None);
         assert_eq!(named(&[("version", "1"), ("--threads", "4")]), difference("--threads", "4", "2"));
         assert_eq!(named(&[("version", "1"), ("--threads", "2")]), difference("size of a.txt", "absent", "7"));

@@ -15,7 +15,7 @@ use crate::engine::slice::packet::pack_nothing;
 use crate::engine::slice::{DecodeContext, EventBatch, Partitioner, Slice};
 use crate::engine::wire::{push_number, push_optional};
 use crate::engine::{Computation, Settings};
-use crate::input::{Block, Content};
+use crate::input::{Block, Buffers, Content, ReaderSettings};
 use crate::output::DecisionEncoder;
 use crate::record::{Decoder, RecordKind};
 
@@ -51,8 +51,17 @@ impl<C: Computation> Computation for Routed<'_, C> {
     }
 }
 
-/// The spare slices of a worker.
-type Spare = Rc<RefCell<Vec<Slice>>>;
+/// The spare slices of a worker, and the spare buffers of its reader.
+struct Spare {
+    slices: RefCell<Vec<Slice>>,
+    buffers: Arc<Buffers>,
+    reader: ReaderSettings,
+}
+
+/// The maximum size of a slice's spare buffer.
+const fn spare_bytes(reader: ReaderSettings) -> usize {
+    reader.block_bytes.saturating_mul(4)
+}
 
 /// Decodes the blocks of a worker.
 pub struct Decoding<C> {
@@ -61,32 +70,32 @@ pub struct Decoding<C> {
     peers: usize,
     secrets: RapidSecrets,
     partitioner: Partitioner,
-    spare: Spare,
+    spare: Rc<Spare>,
 }
 
 /// A decoded block that waits for its decisions. A piece of an oversized record and damage have no slice.
 pub struct Pending {
     decoded: Option<(Block, Slice)>,
-    spare: Spare,
-    spare_bytes: usize,
+    spare: Rc<Spare>,
 }
 
 /// What a digest describes.
 pub const DAMAGE: u8 = u8::MAX;
 
 impl<C: Portable> Decoding<C> {
-    pub fn new(job: Arc<Job<C>>, index: usize, peers: usize) -> Self {
+    pub fn new(job: Arc<Job<C>>, index: usize, peers: usize, buffers: Arc<Buffers>) -> Self {
         let partitions = u32::try_from(peers).ok().and_then(|peers| peers.try_into().ok());
         let partitioner = Partitioner::new(partitions.expect("there are 1 to 2^32 workers"));
         let secrets = RapidSecrets::seed(job.hash_seed);
-        Self { job, index, peers, secrets, partitioner, spare: Spare::default() }
+        let spare = Rc::new(Spare { slices: RefCell::default(), buffers, reader: job.settings.reader });
+        Self { job, index, peers, secrets, partitioner, spare }
     }
 
     /// Decodes a block. Returns the messages about it: the events for every partition, and the digest.
     pub fn decode(&mut self, block: SourceBlock) -> (Pending, Vec<Message>) {
         let mut digest = vec![u8::from(block.ends_segment) | u8::from(block.ends_input) << 1];
         let Settings { reader, max_rejects, .. } = self.job.settings;
-        let (mut slice, spare_bytes) = (None, reader.block_bytes.saturating_mul(2));
+        let mut slice = None;
         match block.content {
             Err(damage) => {
                 digest.push(DAMAGE);
@@ -96,7 +105,7 @@ impl<C: Portable> Decoding<C> {
                 digest.push(block.content.code());
                 push_number(block.offset, &mut digest);
                 if block.content == Content::Records {
-                    let mut records = self.spare.borrow_mut().pop().unwrap_or_else(|| Slice::new(self.peers));
+                    let mut records = self.spare.slices.borrow_mut().pop().unwrap_or_else(|| Slice::new(self.peers));
                     let computation = &self.job.computation;
                     let context = DecodeContext {
                         decoder: Decoder { source: block.input.source, max_record_bytes: reader.max_record_bytes },
@@ -104,7 +113,7 @@ impl<C: Portable> Decoding<C> {
                         computation: &Routed { computation, secrets: &self.secrets },
                         keeps_fields: computation.needs_fields() || self.job.encoder.needs_fields(),
                         allowed_rejects: max_rejects,
-                        spare_bytes,
+                        spare_bytes: spare_bytes(reader),
                     };
                     records.decode(&block, 0..block.bytes().len(), &context);
                     records.digest(&block, &mut digest);
@@ -124,7 +133,7 @@ impl<C: Portable> Decoding<C> {
         });
         let mut messages: Vec<_> = messages.collect();
         messages.push(Message::new(self.index, 0, Kind::Digest, digest));
-        (Pending { decoded: slice, spare: Rc::clone(&self.spare), spare_bytes }, messages)
+        (Pending { decoded: slice, spare: Rc::clone(&self.spare) }, messages)
     }
 }
 
@@ -146,8 +155,10 @@ impl Pending {
         slice.encode(&block, std::iter::once(decided.as_slice()), encoder);
         let output = std::mem::take(&mut slice.output);
         let conversions = slice.counts.conversions();
-        slice.shrink(self.spare_bytes);
-        self.spare.borrow_mut().push(slice);
+        let Spare { slices, buffers, reader } = &*self.spare;
+        slice.shrink(spare_bytes(*reader));
+        slices.borrow_mut().push(slice);
+        buffers.recycle(block, *reader);
         (output, conversions)
     }
 }

@@ -97,7 +97,13 @@ pub enum MergeError {
 
 impl Manifest {
     /// The manifest of a run.
-    pub fn new(run: String, header: Vec<u8>, counts: &Counts, inputs: Vec<ManifestInput>, parts: Vec<PartReport>) -> Self {
+    pub fn new(
+        run: String,
+        header: Vec<u8>,
+        counts: &Counts,
+        inputs: Vec<ManifestInput>,
+        parts: Vec<PartReport>,
+    ) -> Self {
         let bytes = header.len() as u64 + parts.iter().map(|part| part.bytes).sum::<u64>();
         let header = String::from_utf8(header).expect("the header row contains names of columns");
         let (records, decisions, rejects) = (counts.records, counts.conversions(), counts.rejects);
@@ -140,7 +146,8 @@ impl Manifest {
     /// # Errors
     /// When they do not.
     pub fn check(&self) -> Result<(), String> {
-        let total = |value: fn(&PartReport) -> u64| self.parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(value(part)));
+        let total =
+            |value: fn(&PartReport) -> u64| self.parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(value(part)));
         if total(|part| part.decisions) != Some(self.decisions) {
             return Err("the decisions of the parts do not add up".to_owned());
         }
@@ -149,7 +156,9 @@ impl Manifest {
         }
         let mut expected = vec![0_u64; self.parts.len()];
         let recorded = self.parts.iter().map(|part| part.segments.len() as u64).sum::<u64>();
-        if self.parts.is_empty() || self.inputs.iter().try_fold(0_u64, |sum, input| sum.checked_add(input.segments)) != Some(recorded) {
+        if self.parts.is_empty()
+            || self.inputs.iter().try_fold(0_u64, |sum, input| sum.checked_add(input.segments)) != Some(recorded)
+        {
             return Err("the segments of the parts do not add up".to_owned());
         }
         self.owners().for_each(|part| expected[part] += 1);

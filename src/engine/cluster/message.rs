@@ -33,8 +33,7 @@ pub enum Kind {
     Members,
 }
 
-const KINDS: [Kind; 6] =
-    [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members];
+const KINDS: [Kind; 6] = [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members];
 
 /// A message.
 #[derive(Clone, Default)]

@@ -38,8 +38,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use timely::communication::Hooks;
-use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 
 use super::{Computation, Observer, Outcome, ReplayError, Settings};
 use crate::input::InputPlan;
@@ -198,9 +198,10 @@ impl Cluster {
         let (process, addresses) = (membership.process, membership.addresses.clone());
         let connections = membership.connect()?;
         let (to_events, events) = sync_channel(QUEUED_EVENTS);
-        let links = connections.control.into_iter().enumerate().map(|(process, stream)| {
-            stream.map(|stream| Link::start(process, stream, to_events.clone())).transpose()
-        });
+        let links =
+            connections.control.into_iter().enumerate().map(|(process, stream)| {
+                stream.map(|stream| Link::start(process, stream, to_events.clone())).transpose()
+            });
         let links = links.collect::<io::Result<Vec<_>>>().map_err(|error| ClusterError::Network(os_error(&error)))?;
         let (hash_seed, run) = (connections.agreement.hash_seed, connections.agreement.run);
         let (data, progress) = (connections.data, Arc::default());
@@ -246,14 +247,15 @@ impl Cluster {
         let (processes, threads) = (self.links.len(), parts.len());
         let mut digests = Digests::new(plans, &settings, observer);
         let mut reports: Vec<Option<WorkerReport>> = self.start(work, parts)?.collect();
-        let mut others: Vec<(Vec<Vec<u8>>, Option<Vec<PartReport>>)> = vec![(Vec::new(), None); processes];
-        while reports.iter().any(Option::is_none) || others[1..].iter().any(|(_, parts)| parts.is_none()) {
+        let mut other_states = vec![Vec::new(); processes];
+        let mut other_parts: Vec<Option<Vec<PartReport>>> = vec![None; processes];
+        while reports.iter().any(Option::is_none) || other_parts[1..].iter().any(Option::is_none) {
             match self.next_event()? {
                 Event::Digest(epoch, digest) => digests.process(epoch, &digest)?,
                 Event::Members(members) => digests.add_members(members),
                 Event::Worker(worker, report) => reports[worker] = Some(report.map_err(ClusterError::Part)?),
-                Event::State(process, state) => others[process].0.push(state),
-                Event::Control(process, Control::Finished(parts)) => others[process].1 = Some(parts),
+                Event::State(process, state) => other_states[process].push(state),
+                Event::Control(process, Control::Finished(parts)) => other_parts[process] = Some(parts),
                 Event::Control(..) | Event::Lost(_) | Event::Panicked(_) => {}
             }
         }
@@ -263,7 +265,7 @@ impl Cluster {
             parts.push(part);
             states.push(computation.import(&state));
         }
-        for (of_process, reported) in others.into_iter().skip(1) {
+        for (of_process, reported) in other_states.into_iter().zip(other_parts).skip(1) {
             assert_eq!(of_process.len(), threads, "a process sends the state of each worker");
             states.extend(of_process.iter().map(|state| computation.import(state)));
             parts.extend(reported.into_iter().flatten());
@@ -428,9 +430,8 @@ impl Cluster {
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());
         let sockets = std::mem::take(&mut self.data);
-        let (builders, connections) =
-            initialize_networking_from_sockets(local, sockets, self.process, threads, hooks)
-                .map_err(|error| failed(os_error(&error)))?;
+        let (builders, connections) = initialize_networking_from_sockets(local, sockets, self.process, threads, hooks)
+            .map_err(|error| failed(os_error(&error)))?;
         let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
         let parts: Vec<_> = parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
         let run_worker = move |worker: &mut timely::worker::Worker| {
@@ -444,9 +445,11 @@ impl Cluster {
             };
             // The receiver has ended if the run has failed.
             let _ = job.events.send(event);
-            while has_failed {
+            if has_failed {
                 // Ending would look like the end of the input to the other processes. The process ends soon.
-                thread::park();
+                loop {
+                    thread::park();
+                }
             }
         };
         let config = timely::WorkerConfig::default();

@@ -62,6 +62,7 @@ impl<'a> Digests<'a> {
             Content::Records => {
                 self.sequencer.begin(&plan.block(offset, content, Vec::new()));
                 for mut part in parts(&mut reader) {
+                    plan.add_progress(part.slice.counts.bytes);
                     let (offset, raw) = part.reject.unwrap_or((offset, b""));
                     let block = plan.block(offset, content, raw.to_vec());
                     self.sequencer.finish_slice(&block, &mut part.slice)?;

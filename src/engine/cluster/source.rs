@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Thread};
 
-use crate::input::{Block, InputError, InputPlan, ReaderSettings};
+use crate::input::{Block, Buffers, InputError, InputPlan, ReaderSettings};
 use crate::system::panic_point;
 
 /// The position of a block: 32 bits for the input, 48 for the segment, 48 for the block of the segment.
@@ -104,11 +104,12 @@ impl Source {
     pub fn start(
         plans: &Arc<[InputPlan]>,
         settings: ReaderSettings,
-        worker: usize,
-        peers: usize,
+        (worker, peers): (usize, usize),
+        buffers: Arc<Buffers>,
     ) -> std::io::Result<Self> {
         let (to_worker, items) = sync_channel(QUEUED_BLOCKS);
-        let share = Share { plans: Arc::clone(plans), settings, worker, peers, to_worker, wakes: thread::current() };
+        let (plans, wakes) = (Arc::clone(plans), thread::current());
+        let share = Share { plans, settings, worker, peers, buffers, to_worker, wakes };
         thread::Builder::new().name("reader".to_owned()).spawn(move || share.read())?;
         Ok(Self { items, has_ended: false })
     }
@@ -140,6 +141,7 @@ struct Share {
     settings: ReaderSettings,
     worker: usize,
     peers: usize,
+    buffers: Arc<Buffers>,
     to_worker: SyncSender<Option<SourceItem>>,
     wakes: Thread,
 }
@@ -197,9 +199,15 @@ impl Share {
             let mut sink = |block: Result<Block, InputError>, is_last: bool| {
                 let at = epoch(input, segment, number);
                 number += 1;
-                self.emit(at, block, is_last, is_last && segment + 1 == count, if is_last { after } else { Some(at + 1) })
+                self.emit(
+                    at,
+                    block,
+                    is_last,
+                    is_last && segment + 1 == count,
+                    if is_last { after } else { Some(at + 1) },
+                )
             };
-            if !plan.read_segment(&mut file, segment, self.settings, &mut sink) {
+            if !plan.read_segment(&mut file, segment, self.settings, &self.buffers, &mut sink) {
                 return false;
             }
         }
@@ -208,7 +216,7 @@ impl Share {
 
     fn read_whole(&self, input: usize, plan: &InputPlan) -> bool {
         let (mut segment, mut goes_on) = (0, true);
-        plan.read(self.settings, &mut |block, is_last| {
+        plan.read(self.settings, &self.buffers, &mut |block, is_last| {
             let at = epoch(input, segment, 0);
             segment += 1;
             let after = epoch_from(&self.plans, input + 1, self.worker, self.peers);

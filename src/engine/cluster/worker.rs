@@ -31,7 +31,7 @@ use crate::campaign::EmailHasher;
 use crate::engine::Settings;
 use crate::engine::slice::packet::{ReceivedEvents, pack_decisions};
 use crate::engine::wire::{Reader, push_number};
-use crate::input::InputPlan;
+use crate::input::{Buffers, InputPlan};
 use crate::output::DecisionEncoder;
 use crate::record::SourceKind;
 use crate::system::panic_point;
@@ -74,7 +74,8 @@ type Owned = Rc<RefCell<BTreeMap<Epoch, Pending>>>;
 /// Runs the dataflow until the end of the inputs.
 pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter) -> io::Result<WorkerReport> {
     let (index, peers) = (worker.index(), worker.peers());
-    let mut source = Source::start(&job.plans, job.settings.reader, index, peers)?;
+    let buffers = Arc::<Buffers>::default();
+    let mut source = Source::start(&job.plans, job.settings.reader, (index, peers), Arc::clone(&buffers))?;
     let owned = Owned::default();
     let partition = Rc::new(RefCell::new(Partition::new(Arc::clone(job), index)));
     let encoding = Rc::new(RefCell::new(Encoding {
@@ -88,7 +89,7 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
     }));
     let (mut input, probe) = worker.dataflow::<Epoch, _, _>(|scope| {
         let (input, blocks) = scope.new_input_with_builder::<NoopBuilder<Message>>();
-        let mut decoding = Decoding::new(Arc::clone(job), index, peers);
+        let mut decoding = Decoding::new(Arc::clone(job), index, peers, buffers);
         let events = blocks.unary::<NoopBuilder<Message>, _, _, _>(to_named_worker(), "decode", |_, _| {
             move |input, output| {
                 input.for_each(|time, message| {
@@ -200,10 +201,7 @@ fn stash_message(stash: &mut Stash, time: Capability<Epoch>, message: Message) {
 }
 
 /// Removes the first epoch of the stash if it is complete.
-fn pop_complete(
-    stash: &mut Stash,
-    is_complete: impl Fn(&Epoch) -> bool,
-) -> Option<(Capability<Epoch>, Vec<Message>)> {
+fn pop_complete(stash: &mut Stash, is_complete: impl Fn(&Epoch) -> bool) -> Option<(Capability<Epoch>, Vec<Message>)> {
     stash.first_entry().filter(|first| is_complete(first.key())).map(|first| first.remove())
 }
 
@@ -269,8 +267,7 @@ impl<C: Portable> Encoding<C> {
             let members = Reader::new(members.bytes()).number();
             self.send(Event::Members(members));
         }
-        let mut decisions: Vec<&Message> =
-            messages.iter().filter(|message| message.kind == Kind::Decisions).collect();
+        let mut decisions: Vec<&Message> = messages.iter().filter(|message| message.kind == Kind::Decisions).collect();
         if decisions.is_empty() {
             return;
         }
@@ -278,12 +275,12 @@ impl<C: Portable> Encoding<C> {
         decisions.sort_by_key(|message| message.from);
         let pending = self.owned.borrow_mut().remove(&epoch).expect("the block waits for its decisions");
         let bodies = decisions.iter().map(|message| message.bytes());
-        let buffer = self.part.buffer();
-        let (output, conversions) = pending.encode(bodies, &self.job.encoder, buffer);
+        let (output, conversions) = pending.encode(bodies, &self.job.encoder, self.part.buffer());
         let (input, _, block) = position(epoch);
         let is_list = self.job.plans[input].label.source == SourceKind::Loyalty;
-        if !is_list && let Err(error) = self.part.write(output, conversions, block == 0) {
-            self.error.get_or_insert(error);
+        // After a failure nothing more is written, and the worker ends.
+        if !is_list && self.error.is_none() {
+            self.error = self.part.write(output, conversions, block == 0).err();
         }
     }
 
