@@ -125,6 +125,7 @@ fn rejected_arguments_are_escaped() {
             "run" | "check" | "order-check" | "report" => "--loyalty loyalty.txt --conversions conversions.txt",
             "explain" => "kim@example.com --loyalty loyalty.txt --conversions conversions.txt",
             "frame" | "unframe" => "conversions.txt",
+            "merge" => "answers",
             "completions" => "bash",
             "generate" | "man" => "",
             other => panic!("no arguments for adseg {other}"),
@@ -164,6 +165,12 @@ fn names_of_files_are_escaped() {
         for subcommand in subcommands() {
             let inputs = &*match &*subcommand {
                 "completions" => continue,
+                "merge" => {
+                    for path in [file, folder, inside] {
+                        assert_eq!(run(&scratch, "merge", &[path]).code, Some(1), "{path:?}");
+                    }
+                    continue;
+                }
                 "man" => {
                     for path in [file, inside] {
                         assert_eq!(run(&scratch, "man --dir", &[path]).code, Some(1));
@@ -289,7 +296,7 @@ fn fields_of_records_are_escaped() {
                     (format!("{skip} -o report.txt --html -"), assert_html),
                 ],
                 // These convert records unchanged, or read none.
-                "frame" | "unframe" | "generate" | "completions" | "man" => continue,
+                "frame" | "unframe" | "merge" | "generate" | "completions" | "man" => continue,
                 other => panic!("no outputs for adseg {other}"),
             };
             for (args, check) in outputs {

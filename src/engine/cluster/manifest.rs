@@ -7,11 +7,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use flate2::Crc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::part::PartReport;
+use super::part::{Checksum, PartReport};
 use super::source::owner;
 use crate::engine::Counts;
 use crate::escape;
@@ -206,7 +205,7 @@ impl Manifest {
                 let what = format!("it has {len} bytes and not {}", report.bytes);
                 return Err(MergeError::Part { file: name, what });
             }
-            parts.push(Part { name, file, crc: Crc::new(), segments: report.segments.iter() });
+            parts.push(Part { name, file, checksum: Checksum::default(), segments: report.segments.iter() });
         }
         out.write_all(self.header.as_bytes()).map_err(MergeError::Write)?;
         let mut buffer = vec![0; 1 << 18];
@@ -218,14 +217,14 @@ impl Manifest {
                 let chunk = &mut buffer[..wanted];
                 let read = part.file.read_exact(chunk);
                 read.map_err(|cause| MergeError::Read { file: part.name.clone(), cause })?;
-                part.crc.update(chunk);
+                part.checksum.update(chunk);
                 out.write_all(chunk).map_err(MergeError::Write)?;
                 remaining -= wanted as u64;
             }
         }
         out.flush().map_err(MergeError::Write)?;
         for (part, report) in parts.into_iter().zip(&self.parts) {
-            if part.crc.sum() != report.crc32 {
+            if part.checksum.finish() != report.rapidhash {
                 return Err(MergeError::Part { file: part.name, what: "its checksum differs".to_owned() });
             }
         }
@@ -237,6 +236,6 @@ impl Manifest {
 struct Part<'a> {
     name: String,
     file: File,
-    crc: Crc,
+    checksum: Checksum,
     segments: std::slice::Iter<'a, u64>,
 }

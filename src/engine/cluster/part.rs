@@ -2,7 +2,7 @@
 
 use std::io;
 
-use flate2::Crc;
+use rapidhash::v3::{RapidSecrets, RapidStreamHasherV3};
 use serde::{Deserialize, Serialize};
 
 use crate::output::Writer;
@@ -10,7 +10,7 @@ use crate::output::Writer;
 /// Writes a part.
 pub struct PartWriter {
     writer: Writer,
-    crc: Crc,
+    checksum: Checksum,
     report: PartReport,
 }
 
@@ -20,8 +20,8 @@ pub struct PartReport {
     /// The name of its file.
     pub file: String,
     pub bytes: u64,
-    /// The CRC-32 of its bytes.
-    pub crc32: u32,
+    /// The checksum of its bytes: rapidhash v3 with the seed 0, in hexadecimal.
+    pub rapidhash: String,
     /// The number of conversions that were decided.
     pub decisions: u64,
     /// The length of the output of each segment.
@@ -35,7 +35,7 @@ impl PartWriter {
     /// When the system cannot start a thread.
     pub fn start(file: String, out: Box<dyn io::Write + Send>) -> io::Result<Self> {
         let report = PartReport { file, ..PartReport::default() };
-        Ok(Self { writer: Writer::start(out)?, crc: Crc::new(), report })
+        Ok(Self { writer: Writer::start(out)?, checksum: Checksum::default(), report })
     }
 
     /// An empty buffer to write.
@@ -45,7 +45,7 @@ impl PartWriter {
 
     /// Writes the output of the next block, which may begin a segment.
     pub(super) fn write(&mut self, output: Vec<u8>, decisions: u64, begins_segment: bool) -> io::Result<()> {
-        self.crc.update(&output);
+        self.checksum.update(&output);
         self.report.bytes += output.len() as u64;
         self.report.decisions += decisions;
         if begins_segment {
@@ -58,7 +58,28 @@ impl PartWriter {
     /// Waits until everything is written.
     pub(super) fn finish(mut self) -> io::Result<PartReport> {
         self.writer.finish()?;
-        self.report.crc32 = self.crc.sum();
+        self.report.rapidhash = self.checksum.finish();
         Ok(self.report)
+    }
+}
+
+/// The checksum of a part.
+pub struct Checksum(RapidStreamHasherV3<'static>);
+
+static SECRETS: RapidSecrets = RapidSecrets::seed(0);
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self(RapidStreamHasherV3::new(&SECRETS))
+    }
+}
+
+impl Checksum {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    pub(super) fn finish(&self) -> String {
+        format!("{:016x}", self.0.finish())
     }
 }
