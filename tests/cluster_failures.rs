@@ -335,6 +335,11 @@ fn peaks(scratch: &Scratch, events: usize) -> Vec<u64> {
     scratch.write("conversions.txt", clicks.collect::<String>());
     let mut hosts = Hosts::start(scratch, 2, &format!("{RUN} -o answers --threads 1 --block-bytes 65536"));
     let ids: Vec<u32> = hosts.processes.iter().map(|child| child.as_ref().unwrap().id()).collect();
+    // The other process must not run ahead of one that is slow.
+    wait_for_parts(scratch, "answers", 2);
+    hosts.signal(1, "-STOP");
+    std::thread::sleep(Duration::from_secs(2));
+    hosts.signal(1, "-CONT");
     let mut peaks = vec![0, 0];
     let mut are_running = true;
     while are_running {
@@ -356,6 +361,7 @@ fn peaks(scratch: &Scratch, events: usize) -> Vec<u64> {
 fn memory_does_not_grow_with_ten_times_the_events() {
     let scratch = Scratch::small_campaign();
     let few = peaks(&scratch, 30_000);
+    fs::remove_dir_all(scratch.file("answers")).unwrap();
     let many = peaks(&scratch, 300_000);
     for (few, many) in few.iter().zip(&many) {
         // The events alone are 13 MB more.
