@@ -1,5 +1,8 @@
 //! The computation of `adseg run`: the decisions.
 
+#[cfg(feature = "cluster")]
+mod portable;
+
 use crate::campaign::{
     CustomerTable, Decision, EmailHasher, Member, Policy, PolicyState, SavedRows, Tracked, members_in_order,
 };
@@ -21,6 +24,8 @@ pub struct DecideState {
     customers: CustomerTable,
     policy: PolicyState,
     rows: Option<SavedRows>,
+    /// The number of members whose emails are in another process.
+    members_elsewhere: usize,
     /// The number of decisions to send a code.
     pub sent: u64,
     /// The number of customers who became members by a purchase.
@@ -30,7 +35,7 @@ pub struct DecideState {
 impl DecideState {
     /// The number of members.
     pub const fn members(&self) -> usize {
-        self.customers.len()
+        self.customers.len() + self.members_elsewhere
     }
 }
 
@@ -40,7 +45,7 @@ impl Computation for Decide<'_> {
     fn new_state(&self, hasher: &EmailHasher) -> DecideState {
         let customers = CustomerTable::with_case(hasher.clone(), Tracked::Members, self.policy.ignores_case());
         let rows = self.keeps_rows.then(SavedRows::default);
-        DecideState { customers, policy: PolicyState::new(self.policy), rows, sent: 0, enrolled: 0 }
+        DecideState { customers, policy: PolicyState::new(self.policy), rows, members_elsewhere: 0, sent: 0, enrolled: 0 }
     }
 
     fn hasher(&self) -> EmailHasher {

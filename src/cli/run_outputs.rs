@@ -43,10 +43,7 @@ pub struct Outputs {
 impl Outputs {
     /// Opens the outputs, which must not damage an input or each other.
     pub fn open(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Self> {
-        let (folder, save) = (args.rejects.as_deref(), args.save_loyalty.as_deref());
-        folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
-        save.map(|path| check_list(path, args, inputs)).transpose()?;
-        let rejects = folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?;
+        let rejects = open_rejects(args, inputs, session)?;
         let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
         if args.codes.is_some() && decisions.is_stdout {
             return usage_error(
@@ -55,7 +52,7 @@ impl Outputs {
         }
         let open_ledger = |path: &PathBuf| Output::open(path, inputs, session, CommitOrder::Ledger);
         let ledger = args.policy.ledger.as_ref().map(open_ledger).transpose()?;
-        let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
+        let list = open_list(args, session)?;
         if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
             return usage_error(
                 "the decisions and the saved list cannot both be written to standard output; name a file for one of them",
@@ -63,6 +60,20 @@ impl Outputs {
         }
         Ok(Self { decisions, list, ledger, rejects })
     }
+}
+
+/// Checks the list and the rejects, and opens the rejects.
+pub fn open_rejects(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Option<Rejects>> {
+    let (folder, save) = (args.rejects.as_deref(), args.save_loyalty.as_deref());
+    folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
+    save.map(|path| check_list(path, args, inputs)).transpose()?;
+    Ok(folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?)
+}
+
+/// Opens the saved list, which [`open_rejects`] has checked.
+pub fn open_list(args: &RunArgs, session: &Session) -> anyhow::Result<Option<Output>> {
+    let open = |path| Output::open_unchecked(path, session, CommitOrder::List);
+    args.save_loyalty.as_deref().map(open).transpose()
 }
 
 /// The other outputs must not be written to the ledger, also not through standard output.

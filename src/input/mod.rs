@@ -17,6 +17,7 @@
 //! | `csv` | row ends and the fields of a row |
 //! | `header` | the columns of CSV |
 //! | `json` | the fields of an object of JSON Lines |
+//! | `segment` | dividing the inputs among the processes of a cluster |
 //! | `separators` | finding commas and line feeds |
 //! | `splitter` | decoding the records of a slice |
 //! | `ledger`, `codes` | the ledger, and files of codes |
@@ -32,6 +33,8 @@ mod header;
 mod json;
 mod ledger;
 mod reader;
+#[cfg(feature = "cluster")]
+mod segment;
 mod separators;
 mod source;
 mod splitter;
@@ -45,5 +48,7 @@ pub use format::{
 pub use header::SavedColumn;
 pub use ledger::{LEDGER_COLUMNS, read_ledger};
 pub use reader::{Blocks, format_of};
+#[cfg(feature = "cluster")]
+pub use segment::{Buffers, InputPlan};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

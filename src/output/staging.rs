@@ -57,6 +57,9 @@ struct State {
     created_folders: Vec<PathBuf>,
     /// The locks of the list and the ledger that are replaced.
     file_locks: Vec<(CommitOrder, FileLock)>,
+    /// A folder for temporary files.
+    #[cfg(feature = "cluster")]
+    scratch: Option<tempfile::TempDir>,
     /// Other locked files and folders.
     locks: Vec<Arc<File>>,
     /// The folder of the rejects, as a canonical path.
@@ -166,6 +169,28 @@ impl Staging {
             state.staged.retain(|staged| parent(&staged.target) != folder);
             state.remove_created_folders();
         }
+    }
+
+    /// Creates a temporary folder with any content, beside the file at `beside`. It is removed when the run ends.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    #[cfg(feature = "cluster")]
+    pub fn create_scratch(&self, beside: Option<&Path>) -> io::Result<PathBuf> {
+        let beside = beside.filter(|path| !path.exists() || path.is_file()).map(follow_links).transpose()?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".adseg-").suffix(".tmp");
+        let folder = match &beside {
+            Some(path) => builder.tempdir_in(parent(path))?,
+            None => builder.tempdir()?,
+        };
+        Ok(self.lock().scratch.insert(folder).path().to_owned())
+    }
+
+    /// Removes the folder of [`Self::create_scratch`].
+    #[cfg(feature = "cluster")]
+    pub fn remove_scratch(&self) {
+        self.lock().scratch = None;
     }
 
     /// Makes [`Self::commit`] remove the file at this canonical path, unless a staged file replaces it.
@@ -290,6 +315,8 @@ impl State {
 
     fn remove_uncommitted(&mut self) {
         self.staged.clear();
+        #[cfg(feature = "cluster")]
+        drop(self.scratch.take());
         self.remove_created_folders();
     }
 

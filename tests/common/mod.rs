@@ -6,6 +6,7 @@
 
 pub mod campaigns;
 pub mod inject;
+pub mod cluster;
 pub mod live;
 pub mod model;
 pub mod replay;

@@ -1,0 +1,125 @@
+//! The events of a slice for one partition as bytes, for the process that has the partition, and its decisions as bytes.
+//!
+//! A decision has one byte for each event. The byte order does not depend on the machine.
+
+use super::{Entry, EventBatch, Route, Slice};
+use crate::campaign::{Decision, EmailHasher};
+use crate::engine::wire::{Reader, push_number, push_optional};
+use crate::input::Block;
+use crate::record::{Bytes, ConversionKind, FieldSpans, RecordKind, Span};
+
+const KINDS: [RecordKind; 5] = [
+    RecordKind::LoyaltyRow,
+    RecordKind::Conversion(ConversionKind::Click),
+    RecordKind::Conversion(ConversionKind::Basket),
+    RecordKind::Conversion(ConversionKind::Purchase),
+    RecordKind::EarlierPurchase,
+];
+
+impl EventBatch<'_> {
+    /// Appends the events to `out`.
+    pub(in crate::engine) fn pack(self, out: &mut Vec<u8>) {
+        push_number(self.input as u64, out);
+        out.push(u8::from(self.has_quoting) | u8::from(!self.fields.is_empty()) << 1);
+        push_number(self.routes.len() as u64, out);
+        let mut line = 0;
+        for route in self.routes {
+            let entry = &self.entries[route.entry as usize];
+            let kind = KINDS.iter().position(|kind| *kind == entry.kind).expect("all kinds are listed");
+            out.push(kind as u8);
+            push_number(u64::from(entry.line - line), out);
+            line = entry.line;
+            push_optional(Some(self.bytes.get(entry.email)), out);
+            if let Some(fields) = self.fields.get(route.entry as usize) {
+                let FieldSpans { first, second, third, extra, time } = *fields;
+                for field in [first, second, third, extra, time] {
+                    push_optional(self.bytes.get_optional(field), out);
+                }
+            }
+        }
+    }
+}
+
+/// Appends a batch without events to `out`.
+pub(in crate::engine) fn pack_nothing(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0; 3]);
+}
+
+/// Events that were received. Its buffers are reused.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct ReceivedEvents {
+    entries: Vec<Entry>,
+    fields: Vec<FieldSpans>,
+    routes: Vec<Route>,
+}
+
+impl ReceivedEvents {
+    /// The events in `bytes`, with the hashes of their emails.
+    pub fn unpack<'a>(&'a mut self, bytes: &'a [u8], hasher: &EmailHasher, first_line: u64) -> EventBatch<'a> {
+        let mut reader = Reader::new(bytes);
+        let input = reader.number() as usize;
+        let flags = reader.byte();
+        let (has_quoting, has_fields) = (flags & 1 != 0, flags & 2 != 0);
+        let count = reader.number() as u32;
+        self.entries.clear();
+        self.fields.clear();
+        self.routes.clear();
+        let mut line = 0;
+        for entry in 0..count {
+            let kind = KINDS[usize::from(reader.byte())];
+            line += reader.number() as u32;
+            let email = span(&mut reader).expect("every record has an email");
+            let hash = hasher.hash(&bytes[email.clone()]);
+            self.entries.push(Entry { kind, line, email: Span::in_block(email.start, email.end) });
+            self.routes.push(Route { hash, entry });
+            if has_fields {
+                let mut field =
+                    || span(&mut reader).map_or(Span::ABSENT, |range| Span::in_block(range.start, range.end));
+                let (first, second, third, extra, time) = (field(), field(), field(), field(), field());
+                self.fields.push(FieldSpans { first, second, third, extra, time });
+            }
+        }
+        EventBatch {
+            input,
+            has_quoting,
+            bytes: Bytes::of_block(bytes),
+            entries: &self.entries,
+            fields: &self.fields,
+            routes: &self.routes,
+            first_line,
+        }
+    }
+}
+
+fn span(reader: &mut Reader<'_>) -> Option<std::ops::Range<usize>> {
+    reader.optional().map(|field| {
+        let end = reader.position();
+        end - field.len()..end
+    })
+}
+
+/// The decisions of `count` events as bytes.
+pub(in crate::engine) fn pack_decisions(decisions: &[(u32, Decision)], count: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + count, 0);
+    for &(event, decision) in decisions {
+        out[start + event as usize] = u8::from(decision.send) | u8::from(decision.enrolled) << 1;
+    }
+}
+
+impl Slice {
+    /// The decisions that [`pack_decisions`] wrote for a partition, with the numbers of their entries in this slice.
+    pub(in crate::engine) fn unpack_decisions(&self, partition: usize, bytes: &[u8], out: &mut Vec<(u32, Decision)>) {
+        let routes = &self.routes[partition];
+        assert_eq!(routes.len(), bytes.len(), "there is one decision for each event");
+        let decided = routes.iter().zip(bytes).filter(|(_, byte)| **byte != 0);
+        out.extend(
+            decided.map(|(route, &byte)| (route.entry, Decision { send: byte & 1 != 0, enrolled: byte & 2 != 0 })),
+        );
+    }
+
+    /// Appends the events for a partition to `out`.
+    pub(in crate::engine) fn pack(&self, block: &Block, partition: usize, out: &mut Vec<u8>) {
+        self.events(block, partition).pack(out);
+    }
+}
