@@ -4,6 +4,9 @@
 //! before any rename, and the folder of a rename before the next rename that depends on it. If a step fails, the steps
 //! before it are undone. A path that is not a regular file (a device, a FIFO) is written directly and never replaced.
 
+#[cfg(feature = "cluster")]
+mod scratch;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -169,28 +172,6 @@ impl Staging {
             state.staged.retain(|staged| parent(&staged.target) != folder);
             state.remove_created_folders();
         }
-    }
-
-    /// Creates a temporary folder with any content, beside the file at `beside`. It is removed when the run ends.
-    ///
-    /// # Errors
-    /// When it cannot be created.
-    #[cfg(feature = "cluster")]
-    pub fn create_scratch(&self, beside: Option<&Path>) -> io::Result<PathBuf> {
-        let beside = beside.filter(|path| !path.exists() || path.is_file()).map(follow_links).transpose()?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".adseg-").suffix(".tmp");
-        let folder = match &beside {
-            Some(path) => builder.tempdir_in(parent(path))?,
-            None => builder.tempdir()?,
-        };
-        Ok(self.lock().scratch.insert(folder).path().to_owned())
-    }
-
-    /// Removes the folder of [`Self::create_scratch`].
-    #[cfg(feature = "cluster")]
-    pub fn remove_scratch(&self) {
-        self.lock().scratch = None;
     }
 
     /// Makes [`Self::commit`] remove the file at this canonical path, unless a staged file replaces it.

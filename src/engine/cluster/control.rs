@@ -11,27 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-use super::Event;
-use super::part::PartReport;
-
-/// A message on a control connection.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Control {
-    /// The process is alive.
-    Alive,
-    /// A process failed, and why. Everybody ends.
-    Failed { process: usize, message: String },
-    /// The process has finished its part of the run. Its states precede this message.
-    Finished(Vec<PartReport>),
-    /// All processes have finished; the part files may be renamed.
-    Commit,
-    /// The part files are renamed.
-    Committed,
-    /// The result is complete.
-    Done,
-}
+use super::event::{Control, Event};
 
 /// What follows a length: JSON, or the exported state of a partition.
 const JSON: u8 = 0;

@@ -5,7 +5,9 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `connect` | connecting the processes, and checking that they have the same version, options and inputs |
+//! | `connect`, `greeting` | connecting the processes, and checking that they have the same version, options and inputs |
+//! | `event` | what the thread that watches a process is told |
+//! | `error` | why a run fails |
 //! | `control` | the control connections: signs of life, failures, the commit |
 //! | `source` | the blocks that a worker reads |
 //! | `worker` | the dataflow of a worker, its loop, its partition |
@@ -20,6 +22,9 @@
 mod connect;
 mod control;
 mod decode;
+mod error;
+mod event;
+mod greeting;
 mod manifest;
 mod message;
 mod part;
@@ -27,7 +32,6 @@ mod sequence;
 mod source;
 mod worker;
 
-use std::any::Any;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,21 +40,23 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
 use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 
-use super::{Computation, Observer, Outcome, ReplayError, Settings};
+use super::{Computation, Observer, Outcome, Settings};
 use crate::input::InputPlan;
 use crate::output::DecisionEncoder;
 use crate::system::os_error;
-use control::{Control, Link};
+use control::Link;
+use error::{is_lost_peer, silence_lost_peers};
+use event::{Control, Event, PanicPayload};
+use part::WorkerReport;
 use sequence::Digests;
-use source::Epoch;
-use worker::{Job, WorkerReport};
+use worker::Job;
 
 pub use connect::{Membership, process_name};
+pub use error::ClusterError;
 pub use manifest::{MANIFEST, Manifest, ManifestInput, MergeError};
 pub use part::{PartReport, PartWriter};
 
@@ -66,77 +72,6 @@ pub trait Portable: Computation + Clone + Send + 'static {
 
     /// The state that [`Self::export`] wrote. It is complete for the results, and no events are applied to it.
     fn import(&self, bytes: &[u8]) -> Self::State;
-}
-
-/// Why a run on several processes fails.
-#[derive(Debug, Error)]
-pub enum ClusterError {
-    /// The replay fails as on one machine.
-    #[error(transparent)]
-    Replay(#[from] ReplayError),
-    /// An input is damaged.
-    #[error("{0}")]
-    Damage(String),
-    /// A part file cannot be written.
-    #[error("cannot write a part of the decisions: {}", os_error(.0))]
-    Part(io::Error),
-    /// The processes cannot be connected, or do not belong together.
-    #[error("{0}")]
-    Network(String),
-    /// Another process refused this one.
-    #[error("{name} refused this process: {reason}")]
-    Refused {
-        /// The other process.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-    /// Another process failed. This process only follows.
-    #[error("{name} ended the run: {message}")]
-    Peer {
-        /// The number of the other process.
-        process: usize,
-        /// The other process.
-        name: String,
-        /// Its message.
-        message: String,
-    },
-    /// A process does not answer, or no block was completed, for too long.
-    #[error("{what} for {} s (--stall-timeout)", .limit.as_secs())]
-    Stalled {
-        /// What did not happen.
-        what: String,
-        /// How long.
-        limit: Duration,
-    },
-}
-
-/// What the threads of a process report to the thread that watches it.
-#[derive(Debug)]
-pub enum Event {
-    /// The digest of the next block.
-    Digest(Epoch, Vec<u8>),
-    /// The members of one partition when the list is loaded.
-    Members(u64),
-    /// A worker has finished, or cannot write.
-    Worker(usize, io::Result<WorkerReport>),
-    /// A worker has panicked.
-    Panicked(PanicPayload),
-    /// A message of another process.
-    Control(usize, Control),
-    /// The exported state of a partition of another process.
-    State(usize, Vec<u8>),
-    /// The connection to another process has ended.
-    Lost(usize),
-}
-
-/// The payload of a panic.
-pub struct PanicPayload(Box<dyn Any + Send>);
-
-impl std::fmt::Debug for PanicPayload {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("a panic")
-    }
 }
 
 /// The work of a run: how to decide, and what to read.
@@ -459,20 +394,4 @@ impl Cluster {
         self.seen = Some((0, Instant::now()));
         Ok((0..threads).map(|_| None))
     }
-}
-
-/// Whether a worker panicked only because a connection of timely was lost.
-fn is_lost_peer(payload: &(dyn Any + Send)) -> bool {
-    let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
-    text.is_some_and(|text| text.starts_with("timely communication error:") || text.starts_with("MergeQueue poisoned"))
-}
-
-/// Keeps the panics of timely about a lost process from being printed. The control connections say what happened.
-fn silence_lost_peers() {
-    let print = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| {
-        if !is_lost_peer(panic.payload()) {
-            print(panic);
-        }
-    }));
 }

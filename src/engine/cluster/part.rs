@@ -63,6 +63,14 @@ impl PartWriter {
     }
 }
 
+/// The result of a worker.
+#[derive(Debug)]
+pub struct WorkerReport {
+    pub part: PartReport,
+    /// The state of the partition, exported.
+    pub state: Vec<u8>,
+}
+
 /// The checksum of a part.
 pub struct Checksum(RapidStreamHasherV3<'static>);
 

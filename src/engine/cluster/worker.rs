@@ -22,11 +22,12 @@ use timely::dataflow::channels::pact::DistributorPact;
 use timely::dataflow::operators::{Capability, Input, Operator, Probe};
 use timely::worker::Worker;
 
+use super::Portable;
 use super::decode::{Decoding, Pending};
+use super::event::Event;
 use super::message::{Kind, Message, ToNamedWorker};
-use super::part::{PartReport, PartWriter};
+use super::part::{PartWriter, WorkerReport};
 use super::source::{Epoch, Next, Source, SourceBlock, first_epoch, position};
-use super::{Event, Portable};
 use crate::campaign::EmailHasher;
 use crate::engine::Settings;
 use crate::engine::slice::packet::{ReceivedEvents, pack_decisions};
@@ -48,14 +49,6 @@ pub struct Job<C> {
     pub events: SyncSender<Event>,
     /// The number of epochs that were completed.
     pub progress: Arc<AtomicU64>,
-}
-
-/// The result of a worker.
-#[derive(Debug)]
-pub struct WorkerReport {
-    pub part: PartReport,
-    /// The state of the partition, exported.
-    pub state: Vec<u8>,
 }
 
 /// The number of own blocks of a worker that may be in the dataflow. timely does not limit its queues, so this limits
