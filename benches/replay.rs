@@ -211,7 +211,7 @@ fn formats(criterion: &mut Criterion) {
                 encoder: DecisionEncoder { format, send_only: false, ..DecisionEncoder::default() },
                 out,
             };
-            let computation = Decide { keeps_rows: false, policy: &Policy::default() };
+            let computation = Decide { keeps_rows: false, policy: Arc::default() };
             replay(&computation, settings, open(&files, input), Some(output), &mut NoopObserver).unwrap();
             assert_eq!(position.load(Ordering::Relaxed), expected.len());
         });
@@ -226,7 +226,7 @@ fn computations(criterion: &mut Criterion) {
     for (name, keeps_rows) in [("decide", false), ("decide and save the list", true)] {
         measure(criterion, ["computations", name], &files, |settings| {
             let outcome =
-                replay(&Decide { keeps_rows, policy: &Policy::default() }, settings, inputs(), None, &mut NoopObserver)
+                replay(&Decide { keeps_rows, policy: Arc::default() }, settings, inputs(), None, &mut NoopObserver)
                     .unwrap();
             let Counts { clicks, baskets, purchases, .. } = outcome.counts;
             let sent: u64 = outcome.states.iter().map(|state| state.sent).sum();

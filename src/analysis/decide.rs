@@ -3,6 +3,8 @@
 #[cfg(feature = "cluster")]
 mod portable;
 
+use std::sync::Arc;
+
 use crate::campaign::{
     CustomerTable, Decision, EmailHasher, Member, Policy, PolicyState, SavedRows, Tracked, members_in_order,
 };
@@ -10,12 +12,12 @@ use crate::engine::{Computation, Decided, EventBatch, PREFETCH};
 use crate::record::{ConversionKind, RecordKind};
 
 /// Applies the rule and the policy of the campaign.
-#[derive(Debug, Clone, Copy)]
-pub struct Decide<'a> {
+#[derive(Debug, Clone)]
+pub struct Decide {
     /// Keep the rows of the members for the saved list.
     pub keeps_rows: bool,
     /// The policy.
-    pub policy: &'a Policy,
+    pub policy: Arc<Policy>,
 }
 
 /// The state of one partition.
@@ -39,13 +41,20 @@ impl DecideState {
     }
 }
 
-impl Computation for Decide<'_> {
+impl Computation for Decide {
     type State = DecideState;
 
     fn new_state(&self, hasher: &EmailHasher) -> DecideState {
         let customers = CustomerTable::with_case(hasher.clone(), Tracked::Members, self.policy.ignores_case());
         let rows = self.keeps_rows.then(SavedRows::default);
-        DecideState { customers, policy: PolicyState::new(self.policy), rows, members_elsewhere: 0, sent: 0, enrolled: 0 }
+        DecideState {
+            customers,
+            policy: PolicyState::new(&self.policy),
+            rows,
+            members_elsewhere: 0,
+            sent: 0,
+            enrolled: 0,
+        }
     }
 
     fn hasher(&self) -> EmailHasher {
@@ -84,7 +93,7 @@ impl Computation for Decide<'_> {
                 }
             }
             let DecideState { policy, sent, .. } = &mut *state;
-            policy.decide_all(self.policy, &clicks, |entry, decision, claim| {
+            policy.decide_all(&self.policy, &clicks, |entry, decision, claim| {
                 *sent += u64::from(decision.send);
                 decided.decisions.push((entry, decision));
                 decided.claims.extend(claim.map(|claim| (entry, claim)));

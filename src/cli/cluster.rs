@@ -19,12 +19,14 @@ use super::args::{FAILED, usage_error};
 use super::cluster_start::{ChildRole, Children, facts, read_hosts, token};
 use super::files::{Inputs, Output};
 use super::part_folder::{PartFolder, part_name, run_name};
+use super::policy_args::PolicyArgs;
 use super::replay::{RejectObserver, write_report};
 use super::run::{RunArgs, encoder, failure, finish, prepare, print_result};
 use super::run_outputs::{Outputs, lock_outputs, open_list, open_rejects};
 use super::session::Session;
 use super::summary::Summary;
 use crate::analysis::{Decide, DecideState};
+use crate::campaign::{Policy, PolicyRules};
 use crate::engine::Settings;
 use crate::engine::cluster::{
     Cluster, ClusterError, Gathered, MANIFEST, Manifest, ManifestInput, Membership, MergeError, PartWriter, Work,
@@ -125,11 +127,19 @@ struct ClusterRun<'a> {
     began: Instant,
     settings: Settings,
     plans: Arc<[InputPlan]>,
+    policy: Arc<Policy>,
     facts: Vec<(String, String)>,
 }
 
 pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
+    let PolicyArgs { suppress, ledger, .. } = &args.policy;
+    let has_rules = args.policy.rules(&args.inputs.policy) != PolicyRules::default();
+    if has_rules || !suppress.is_empty() || ledger.is_some() || args.codes.is_some() {
+        return usage_error(
+            "a run with a policy cannot be divided among several processes; leave out --hosts or --processes",
+        );
+    }
     if role.process() == 0 {
         lock_outputs(args, session)?;
     }
@@ -148,7 +158,7 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
         let inputs = inputs.into_inputs(&session.progress);
         let facts = facts(args, &settings, &inputs)?;
         let plans = plans(&inputs, &settings)?;
-        Ok(ClusterRun { args, session, began, settings, plans, facts })
+        Ok(ClusterRun { args, session, began, settings, plans, policy: Arc::default(), facts })
     };
     match role {
         Role::Parent { processes } => {
@@ -182,7 +192,7 @@ fn plans(inputs: &[Input], settings: &Settings) -> anyhow::Result<Arc<[InputPlan
 impl ClusterRun<'_> {
     /// The first process of `--processes`.
     fn run_parent(self, processes: usize, outputs: Outputs) -> anyhow::Result<ExitCode> {
-        let Outputs { decisions, list, rejects } = outputs;
+        let Outputs { decisions, list, rejects, ledger: _ } = outputs;
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
         let beside = (!decisions.is_stdout).then_some(self.args.output.as_path());
         let folder = self.session.staging.create_scratch(beside).context("cannot create a directory for the parts")?;
@@ -295,10 +305,10 @@ impl ClusterRun<'_> {
 
     fn work(&self) -> Work<Decide> {
         Work {
-            computation: Decide { keeps_rows: self.args.save_loyalty.is_some() },
+            computation: Decide { keeps_rows: self.args.save_loyalty.is_some(), policy: Arc::clone(&self.policy) },
             settings: self.settings,
             plans: Arc::clone(&self.plans),
-            encoder: encoder(self.args),
+            encoder: encoder(self.args, &self.policy),
         }
     }
 
@@ -323,7 +333,7 @@ impl ClusterRun<'_> {
         };
         let exit_code = commit().inspect_err(|error| cluster.fail(&format!("{error:#}")))?;
         cluster.end();
-        print_result(self.args, &Summary::new(&gathered.outcome, self.began.elapsed()), self.session);
+        print_result(self.args, &Summary::new(&gathered.outcome, &self.policy, self.began.elapsed()), self.session);
         Ok(exit_code)
     }
 
@@ -354,7 +364,7 @@ impl ClusterRun<'_> {
             segments: gathered.segments[plan.label.index],
         };
         let inputs = with_decisions.map(input).collect();
-        let header = encoder(self.args).header();
+        let header = encoder(self.args, &self.policy).header();
         let manifest = Manifest::new(run_name(run), header, &gathered.outcome.counts, inputs, gathered.parts.clone());
         manifest.check().expect("the parts that the workers report are complete");
         manifest

@@ -34,9 +34,9 @@ mod input_args;
 #[cfg(feature = "cluster")]
 mod merge;
 mod order_check;
-mod policy_args;
 #[cfg(feature = "cluster")]
 mod part_folder;
+mod policy_args;
 mod replay;
 mod report;
 mod run;

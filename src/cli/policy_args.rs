@@ -214,7 +214,7 @@ impl PolicyArgs {
         let mut observer = RejectObserver::new(session, messages, None);
         let outcome = replay(&LoadSuppression, &settings, files, None, &mut observer)
             .map_err(|error| replay_error(error, OnError::Stop, 0))?;
-        let list = SuppressionList::new(outcome.partitioner, outcome.states);
+        let list = SuppressionList::new(outcome.partitioner.expect("one process has all partitions"), outcome.states);
         if !messages.quiet {
             for path in (0..).zip(names).filter(|(index, _)| !list.has_entries_of(*index)).map(|(_, path)| path) {
                 session

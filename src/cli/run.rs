@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::anyhow;
@@ -180,7 +181,8 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
         messages,
         session,
     )?;
-    let computation = Decide { keeps_rows: list.is_some(), policy: &policy };
+    let policy = Arc::new(policy);
+    let computation = Decide { keeps_rows: list.is_some(), policy: Arc::clone(&policy) };
     let run_id = args.policy.run_id.as_deref().unwrap_or_default().as_bytes();
     let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, run_id, codes, Box::new(rows)));
     let output = DecisionOutput { encoder: encoder(args, &policy), sends, out: Box::new(decisions.writer()) };

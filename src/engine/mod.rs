@@ -19,9 +19,9 @@
 //! | `cluster` | the same on several processes; `wire`: the numbers and bytes of their messages |
 
 mod batch;
-mod computation;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+mod computation;
 mod pipeline;
 mod sends;
 mod sequencer;

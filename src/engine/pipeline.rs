@@ -23,8 +23,8 @@ use crate::record::SourceKind;
 pub struct Outcome<'a, State> {
     /// The states of the partitions.
     pub states: Vec<State>,
-    /// The partition of each email.
-    pub partitioner: Partitioner,
+    /// The partition of each email; `None` if the partitions are those of several processes.
+    pub partitioner: Option<Partitioner>,
     /// The number of decisions by reason, if the campaign has a policy.
     pub reasons: [u64; Reason::ALL.len()],
     /// The codes that are left, if codes were handed out.
@@ -175,6 +175,7 @@ impl<'a, 's, C: Computation> Pipeline<'a, 's, C> {
         self.sends.as_mut().map_or(Ok(()), Sends::finish)?;
         let Self { states, partitioner, reasons, sends, .. } = self;
         let Sequencer { counts, inputs, line_index, list_format, steps_back, .. } = self.sequencer;
+        let partitioner = Some(partitioner);
         Ok(Outcome { states, partitioner, reasons, sends, counts, inputs, line_index, list_format, steps_back })
     }
 

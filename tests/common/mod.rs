@@ -5,8 +5,8 @@
 #![allow(dead_code, reason = "each test uses only a part of it")]
 
 pub mod campaigns;
-pub mod inject;
 pub mod cluster;
+pub mod inject;
 pub mod live;
 pub mod model;
 pub mod replay;

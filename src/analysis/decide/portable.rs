@@ -1,7 +1,7 @@
 //! The state of a partition as bytes, for the first process of a cluster: its figures, and the rows of its members.
 
 use super::{Decide, DecideState};
-use crate::campaign::{EmailHasher, SavedRows};
+use crate::campaign::SavedRows;
 use crate::engine::Computation;
 use crate::engine::cluster::Portable;
 use crate::engine::wire::{Reader, push_number, push_optional};
@@ -26,7 +26,7 @@ impl Portable for Decide {
     fn import(&self, bytes: &[u8]) -> DecideState {
         const COMPLETE: &str = "a row is complete";
         let mut reader = Reader::new(bytes);
-        let hasher = EmailHasher::default();
+        let hasher = self.hasher();
         let mut state = self.new_state(&hasher);
         (state.sent, state.enrolled) = (reader.number(), reader.number());
         let members = reader.number() as usize;

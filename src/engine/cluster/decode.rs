@@ -10,11 +10,11 @@ use super::Portable;
 use super::message::{Kind, Message};
 use super::source::SourceBlock;
 use super::worker::Job;
-use crate::campaign::{Decision, EmailHash, EmailHasher};
+use crate::campaign::{EmailHash, EmailHasher, Partitioner};
 use crate::engine::slice::packet::pack_nothing;
-use crate::engine::slice::{DecodeContext, EventBatch, Partitioner, Slice};
+use crate::engine::slice::{DecodeContext, Slice};
 use crate::engine::wire::{push_number, push_optional};
-use crate::engine::{Computation, Settings};
+use crate::engine::{Computation, Decided, EventBatch, Settings};
 use crate::input::{Block, Buffers, Content, ReaderSettings};
 use crate::output::DecisionEncoder;
 use crate::record::{Decoder, RecordKind};
@@ -46,8 +46,8 @@ impl<C: Computation> Computation for Routed<'_, C> {
         EmailHash(portable_hash(self.secrets, email))
     }
 
-    fn apply(&self, state: &mut C::State, events: EventBatch<'_>, decisions: &mut Vec<(u32, Decision)>) {
-        self.computation.apply(state, events, decisions);
+    fn apply(&self, state: &mut C::State, events: EventBatch<'_>, decided: &mut Decided) {
+        self.computation.apply(state, events, decided);
     }
 }
 
@@ -85,7 +85,10 @@ pub const DAMAGE: u8 = u8::MAX;
 impl<C: Portable> Decoding<C> {
     pub fn new(job: Arc<Job<C>>, index: usize, peers: usize, buffers: Arc<Buffers>) -> Self {
         let partitions = u32::try_from(peers).ok().and_then(|peers| peers.try_into().ok());
-        let partitioner = Partitioner::new(partitions.expect("there are 1 to 2^32 workers"));
+        let partitioner = Partitioner {
+            hasher: EmailHasher::default(),
+            partitions: partitions.expect("there are 1 to 2^32 workers"),
+        };
         let secrets = RapidSecrets::seed(job.hash_seed);
         let spare = Rc::new(Spare { slices: RefCell::default(), buffers, reader: job.settings.reader });
         Self { job, index, peers, secrets, partitioner, spare }
@@ -152,7 +155,7 @@ impl Pending {
             slice.unpack_decisions(partition, bytes, &mut decided);
         }
         slice.output = buffer;
-        slice.encode(&block, std::iter::once(decided.as_slice()), encoder);
+        slice.encode(&block, std::iter::once(decided.as_slice()), encoder, None);
         let output = std::mem::take(&mut slice.output);
         let conversions = slice.counts.conversions();
         let Spare { slices, buffers, reader } = &*self.spare;

@@ -107,7 +107,7 @@ pub struct Cluster {
 /// The result of all processes, at the first one.
 pub struct Gathered<S> {
     /// The outcome, as of the local engine. The states are those of all workers, in order.
-    pub outcome: Outcome<S>,
+    pub outcome: Outcome<'static, S>,
     /// The parts of all workers, in order.
     pub parts: Vec<PartReport>,
     /// The number of segments of each input.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decode::DAMAGE;
 use super::source::{Epoch, position};
 use super::{ClusterError, Portable};
+use crate::campaign::Reason;
 use crate::engine::sequencer::Sequencer;
 use crate::engine::slice::digest::parts;
 use crate::engine::wire::Reader;
@@ -123,11 +124,14 @@ impl<'a> Digests<'a> {
         mut self,
         computation: &C,
         states: Vec<C::State>,
-    ) -> Result<(Outcome<C::State>, Vec<u64>), ClusterError> {
+    ) -> Result<(Outcome<'static, C::State>, Vec<u64>), ClusterError> {
         let rest = self.next.0..self.plans.len();
         assert!(self.has_ended && rest.into_iter().all(|input| self.is_empty(input)), "no block is missing at the end");
         self.finish_list(computation.members(&states).unwrap_or(0))?;
-        let Sequencer { counts, line_index, list_format, steps_back, .. } = self.sequencer;
-        Ok((Outcome { states, counts, line_index, list_format, steps_back }, self.segments))
+        let Sequencer { counts, inputs, line_index, list_format, steps_back, .. } = self.sequencer;
+        let (partitioner, reasons, sends) = (None, [0; Reason::ALL.len()], None);
+        let outcome =
+            Outcome { states, partitioner, reasons, sends, counts, inputs, line_index, list_format, steps_back };
+        Ok((outcome, self.segments))
     }
 }

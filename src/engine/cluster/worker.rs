@@ -29,9 +29,9 @@ use super::message::{Kind, Message, ToNamedWorker};
 use super::part::{PartWriter, WorkerReport};
 use super::source::{Epoch, Next, Source, SourceBlock, first_epoch, position};
 use crate::campaign::EmailHasher;
-use crate::engine::Settings;
 use crate::engine::slice::packet::{ReceivedEvents, pack_decisions};
 use crate::engine::wire::{Reader, push_number};
+use crate::engine::{Decided, Settings};
 use crate::input::{Buffers, InputPlan};
 use crate::output::DecisionEncoder;
 use crate::record::SourceKind;
@@ -215,7 +215,7 @@ const LINE_BITS: u32 = 30;
 
 impl<C: Portable> Partition<C> {
     fn new(job: Arc<Job<C>>, index: usize) -> Self {
-        let hasher = EmailHasher::default();
+        let hasher = job.computation.hasher();
         let state = job.computation.new_state(&hasher);
         let is_loading_list = job.plans.iter().any(|plan| plan.label.source == SourceKind::Loyalty);
         Self { job, index, hasher, state, received: ReceivedEvents::default(), blocks: 0, is_loading_list }
@@ -235,9 +235,9 @@ impl<C: Portable> Partition<C> {
         let first_line = self.blocks << LINE_BITS;
         self.blocks += 1;
         let events = self.received.unpack(message.bytes(), &self.hasher, first_line);
-        let (count, mut decisions, mut bytes) = (events.hashes().count(), Vec::new(), Vec::new());
-        self.job.computation.apply(&mut self.state, events, &mut decisions);
-        pack_decisions(&decisions, count, &mut bytes);
+        let (count, mut decided, mut bytes) = (events.hashes().count(), Decided::default(), Vec::new());
+        self.job.computation.apply(&mut self.state, events, &mut decided);
+        pack_decisions(&decided.decisions, count, &mut bytes);
         [members, Some(Message::new(self.index, message.from, Kind::Decisions, bytes))]
     }
 }

@@ -113,9 +113,9 @@ impl Slice {
         let routes = &self.routes[partition];
         assert_eq!(routes.len(), bytes.len(), "there is one decision for each event");
         let decided = routes.iter().zip(bytes).filter(|(_, byte)| **byte != 0);
-        out.extend(
-            decided.map(|(route, &byte)| (route.entry, Decision { send: byte & 1 != 0, enrolled: byte & 2 != 0 })),
-        );
+        out.extend(decided.map(|(route, &byte)| {
+            (route.entry, Decision { send: byte & 1 != 0, enrolled: byte & 2 != 0, stopped_by: None })
+        }));
     }
 
     /// Appends the events for a partition to `out`.

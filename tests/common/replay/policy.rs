@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use adseg::{
     Codes, DecisionEncoder, Holdout, Ledger, LoadSuppression, Once, OutputFormat, Policy, PolicyRules, Reason, Sends,
@@ -67,7 +68,7 @@ pub fn run_engine_with_policy(
         sources[0].source = SourceKind::Suppression;
         let mut observer = RecordingObserver::default();
         let outcome = replay(&LoadSuppression, &settings.for_engine(), sources, None, &mut observer).unwrap();
-        SuppressionList::new(outcome.partitioner, outcome.states)
+        SuppressionList::new(outcome.partitioner.expect("one process has all partitions"), outcome.states)
     });
     let mut codes = model.codes.as_ref().map(|all| {
         let mut codes = Codes::with_capacity(0, 0);
@@ -84,7 +85,7 @@ pub fn run_engine_with_policy(
         ledger
     });
     codes.iter_mut().for_each(Codes::seal);
-    let policy = Policy::new(rules, suppression, ledger, codes.is_some());
+    let policy = Arc::new(Policy::new(rules, suppression, ledger, codes.is_some()));
     let rows = SharedBuffer::default();
     let sends = policy.ledger().map(|_| Sends::new(&policy, run_id, codes, Box::new(rows.clone())));
     let format = match model.format {
