@@ -4,7 +4,7 @@
 //! `--hosts`, the user starts all of them, and the parts stay in a directory.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,23 +16,23 @@ use anyhow::Context;
 use clap::Args;
 
 use super::args::{FAILED, usage_error};
-use super::cluster_start::{ChildRole, Children, facts, read_hosts, token};
-use super::files::{Inputs, Output};
+use super::cluster_start::{ChildRole, Children, facts, plans, policy_facts, read_hosts, token};
+use super::files::{Inputs, Output, OutputFile};
 use super::part_folder::{PartFolder, part_name, run_name};
-use super::policy_args::PolicyArgs;
 use super::replay::{RejectObserver, write_report};
-use super::run::{RunArgs, encoder, failure, finish, prepare, print_result};
-use super::run_outputs::{Outputs, lock_outputs, open_list, open_rejects};
+use super::run::{RunArgs, check_policy, encoder, failure, finish, prepare, print_result};
+use super::run_outputs::{Outputs, lock_outputs, open_ledger, open_list, open_rejects};
 use super::session::Session;
 use super::summary::Summary;
 use crate::analysis::{Decide, DecideState};
-use crate::campaign::{Policy, PolicyRules};
-use crate::engine::Settings;
+use crate::campaign::Policy;
 use crate::engine::cluster::{
-    Cluster, ClusterError, Gathered, MANIFEST, Manifest, ManifestInput, Membership, MergeError, PartWriter, Work,
+    Cluster, ClusterError, Gathered, MANIFEST, Manifest, ManifestInput, Membership, MergeError, PartWriter, RunLedger,
+    Work,
 };
+use crate::engine::{ReplayError, Settings};
 use crate::escape;
-use crate::input::{Input, InputPlan, Origin};
+use crate::input::InputPlan;
 use crate::output::{CommitOrder, Rejects};
 use crate::record::SourceKind;
 use crate::system::Blocking;
@@ -133,17 +133,16 @@ struct ClusterRun<'a> {
 
 pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let PolicyArgs { suppress, ledger, .. } = &args.policy;
-    let has_rules = args.policy.rules(&args.inputs.policy) != PolicyRules::default();
-    if has_rules || !suppress.is_empty() || ledger.is_some() || args.codes.is_some() {
+    check_policy(args)?;
+    if args.codes.is_some() {
         return usage_error(
-            "a run with a policy cannot be divided among several processes; leave out --hosts or --processes",
+            "--codes cannot be used with --hosts or --processes: one process hands out the codes in order",
         );
     }
     if role.process() == 0 {
         lock_outputs(args, session)?;
     }
-    let (mut settings, inputs) = prepare(args)?;
+    let (mut settings, mut inputs) = prepare(args)?;
     inputs.check_regular()?;
     if let Some(bytes) = args.cluster.block_bytes {
         settings.reader.block_bytes = bytes as usize;
@@ -154,45 +153,58 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
     if let Role::Child(child) = &role {
         settings.threads = child.threads;
     }
-    let new = |inputs: Inputs| -> anyhow::Result<ClusterRun<'_>> {
+    let policy_facts = policy_facts(args)?;
+    let new = |inputs: Inputs, policy: Policy| -> anyhow::Result<ClusterRun<'_>> {
         let inputs = inputs.into_inputs(&session.progress);
-        let facts = facts(args, &settings, &inputs)?;
+        let facts = facts(args, &settings, &inputs)?.into_iter().chain(policy_facts).collect();
         let plans = plans(&inputs, &settings)?;
-        Ok(ClusterRun { args, session, began, settings, plans, policy: Arc::default(), facts })
+        Ok(ClusterRun { args, session, began, settings, plans, policy: Arc::new(policy), facts })
+    };
+    let load = |ledger: Option<&Output>, inputs: &mut Inputs| -> anyhow::Result<_> {
+        let (files, messages) = ((&args.inputs, &settings), &args.replay.messages);
+        let (policy, data) = args.policy.load_for_run(None, files, inputs, ledger, messages, session)?;
+        Ok((policy, data.map(|data| data.rows)))
     };
     match role {
         Role::Parent { processes } => {
-            let outputs = Outputs::open(args, &inputs, session)?;
-            session.show_progress(&args.replay.messages, outputs.decisions.is_terminal(), inputs.total_bytes());
-            new(inputs)?.run_parent(processes, outputs)
+            let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
+            session.show_progress(&args.replay.messages, decisions.is_terminal(), inputs.total_bytes());
+            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
+            let results = Results { list, rejects, ledger, rows };
+            new(inputs, policy)?.run_parent(processes, &decisions, results)
         }
-        Role::Child(child) => new(inputs)?.run_child(child),
+        Role::Child(child) => {
+            let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
+            new(inputs, policy)?.run_child(child)
+        }
         Role::Host { process, addresses } => {
             let folder = PartFolder::open(&args.output, process == 0)?;
-            let mut first = None;
-            if process == 0 {
-                let rejects = open_rejects(args, &inputs, session)?;
-                first = Some((open_list(args, session)?, rejects));
-                session.show_progress(&args.replay.messages, false, inputs.total_bytes());
+            if process > 0 {
+                let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
+                return new(inputs, policy)?.run_host(process, addresses, &folder, None);
             }
-            new(inputs)?.run_host(process, addresses, &folder, first)
+            let rejects = open_rejects(args, &inputs, session)?;
+            let (ledger, list) = (open_ledger(args, &inputs, session)?, open_list(args, session)?);
+            session.show_progress(&args.replay.messages, false, inputs.total_bytes());
+            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
+            let results = Results { list, rejects, ledger, rows };
+            new(inputs, policy)?.run_host(process, addresses, &folder, Some(results))
         }
     }
 }
 
-fn plans(inputs: &[Input], settings: &Settings) -> anyhow::Result<Arc<[InputPlan]>> {
-    let plan = |(index, input): (usize, &Input)| {
-        let Origin::Path(path) = &input.origin else { unreachable!("all inputs are regular files") };
-        let plan = InputPlan::new(index, input, path.clone(), settings.reader);
-        plan.with_context(|| format!("{}: cannot read", escape::path(path)))
-    };
-    inputs.iter().enumerate().map(plan).collect()
+/// The outputs of the first process, without the decisions.
+struct Results {
+    list: Option<Output>,
+    rejects: Option<Rejects>,
+    ledger: Option<Output>,
+    /// The new ledger: the old one, to which the run appends its rows.
+    rows: Option<BufWriter<OutputFile>>,
 }
 
 impl ClusterRun<'_> {
     /// The first process of `--processes`.
-    fn run_parent(self, processes: usize, outputs: Outputs) -> anyhow::Result<ExitCode> {
-        let Outputs { decisions, list, rejects, ledger: _ } = outputs;
+    fn run_parent(self, processes: usize, decisions: &Output, results: Results) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
         let beside = (!decisions.is_stdout).then_some(self.args.output.as_path());
         let folder = self.session.staging.create_scratch(beside).context("cannot create a directory for the parts")?;
@@ -212,7 +224,7 @@ impl ClusterRun<'_> {
             self.session.staging.remove_scratch();
             Ok(())
         };
-        let exit_code = self.lead(&mut cluster, parts, rejects, list.as_ref(), merge)?;
+        let exit_code = self.lead(&mut cluster, parts, results, merge)?;
         children.wait();
         Ok(exit_code)
     }
@@ -241,7 +253,7 @@ impl ClusterRun<'_> {
         process: usize,
         addresses: Vec<String>,
         folder: &PartFolder,
-        first: Option<(Option<Output>, Option<Rejects>)>,
+        first: Option<Results>,
     ) -> anyhow::Result<ExitCode> {
         let address = &addresses[process];
         let listener = TcpListener::bind(address.as_str())
@@ -251,12 +263,12 @@ impl ClusterRun<'_> {
         let parts = self.parts(folder.path(), process, cluster.run(), stage)?;
         let exit_code = match first {
             None => self.follow(&mut cluster, parts)?,
-            Some((list, rejects)) => {
+            Some(results) => {
                 let write = |manifest: &Manifest| {
                     let out = Output::open_unchecked(&folder.path().join(MANIFEST), self.session, CommitOrder::Output)?;
                     write_report(&out, |out| manifest.write(out))
                 };
-                self.lead(&mut cluster, parts, rejects, list.as_ref(), write)?
+                self.lead(&mut cluster, parts, results, write)?
             }
         };
         folder.remove_other_parts(cluster.run());
@@ -304,11 +316,13 @@ impl ClusterRun<'_> {
     }
 
     fn work(&self) -> Work<Decide> {
+        let run_id = self.args.policy.run_id.clone().unwrap_or_default().into_bytes();
         Work {
             computation: Decide { keeps_rows: self.args.save_loyalty.is_some(), policy: Arc::clone(&self.policy) },
             settings: self.settings,
             plans: Arc::clone(&self.plans),
             encoder: encoder(self.args, &self.policy),
+            ledger: self.policy.ledger().map(|_| RunLedger { policy: Arc::clone(&self.policy), run_id }),
         }
     }
 
@@ -317,16 +331,23 @@ impl ClusterRun<'_> {
         &self,
         cluster: &mut Cluster,
         parts: Vec<PartWriter>,
-        rejects: Option<Rejects>,
-        list: Option<&Output>,
+        results: Results,
         complete: impl FnOnce(&Manifest) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
+        let Results { list, rejects, ledger, rows } = results;
         let mut observer = RejectObserver::new(self.session, &self.args.replay.messages, rejects);
-        let replayed = cluster.replay(self.work(), parts, &mut observer);
-        let gathered = replayed.map_err(|error| self.failed(cluster, error))?;
+        let rows = rows.map(|rows| Box::new(rows) as _);
+        let gathered = cluster.replay(self.work(), parts, &mut observer, rows).map_err(|error| match error {
+            ClusterError::Replay(ReplayError::Ledger(error)) => {
+                let error = ledger.as_ref().expect("the run has a ledger").cannot_write(error);
+                cluster.fail(&format!("{error:#}"));
+                error
+            }
+            error => self.failed(cluster, error),
+        })?;
         let manifest = self.manifest(&gathered, cluster.run());
         let commit = || {
-            finish(self.args, &self.settings, &gathered.outcome, list, observer.rejects.take())?;
+            finish(self.args, &self.settings, &gathered.outcome, list.as_ref(), observer.rejects.take())?;
             cluster.commit_others()?;
             complete(&manifest)?;
             self.session.commit(ExitCode::SUCCESS)

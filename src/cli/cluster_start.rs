@@ -7,18 +7,19 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use super::policy_args::{PolicyArgs, open_ledger};
 use super::run::RunArgs;
 use crate::engine::Settings;
-use crate::engine::cluster::fingerprint;
+use crate::engine::cluster::{checksum, fingerprint};
 use crate::escape;
-use crate::input::{Input, Origin};
+use crate::input::{Input, InputPlan, Origin};
 
 /// The environment variable with the secret of the run.
 const TOKEN: &str = "ADSEG_CLUSTER_TOKEN";
@@ -134,6 +135,16 @@ impl Drop for Children {
     }
 }
 
+/// The plans of the inputs, which are regular files.
+pub fn plans(inputs: &[Input], settings: &Settings) -> anyhow::Result<Arc<[InputPlan]>> {
+    let plan = |(index, input): (usize, &Input)| {
+        let Origin::Path(path) = &input.origin else { unreachable!("all inputs are regular files") };
+        let plan = InputPlan::new(index, input, path.clone(), settings.reader);
+        plan.with_context(|| format!("{}: cannot read", escape::path(path)))
+    };
+    inputs.iter().enumerate().map(plan).collect()
+}
+
 /// The number of bytes at each end of an input that are compared.
 const COMPARED_BYTES: u64 = 64 << 10;
 
@@ -172,6 +183,33 @@ pub fn facts(args: &RunArgs, settings: &Settings, inputs: &[Input]) -> anyhow::R
         add(&format!("the size of {name}"), size.to_string());
         add(&format!("the checksum of the first bytes of {name}"), first);
         add(&format!("the checksum of the last bytes of {name}"), last);
+    }
+    Ok(facts)
+}
+
+/// What must be the same of the policy. The content of a ledger is compared completely, because its rows are numbered. Must
+/// be called before the ledger is loaded: then a process that loads it after another run has changed it is refused,
+/// because the first process locks the ledger before it compares.
+pub fn policy_facts(args: &RunArgs) -> anyhow::Result<Vec<(String, String)>> {
+    let PolicyArgs { suppress, ledger, run_id, .. } = &args.policy;
+    let rules = args.policy.rules(&args.inputs.policy);
+    let not_given = || "not given".to_owned();
+    let mut facts = vec![
+        ("the policy (campaign file, --ignore-case)".to_owned(), short(format!("{rules:?}").as_bytes())),
+        ("--run-id".to_owned(), run_id.as_deref().map_or_else(not_given, escape::text)),
+        ("--ledger".to_owned(), ledger.as_deref().map_or_else(not_given, escape::path)),
+        ("the number of suppression lists".to_owned(), suppress.len().to_string()),
+    ];
+    let content_of = |path: &Path| format!("the checksum of {}", escape::path(path));
+    if let Some(path) = ledger {
+        let sum = |file| checksum(file).with_context(|| format!("{}: cannot read", escape::path(path)));
+        let sum = open_ledger(path)?.map(sum).transpose()?;
+        facts.push((content_of(path), sum.unwrap_or_else(|| "that of no file".to_owned())));
+    }
+    for path in suppress {
+        let sum = File::open(path).and_then(checksum);
+        let sum = sum.with_context(|| format!("{}: cannot read", escape::path(path)))?;
+        facts.push((content_of(path), sum));
     }
     Ok(facts)
 }

@@ -218,7 +218,7 @@ impl Inputs {
     /// Fails unless all inputs are regular files, which several processes can read.
     #[cfg(feature = "cluster")]
     pub fn check_regular(&self) -> anyhow::Result<()> {
-        match self.named.iter().find(|input| input.path.is_none() || input.size.is_none()) {
+        match self.named.iter().chain(&self.suppressions).find(|input| input.path.is_none() || input.size.is_none()) {
             Some(input) => usage_error(format!(
                 "{} is not a regular file; a run in several processes reads files, so save it to a file first",
                 input.name()

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
+#[cfg(feature = "cluster")]
+use super::args::ProgressWhen;
 use super::args::{MessageArgs, OnError, SpeedArgs, usage_error};
 use super::file_id::is_dash;
 use super::files::{Inputs, Output, OutputFile};
@@ -162,6 +164,27 @@ impl PolicyArgs {
         Ok((Policy::new(rules, suppression, ledger, uses_codes), data))
     }
 
+    /// Loads the policy of a run in a process that does not write the ledger. It prints nothing but errors.
+    #[cfg(feature = "cluster")]
+    pub fn load_for_other_process(
+        &self,
+        (input_args, settings): (&InputArgs, &Settings),
+        inputs: &mut Inputs,
+        session: &Session,
+    ) -> anyhow::Result<Policy> {
+        let rules = self.rules(&input_args.policy);
+        let mut ledger = None;
+        if let Some(path) = &self.ledger {
+            let read = ledger.insert(self.empty_ledger(&rules));
+            if let Some(file) = open_ledger(path)? {
+                read_ledger(file, path, read, None)?;
+            }
+        }
+        let quiet = MessageArgs { progress: ProgressWhen::Never, quiet: true };
+        let suppression = self.load_suppression(inputs, settings, &quiet, session)?;
+        Ok(Policy::new(rules, suppression, ledger, false))
+    }
+
     fn empty_ledger(&self, rules: &PolicyRules) -> Ledger {
         Ledger::new(self.run_id.as_deref().map(str::as_bytes), rules.once(true))
     }
@@ -177,11 +200,7 @@ impl PolicyArgs {
     ) -> anyhow::Result<BufWriter<OutputFile>> {
         let mut rows = BufWriter::with_capacity(1 << 16, output.writer());
         let cannot_read = || format!("{}: cannot read", escape::path(path));
-        let mut file = match File::open(path) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(cannot_read),
-        };
+        let mut file = open_ledger(path)?;
         let mut has_header = false;
         if let Some(file) = &mut file {
             has_header = read_ledger(&*file, path, ledger, codes)?;
@@ -237,6 +256,15 @@ pub fn unused_codes(codes: &Path, ledger: Option<&Path>) -> anyhow::Result<Codes
     }
     codes.seal();
     Ok(codes)
+}
+
+/// Opens a ledger, which may not exist.
+pub fn open_ledger(path: &Path) -> anyhow::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot read", escape::path(path))),
+    }
 }
 
 /// A ledger is replaced as a whole, so it must be a regular file.

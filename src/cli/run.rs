@@ -268,7 +268,7 @@ pub fn finish(
     Ok(())
 }
 
-fn check_policy(args: &RunArgs) -> anyhow::Result<()> {
+pub fn check_policy(args: &RunArgs) -> anyhow::Result<()> {
     let PolicyArgs { ledger, run_id, .. } = &args.policy;
     if ledger.is_some() && run_id.is_none() {
         return usage_error(

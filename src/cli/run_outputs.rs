@@ -50,8 +50,7 @@ impl Outputs {
                 "--codes needs -o FILE: codes on standard output could be used although the run fails later",
             );
         }
-        let open_ledger = |path: &PathBuf| Output::open(path, inputs, session, CommitOrder::Ledger);
-        let ledger = args.policy.ledger.as_ref().map(open_ledger).transpose()?;
+        let ledger = open_ledger(args, inputs, session)?;
         let list = open_list(args, session)?;
         if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
             return usage_error(
@@ -68,6 +67,12 @@ pub fn open_rejects(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyho
     folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
     save.map(|path| check_list(path, args, inputs)).transpose()?;
     Ok(folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?)
+}
+
+/// Opens the new ledger.
+pub fn open_ledger(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Option<Output>> {
+    let open = |path: &PathBuf| Output::open(path, inputs, session, CommitOrder::Ledger);
+    args.policy.ledger.as_ref().map(open).transpose()
 }
 
 /// Opens the saved list, which [`open_rejects`] has checked.

@@ -1,12 +1,15 @@
-//! Processes of a run on several machines, all of them on this one.
+//! Processes of a run on several machines, all of them on this one; and the comparison of several processes with one.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{CommandOutput, Scratch};
+use super::{CommandOutput, Scratch, assert_same};
 
 /// Ports below those that the system chooses itself.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
@@ -97,5 +100,65 @@ pub fn wait_for_parts(scratch: &Scratch, folder: &str, count: usize) {
     while !scratch.file(folder).is_dir() || scratch.names_in(folder).len() < count {
         assert!(began.elapsed() < Duration::from_secs(20), "no parts appear");
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Processes, workers of each, and the size of a block in bytes.
+pub type Shape = (usize, usize, usize);
+
+fn shape_args((processes, threads, block_bytes): Shape) -> String {
+    format!("--processes {processes} --threads {threads} --block-bytes {block_bytes}")
+}
+
+/// What a run leaves behind.
+#[derive(Debug, PartialEq)]
+struct Run {
+    code: Option<i32>,
+    stdout: Vec<u8>,
+    stderr: String,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+/// All files below a folder.
+pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for path in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Runs `adseg` in a new folder with these files.
+fn run(inputs: &BTreeMap<PathBuf, Vec<u8>>, args: &str) -> Run {
+    let scratch = Scratch::new();
+    for (name, content) in inputs {
+        scratch.write(name.to_str().unwrap(), content);
+    }
+    let output = scratch.adseg(args).timeout(Duration::from_secs(60)).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Run { code: output.status.code(), stdout: output.stdout, stderr, files: files(scratch.path()) }
+}
+
+/// Several processes do not write the decisions before an error to standard output, because they merge at the end.
+#[track_caller]
+pub fn assert_agrees(inputs: &BTreeMap<PathBuf, Vec<u8>>, args: &str, shape: Shape, context: &str) {
+    let mut alone = run(inputs, args);
+    if alone.code != Some(0) {
+        alone.stdout.clear();
+    }
+    let together = run(inputs, &format!("{args} {}", shape_args(shape)));
+    let context = format!("{context} {shape:?}\n{}\n{}", alone.stderr, together.stderr);
+    assert_eq!((together.code, &together.stderr), (alone.code, &alone.stderr), "{context}");
+    assert_same(&together.stdout, &alone.stdout, &context);
+    assert_eq!(together.files.keys().collect::<Vec<_>>(), alone.files.keys().collect::<Vec<_>>(), "{context}");
+    for (name, content) in &alone.files {
+        assert_same(&together.files[name], content, &format!("{}: {context}", name.display()));
     }
 }

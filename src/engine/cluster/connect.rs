@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use rapidhash::v3::RapidSecrets;
 
 use super::ClusterError;
-use super::decode::portable_hash;
 use super::greeting::{
     Agreement, GREETING_TIMEOUT, Hello, Purpose, Reply, read_greeting, receive_greeting, reply, write_greeting,
 };
+use super::part::portable_hash;
 use crate::system::os_error;
 
 /// A process of a run, before it is connected.

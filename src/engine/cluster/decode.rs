@@ -1,33 +1,31 @@
 //! The work of a block's owner: decoding the block, and encoding it with the decisions of the partitions.
 
 use std::cell::RefCell;
+use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
+use rapidhash::v3::RapidSecrets;
 
 use super::Portable;
 use super::message::{Kind, Message};
+use super::part::portable_hash;
+use super::sends::{RunLedger, pack_no_sends, pack_sends};
 use super::source::SourceBlock;
 use super::worker::Job;
-use crate::campaign::{EmailHash, EmailHasher, Partitioner};
+use crate::campaign::{EmailHash, EmailHasher, Partitioner, with_lower_case};
 use crate::engine::slice::packet::pack_nothing;
 use crate::engine::slice::{DecodeContext, Slice};
 use crate::engine::wire::{push_number, push_optional};
 use crate::engine::{Computation, Decided, EventBatch, Settings};
 use crate::input::{Block, Buffers, Content, ReaderSettings};
-use crate::output::DecisionEncoder;
 use crate::record::{Decoder, RecordKind};
-
-/// A hash that is the same on all machines.
-pub fn portable_hash(secrets: &RapidSecrets, bytes: &[u8]) -> u64 {
-    rapidhash_v3_seeded(bytes, secrets)
-}
 
 /// A computation whose emails are assigned to partitions by the portable hash.
 struct Routed<'a, C> {
     computation: &'a C,
     secrets: &'a RapidSecrets,
+    ignores_case: bool,
 }
 
 impl<C: Computation> Computation for Routed<'_, C> {
@@ -43,7 +41,8 @@ impl<C: Computation> Computation for Routed<'_, C> {
 
     #[inline]
     fn hash(&self, _hasher: &EmailHasher, email: &[u8]) -> EmailHash {
-        EmailHash(portable_hash(self.secrets, email))
+        let hash = |email: &[u8]| portable_hash(self.secrets, email);
+        EmailHash(if self.ignores_case { with_lower_case(email, hash) } else { hash(email) })
     }
 
     fn apply(&self, state: &mut C::State, events: EventBatch<'_>, decided: &mut Decided) {
@@ -86,7 +85,7 @@ impl<C: Portable> Decoding<C> {
     pub fn new(job: Arc<Job<C>>, index: usize, peers: usize, buffers: Arc<Buffers>) -> Self {
         let partitions = u32::try_from(peers).ok().and_then(|peers| peers.try_into().ok());
         let partitioner = Partitioner {
-            hasher: EmailHasher::default(),
+            hasher: job.computation.hasher(),
             partitions: partitions.expect("there are 1 to 2^32 workers"),
         };
         let secrets = RapidSecrets::seed(job.hash_seed);
@@ -113,7 +112,11 @@ impl<C: Portable> Decoding<C> {
                     let context = DecodeContext {
                         decoder: Decoder { source: block.input.source, max_record_bytes: reader.max_record_bytes },
                         partitioner: &self.partitioner,
-                        computation: &Routed { computation, secrets: &self.secrets },
+                        computation: &Routed {
+                            computation,
+                            secrets: &self.secrets,
+                            ignores_case: self.partitioner.hasher.ignores_case(),
+                        },
                         keeps_fields: computation.needs_fields() || self.job.encoder.needs_fields(),
                         allowed_rejects: max_rejects,
                         spare_bytes: spare_bytes(reader),
@@ -140,28 +143,40 @@ impl<C: Portable> Decoding<C> {
     }
 }
 
+/// An encoded block.
+pub struct Encoded {
+    pub output: Vec<u8>,
+    /// The number of conversions.
+    pub conversions: u64,
+    /// The reasons and the ledger rows, packed.
+    pub sends: Vec<u8>,
+}
+
 impl Pending {
-    /// Encodes the block with the decisions of all partitions, in their order. Returns the output, in this buffer, and
-    /// the number of conversions.
-    pub fn encode<'a>(
-        self,
-        decisions: impl Iterator<Item = &'a [u8]>,
-        encoder: &DecisionEncoder,
-        buffer: Vec<u8>,
-    ) -> (Vec<u8>, u64) {
-        let Some((block, mut slice)) = self.decoded else { return (buffer, 0) };
-        let mut decided = Vec::new();
+    /// Encodes the block with the decisions of all partitions, in their order. The output is in this buffer.
+    pub fn encode<'a, C>(self, decisions: impl Iterator<Item = &'a [u8]>, job: &Job<C>, buffer: Vec<u8>) -> Encoded {
+        let mut encoded = Encoded { output: buffer, conversions: 0, sends: Vec::new() };
+        let Some((block, mut slice)) = self.decoded else {
+            pack_no_sends(&mut encoded.sends);
+            return encoded;
+        };
+        let mut decided = Decided::default();
         for (partition, bytes) in decisions.enumerate() {
-            slice.unpack_decisions(partition, bytes, &mut decided);
+            slice.unpack_decided(partition, bytes, &mut decided);
         }
-        slice.output = buffer;
-        slice.encode(&block, std::iter::once(decided.as_slice()), encoder, None);
-        let output = std::mem::take(&mut slice.output);
-        let conversions = slice.counts.conversions();
+        let mut sends = job.ledger.as_ref().map(RunLedger::sends);
+        if let Some(sends) = &mut sends {
+            sends.grant(&block, &mut slice, iter::once(decided.claims.as_slice()));
+        }
+        slice.output = encoded.output;
+        slice.encode(&block, iter::once(decided.decisions.as_slice()), &job.encoder, sends.as_ref());
+        encoded.output = std::mem::take(&mut slice.output);
+        encoded.conversions = slice.counts.conversions();
+        pack_sends(&slice, &mut encoded.sends);
         let Spare { slices, buffers, reader } = &*self.spare;
         slice.shrink(spare_bytes(*reader));
         slices.borrow_mut().push(slice);
         buffers.recycle(block, *reader);
-        (output, conversions)
+        encoded
     }
 }

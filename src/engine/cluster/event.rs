@@ -30,6 +30,8 @@ pub enum Control {
 pub enum Event {
     /// The digest of the next block.
     Digest(Epoch, Vec<u8>),
+    /// The reasons and the ledger rows of the next block.
+    Sends(Vec<u8>),
     /// The members of one partition when the list is loaded.
     Members(u64),
     /// A worker has finished, or cannot write.

@@ -31,9 +31,12 @@ pub enum Kind {
     Decisions,
     /// The number of members of a partition when the list is loaded.
     Members,
+    /// The reasons and the ledger rows of a block.
+    Sends,
 }
 
-const KINDS: [Kind; 6] = [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members];
+const KINDS: [Kind; 7] =
+    [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members, Kind::Sends];
 
 /// A message.
 #[derive(Clone, Default)]

@@ -13,6 +13,7 @@
 //! | `worker` | the dataflow of a worker, its loop, its partition |
 //! | `decode` | decoding a block and encoding its decisions |
 //! | `message` | the messages between workers |
+//! | `sends` | the reasons and the ledger rows of a block |
 //! | `sequence` | the work in input order, at the first process |
 //! | `part`, `manifest` | the part files, and the manifest that proves them complete |
 //!
@@ -28,6 +29,7 @@ mod greeting;
 mod manifest;
 mod message;
 mod part;
+mod sends;
 mod sequence;
 mod source;
 mod worker;
@@ -52,18 +54,15 @@ use control::Link;
 use error::{is_lost_peer, silence_lost_peers};
 use event::{Control, Event, PanicPayload};
 use part::WorkerReport;
+use sends::GatheredSends;
 use sequence::Digests;
 use worker::Job;
 
 pub use connect::{Membership, process_name};
 pub use error::ClusterError;
 pub use manifest::{MANIFEST, Manifest, ManifestInput, MergeError};
-pub use part::{PartReport, PartWriter};
-
-/// A checksum that is the same on all machines.
-pub fn fingerprint(bytes: &[u8]) -> u64 {
-    decode::portable_hash(&rapidhash::v3::RapidSecrets::seed(0), bytes)
-}
+pub use part::{PartReport, PartWriter, checksum, fingerprint};
+pub use sends::RunLedger;
 
 /// A computation whose states can be sent to another process.
 pub trait Portable: Computation + Clone + Send + 'static {
@@ -84,6 +83,8 @@ pub struct Work<C> {
     pub plans: Arc<[InputPlan]>,
     /// The encoder of the decisions.
     pub encoder: DecisionEncoder,
+    /// The ledger, if there is one.
+    pub ledger: Option<RunLedger>,
 }
 
 /// A connected process.
@@ -165,7 +166,7 @@ impl Cluster {
         process_name(process, &self.addresses)
     }
 
-    /// The first process: replays, and gathers the results of all processes.
+    /// The first process: replays, and gathers the results of all processes. New ledger rows are written to `rows`.
     ///
     /// # Errors
     /// When the replay fails, here or in another process.
@@ -177,16 +178,18 @@ impl Cluster {
         work: Work<C>,
         parts: Vec<PartWriter>,
         observer: &mut dyn Observer,
+        rows: Option<Box<dyn io::Write + Send>>,
     ) -> Result<Gathered<C::State>, ClusterError> {
         let (computation, settings, plans) = (work.computation.clone(), work.settings, Arc::clone(&work.plans));
         let (processes, threads) = (self.links.len(), parts.len());
-        let mut digests = Digests::new(plans, &settings, observer);
+        let mut digests = Digests::new(plans, &settings, observer, GatheredSends::new(rows));
         let mut reports: Vec<Option<WorkerReport>> = self.start(work, parts)?.collect();
         let mut other_states = vec![Vec::new(); processes];
         let mut other_parts: Vec<Option<Vec<PartReport>>> = vec![None; processes];
         while reports.iter().any(Option::is_none) || other_parts[1..].iter().any(Option::is_none) {
             match self.next_event()? {
                 Event::Digest(epoch, digest) => digests.process(epoch, &digest)?,
+                Event::Sends(sends) => digests.sends.add(&sends)?,
                 Event::Members(members) => digests.add_members(members),
                 Event::Worker(worker, report) => reports[worker] = Some(report.map_err(ClusterError::Part)?),
                 Event::State(process, state) => other_states[process].push(state),
@@ -357,10 +360,10 @@ impl Cluster {
         work: Work<C>,
         parts: Vec<PartWriter>,
     ) -> Result<impl Iterator<Item = Option<WorkerReport>> + use<C>, ClusterError> {
-        let Work { computation, settings, plans, encoder } = work;
+        let Work { computation, settings, plans, encoder, ledger } = work;
         let (threads, progress, events) = (parts.len(), Arc::clone(&self.progress), self.to_events.clone());
         let hash_seed = self.hash_seed;
-        let job = Arc::new(Job { computation, settings, plans, encoder, hash_seed, events, progress });
+        let job = Arc::new(Job { computation, settings, plans, encoder, ledger, hash_seed, events, progress });
         let failed = |error: String| ClusterError::Network(format!("cannot start the workers: {error}"));
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());

@@ -1,8 +1,8 @@
 //! The part file of a worker: the decisions of its blocks, one after the other, and the length of each segment.
 
-use std::io;
+use std::io::{self, Read};
 
-use rapidhash::v3::{RapidSecrets, RapidStreamHasherV3};
+use rapidhash::v3::{RapidSecrets, RapidStreamHasherV3, rapidhash_v3_seeded};
 use serde::{Deserialize, Serialize};
 
 use crate::output::Writer;
@@ -69,6 +69,32 @@ pub struct WorkerReport {
     pub part: PartReport,
     /// The state of the partition, exported.
     pub state: Vec<u8>,
+}
+
+/// A hash that is the same on all machines.
+pub fn portable_hash(secrets: &RapidSecrets, bytes: &[u8]) -> u64 {
+    rapidhash_v3_seeded(bytes, secrets)
+}
+
+/// A checksum that is the same on all machines.
+pub fn fingerprint(bytes: &[u8]) -> u64 {
+    portable_hash(&SECRETS, bytes)
+}
+
+/// The checksum of a complete file, which is the same on all machines.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn checksum(mut file: impl Read) -> io::Result<String> {
+    let (mut checksum, mut buffer) = (Checksum::default(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(checksum.finish()),
+            Ok(read) => checksum.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The checksum of a part.

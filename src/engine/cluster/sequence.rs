@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::decode::DAMAGE;
+use super::sends::GatheredSends;
 use super::source::{Epoch, position};
 use super::{ClusterError, Portable};
-use crate::campaign::Reason;
 use crate::engine::sequencer::Sequencer;
 use crate::engine::slice::digest::parts;
 use crate::engine::wire::Reader;
@@ -19,6 +19,9 @@ pub struct Digests<'a> {
     plans: Arc<[InputPlan]>,
     settings: &'a Settings,
     sequencer: Sequencer<'a>,
+    pub sends: GatheredSends,
+    /// The number of blocks so far.
+    blocks: u64,
     /// The position of the next block, if it is of the same input.
     next: (usize, u64, u64),
     /// Whether the last block ended its input.
@@ -31,11 +34,18 @@ pub struct Digests<'a> {
 }
 
 impl<'a> Digests<'a> {
-    pub fn new(plans: Arc<[InputPlan]>, settings: &'a Settings, observer: &'a mut dyn Observer) -> Self {
+    pub fn new(
+        plans: Arc<[InputPlan]>,
+        settings: &'a Settings,
+        observer: &'a mut dyn Observer,
+        sends: GatheredSends,
+    ) -> Self {
         let segments = vec![0; plans.len()];
         let is_loading_list = plans.iter().any(|plan| plan.label.source == SourceKind::Loyalty);
         let sequencer = Sequencer::new(settings, observer);
-        Self { plans, settings, sequencer, next: (0, 0, 0), has_ended: true, segments, is_loading_list, members: 0 }
+        let next = (0, 0, 0);
+        let has_ended = true;
+        Self { plans, settings, sequencer, sends, blocks: 0, next, has_ended, segments, is_loading_list, members: 0 }
     }
 
     /// Adds the members of one partition when the list is loaded.
@@ -45,6 +55,7 @@ impl<'a> Digests<'a> {
 
     /// Processes the digest of a block.
     pub fn process(&mut self, epoch: Epoch, digest: &[u8]) -> Result<(), ClusterError> {
+        self.blocks += 1;
         let mut reader = Reader::new(digest);
         let flags = reader.byte();
         let code = reader.byte();
@@ -128,8 +139,10 @@ impl<'a> Digests<'a> {
         let rest = self.next.0..self.plans.len();
         assert!(self.has_ended && rest.into_iter().all(|input| self.is_empty(input)), "no block is missing at the end");
         self.finish_list(computation.members(&states).unwrap_or(0))?;
+        assert!([0, self.blocks].contains(&self.sends.blocks), "the rows of no block are missing");
+        self.sends.finish()?;
         let Sequencer { counts, inputs, line_index, list_format, steps_back, .. } = self.sequencer;
-        let (partitioner, reasons, sends) = (None, [0; Reason::ALL.len()], None);
+        let (partitioner, reasons, sends) = (None, self.sends.reasons, None);
         let outcome =
             Outcome { states, partitioner, reasons, sends, counts, inputs, line_index, list_format, steps_back };
         Ok((outcome, self.segments))

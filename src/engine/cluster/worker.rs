@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! blocks -> decode at the owner -> events -> apply at the partition -> decisions -> encode at the owner -> part file
+//!                                                                       reasons, ledger rows -> the first worker
 //! ```
 //!
 //! Each worker has one partition. All messages about a block have its epoch as their time. A partition applies a block,
@@ -23,13 +24,14 @@ use timely::dataflow::operators::{Capability, Input, Operator, Probe};
 use timely::worker::Worker;
 
 use super::Portable;
-use super::decode::{Decoding, Pending};
+use super::decode::{Decoding, Encoded, Pending};
 use super::event::Event;
 use super::message::{Kind, Message, ToNamedWorker};
 use super::part::{PartWriter, WorkerReport};
+use super::sends::RunLedger;
 use super::source::{Epoch, Next, Source, SourceBlock, first_epoch, position};
 use crate::campaign::EmailHasher;
-use crate::engine::slice::packet::{ReceivedEvents, pack_decisions};
+use crate::engine::slice::packet::{ReceivedEvents, pack_decided};
 use crate::engine::wire::{Reader, push_number};
 use crate::engine::{Decided, Settings};
 use crate::input::{Buffers, InputPlan};
@@ -43,6 +45,7 @@ pub struct Job<C> {
     pub settings: Settings,
     pub plans: Arc<[InputPlan]>,
     pub encoder: DecisionEncoder,
+    pub ledger: Option<RunLedger>,
     /// The key of the hash that assigns emails to partitions. It is the same in all processes.
     pub hash_seed: u64,
     /// To the thread that watches this process.
@@ -118,6 +121,7 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
                 }
             }
         });
+        let gathering = Rc::clone(&encoding);
         let (encoding, mut stash) = (Rc::clone(&encoding), Stash::new());
         let encoded = decisions.unary_frontier::<NoopBuilder<Message>, _, _, _>(to_named_worker(), "encode", |_, _| {
             move |(input, frontier), output| {
@@ -129,12 +133,27 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
                 let is_complete = |epoch: &Epoch| !frontier.less_equal(epoch);
                 while let Some((time, messages)) = pop_complete(&mut stash, is_complete) {
                     encoding.send_digests(|epoch| epoch < time.time());
-                    encoding.finish(*time.time(), &messages);
+                    if let Some(mut sends) = encoding.finish(*time.time(), &messages) {
+                        output.session_with_builder(&time).give_container(&mut sends);
+                    }
                 }
                 encoding.send_digests(is_complete);
             }
         });
-        (input, encoded.probe().0)
+        let mut stash = Stash::new();
+        let gathered = encoded.unary_frontier::<NoopBuilder<Message>, _, _, _>(to_named_worker(), "gather", |_, _| {
+            move |(input, frontier), output| {
+                input.for_each(|time, message| {
+                    let time = time.retain_least(output.output_index()).expect("a message has one time");
+                    stash_message(&mut stash, time, std::mem::take(message));
+                });
+                while let Some((_, messages)) = pop_complete(&mut stash, |epoch| !frontier.less_equal(epoch)) {
+                    assert_eq!(messages.len(), 1, "the owner of a block sends one message");
+                    gathering.borrow().send(Event::Sends(messages[0].bytes().to_vec()));
+                }
+            }
+        });
+        (input, gathered.probe().0)
     });
 
     let mut in_flight = VecDeque::new();
@@ -237,7 +256,7 @@ impl<C: Portable> Partition<C> {
         let events = self.received.unpack(message.bytes(), &self.hasher, first_line);
         let (count, mut decided, mut bytes) = (events.hashes().count(), Decided::default(), Vec::new());
         self.job.computation.apply(&mut self.state, events, &mut decided);
-        pack_decisions(&decided.decisions, count, &mut bytes);
+        pack_decided(&decided, count, &mut bytes);
         [members, Some(Message::new(self.index, message.from, Kind::Decisions, bytes))]
     }
 }
@@ -254,27 +273,29 @@ struct Encoding<C> {
 }
 
 impl<C: Portable> Encoding<C> {
-    /// Encodes a block of which all decisions have arrived, and sends the numbers of members to the sequencer.
-    fn finish(&mut self, epoch: Epoch, messages: &[Message]) {
+    /// Encodes a block of which all decisions have arrived, and sends the numbers of members to the sequencer. Returns
+    /// the reasons and the ledger rows of the block if the campaign has a policy.
+    fn finish(&mut self, epoch: Epoch, messages: &[Message]) -> Option<Message> {
         for members in messages.iter().filter(|message| message.kind == Kind::Members) {
             let members = Reader::new(members.bytes()).number();
             self.send(Event::Members(members));
         }
         let mut decisions: Vec<&Message> = messages.iter().filter(|message| message.kind == Kind::Decisions).collect();
         if decisions.is_empty() {
-            return;
+            return None;
         }
         assert_eq!(decisions.len(), self.peers, "every partition answers every block");
         decisions.sort_by_key(|message| message.from);
         let pending = self.owned.borrow_mut().remove(&epoch).expect("the block waits for its decisions");
         let bodies = decisions.iter().map(|message| message.bytes());
-        let (output, conversions) = pending.encode(bodies, &self.job.encoder, self.part.buffer());
+        let Encoded { output, conversions, sends } = pending.encode(bodies, &self.job, self.part.buffer());
         let (input, _, block) = position(epoch);
         let is_list = self.job.plans[input].label.source == SourceKind::Loyalty;
         // After a failure nothing more is written, and the worker ends.
         if !is_list && self.error.is_none() {
             self.error = self.part.write(output, conversions, block == 0).err();
         }
+        self.job.encoder.with_policy.then(|| Message::new(self.index, 0, Kind::Sends, sends))
     }
 
     /// Sends the digests of these epochs to the sequencer, in order.

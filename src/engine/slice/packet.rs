@@ -1,9 +1,11 @@
 //! The events of a slice for one partition as bytes, for the process that has the partition, and its decisions as bytes.
 //!
-//! A decision has one byte for each event. The byte order does not depend on the machine.
+//! A decision has one byte for each event; a code that is sent again also has the number of its ledger row, which is the
+//! same in all processes because they load the same ledger. The byte order does not depend on the machine.
 
 use super::{Entry, EventBatch, Route, Slice};
-use crate::campaign::{Decision, EmailHasher};
+use crate::campaign::{Claim, Decision, EmailHasher, Gate, SentRowNumber};
+use crate::engine::Decided;
 use crate::engine::wire::{Reader, push_number, push_optional};
 use crate::input::Block;
 use crate::record::{Bytes, ConversionKind, FieldSpans, RecordKind, Span};
@@ -98,24 +100,65 @@ fn span(reader: &mut Reader<'_>) -> Option<std::ops::Range<usize>> {
     })
 }
 
-/// The decisions of `count` events as bytes.
-pub(in crate::engine) fn pack_decisions(decisions: &[(u32, Decision)], count: usize, out: &mut Vec<u8>) {
+const GATES: [Gate; 5] = [Gate::Promos, Gate::Suppression, Gate::Once, Gate::Holdout, Gate::Codes];
+
+/// The bits of the byte of a decision.
+const SEND: u8 = 1;
+const ENROLLED: u8 = 1 << 1;
+/// The number of the gate that stopped it, counted from 1.
+const GATE_SHIFT: u32 = 2;
+const GATE_MASK: u8 = 7;
+/// What it needs: nothing, or one of these.
+const CLAIM_SHIFT: u32 = 5;
+const CLAIM_SEND: u8 = 1;
+const CLAIM_RESEND: u8 = 2;
+const CLAIM_HOLD_OUT: u8 = 3;
+
+/// What was decided for `count` events as bytes.
+pub(in crate::engine) fn pack_decided(decided: &Decided, count: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + count, 0);
-    for &(event, decision) in decisions {
-        out[start + event as usize] = u8::from(decision.send) | u8::from(decision.enrolled) << 1;
+    for &(event, Decision { send, enrolled, stopped_by }) in &decided.decisions {
+        let gate =
+            stopped_by.and_then(|gate| GATES.iter().position(|other| *other == gate)).map_or(0, |index| index + 1);
+        let [send, enrolled] = [(send, SEND), (enrolled, ENROLLED)].map(|(is_set, bit)| if is_set { bit } else { 0 });
+        out[start + event as usize] = send | enrolled | (gate as u8) << GATE_SHIFT;
+    }
+    for &(event, claim) in &decided.claims {
+        let kind = match claim {
+            Claim::Send => CLAIM_SEND,
+            Claim::Resend(SentRowNumber(row)) => {
+                push_number(row.into(), out);
+                CLAIM_RESEND
+            }
+            Claim::HoldOut => CLAIM_HOLD_OUT,
+            Claim::Repeat => unreachable!("a run on several processes hands out no codes"),
+        };
+        out[start + event as usize] |= kind << CLAIM_SHIFT;
     }
 }
 
 impl Slice {
-    /// The decisions that [`pack_decisions`] wrote for a partition, with the numbers of their entries in this slice.
-    pub(in crate::engine) fn unpack_decisions(&self, partition: usize, bytes: &[u8], out: &mut Vec<(u32, Decision)>) {
+    /// Appends what [`pack_decided`] wrote for a partition to `out`, with the numbers of the entries in this slice.
+    pub(in crate::engine) fn unpack_decided(&self, partition: usize, bytes: &[u8], out: &mut Decided) {
         let routes = &self.routes[partition];
-        assert_eq!(routes.len(), bytes.len(), "there is one decision for each event");
-        let decided = routes.iter().zip(bytes).filter(|(_, byte)| **byte != 0);
-        out.extend(decided.map(|(route, &byte)| {
-            (route.entry, Decision { send: byte & 1 != 0, enrolled: byte & 2 != 0, stopped_by: None })
-        }));
+        let (bytes, rows) = bytes.split_at_checked(routes.len()).expect("there is one decision for each event");
+        let mut rows = Reader::new(rows);
+        for (&Route { entry, .. }, &byte) in routes.iter().zip(bytes).filter(|(_, byte)| **byte != 0) {
+            let gate = usize::from(byte >> GATE_SHIFT & GATE_MASK);
+            let stopped_by = gate.checked_sub(1).map(|index| GATES[index]);
+            let decision = Decision { send: byte & SEND != 0, enrolled: byte & ENROLLED != 0, stopped_by };
+            out.decisions.push((entry, decision));
+            let claim = match byte >> CLAIM_SHIFT {
+                0 => continue,
+                CLAIM_SEND => Claim::Send,
+                CLAIM_RESEND => Claim::Resend(SentRowNumber(rows.number() as u32)),
+                CLAIM_HOLD_OUT => Claim::HoldOut,
+                other => unreachable!("there is no claim {other}"),
+            };
+            out.claims.push((entry, claim));
+        }
+        assert!(rows.is_at_end(), "each row belongs to a decision");
     }
 
     /// Appends the events for a partition to `out`.
