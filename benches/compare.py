@@ -29,7 +29,7 @@ FIXTURE = PROJECT / "fixtures" / "sample"
 
 # The size of a conversion that `adseg generate` writes, rounded up.
 EVENT_BYTES = 75
-PARTS = ["yardsticks", "forms", "growth", "start", "before"]
+PARTS = ["yardsticks", "forms", "cluster", "growth", "start", "before"]
 
 
 def arguments():
@@ -263,6 +263,17 @@ class Comparison:
         even, twin = self.adseg_row("even", decisions=False), self.adseg_row("skewed", conversions=[skewed])
         self.table("One customer owns half of all events", [even, twin], expected=self.plain_python(skewed))
         skewed.unlink()
+
+    def cluster(self):
+        """The same run in 1, 2 and 4 processes with one worker each, with the merge of their parts."""
+        words = ["run", "--loyalty", self.loyalty, "--conversions", self.conversions, "-o", self.path("out.txt")]
+        rows = [self.row("one process, 2 threads", [self.adseg, *words, "--threads", 2], writes=self.path("out.txt"))]
+        for count in (1, 2, 4):
+            more = ["--processes", count, "--threads", 1]
+            name = f"{count} process{'es' if count > 1 else ''} of one worker, merged"
+            rows.append(self.row(name, [self.adseg, *words, *more], writes=self.path("out.txt")))
+        self.table("Several processes", rows)
+        self.target("2 processes of one worker, times as long as 2 threads", rows[2].median / rows[0].median, "×", 1.25)
 
     def growth(self):
         """Ten times as much data, and the log read ten times over."""

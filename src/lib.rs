@@ -29,7 +29,7 @@
 //! | `input` | reading files and pipes as blocks, and decoding the records of a slice |
 //! | `record` | decoding one record: typed values, and the errors of bad records |
 //! | `campaign` | the rule, the policy, the customers of a partition, the saved list; without I/O or threads |
-//! | `engine` | the pipeline |
+//! | `engine` | the pipeline; `engine/cluster`: the same on several processes |
 //! | `analysis` | the computations of the commands over the partitions, except that of `report` |
 //! | `report` | counting for `adseg report`, and rendering as text, JSON, CSV and HTML |
 //! | `output` | encoders, the writer thread, staged files, locks, rejects |

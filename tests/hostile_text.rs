@@ -129,6 +129,7 @@ fn rejected_arguments_are_escaped() {
             "explain" => "kim@example.com --loyalty loyalty.txt --conversions conversions.txt",
             "diff" => "none none --loyalty loyalty.txt --conversions conversions.txt",
             "frame" | "unframe" => "conversions.txt",
+            "merge" => "answers",
             "completions" => "bash",
             "generate" | "man" => "",
             other => panic!("no arguments for adseg {other}"),
@@ -169,6 +170,12 @@ fn names_of_files_are_escaped() {
         for subcommand in subcommands() {
             let inputs = &*match &*subcommand {
                 "completions" => continue,
+                "merge" => {
+                    for path in [file, folder, inside] {
+                        assert_eq!(run(&scratch, "merge", &[path]).code, Some(1), "{path:?}");
+                    }
+                    continue;
+                }
                 "man" => {
                     for path in [file, inside] {
                         assert_eq!(run(&scratch, "man --dir", &[path]).code, Some(1));
@@ -302,7 +309,7 @@ fn fields_of_records_are_escaped() {
                     (format!("{skip} -o report.txt --html -"), assert_html),
                 ],
                 // These convert records unchanged, or read none.
-                "frame" | "unframe" | "generate" | "completions" | "man" => continue,
+                "frame" | "unframe" | "merge" | "generate" | "completions" | "man" => continue,
                 other => panic!("no outputs for adseg {other}"),
             };
             for (args, check) in outputs {

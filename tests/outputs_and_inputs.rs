@@ -125,6 +125,8 @@ fn cases(subcommand: &str) -> Vec<Case> {
             case("conversions.frames", None, &["conversions.frames"], &["-o"]),
             case("-", Some("conversions.frames"), &["conversions.frames"], &["-o"]),
         ],
+        // An output among the parts is refused, see tests/cluster.rs.
+        "merge" => Vec::new(),
         // These read no file. `generate` does not replace a file without --force.
         "generate" => vec![
             case("", None, LIST, &["--loyalty", "--conversions events.txt --loyalty", "--suppress", "--codes"]),

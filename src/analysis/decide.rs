@@ -1,5 +1,8 @@
 //! The computation of `adseg run`: the decisions.
 
+#[cfg(feature = "cluster")]
+mod portable;
+
 use crate::campaign::{
     Click, CustomerTable, Decision, EmailHasher, Member, Policy, PolicyState, SavedRows, Tracked, members_in_order,
 };
@@ -21,6 +24,8 @@ pub struct DecideState<'a> {
     customers: CustomerTable,
     policy: PolicyState<'a>,
     rows: Option<SavedRows>,
+    /// The number of members whose emails are in another process.
+    members_elsewhere: usize,
     /// The number of decisions to send a code.
     pub sent: u64,
     /// The number of customers who became members by a purchase.
@@ -30,7 +35,7 @@ pub struct DecideState<'a> {
 impl DecideState<'_> {
     /// The number of members.
     pub const fn members(&self) -> usize {
-        self.customers.len()
+        self.customers.len() + self.members_elsewhere
     }
 }
 
@@ -40,7 +45,14 @@ impl<'a> Computation for Decide<'a> {
     fn new_state(&self, hasher: &EmailHasher) -> DecideState<'a> {
         let customers = CustomerTable::with_case(hasher.clone(), Tracked::Members, self.policy.ignores_case());
         let rows = self.keeps_rows.then(SavedRows::default);
-        DecideState { customers, policy: PolicyState::new(self.policy), rows, sent: 0, enrolled: 0 }
+        DecideState {
+            customers,
+            policy: PolicyState::new(self.policy),
+            rows,
+            members_elsewhere: 0,
+            sent: 0,
+            enrolled: 0,
+        }
     }
 
     fn hasher(&self) -> EmailHasher {

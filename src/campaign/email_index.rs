@@ -45,19 +45,29 @@ impl EmailHasher {
         EmailHash(hasher.finish())
     }
 
+    /// Whether emails that differ only in ASCII case have the same hash.
+    pub const fn ignores_case(&self) -> bool {
+        self.ignores_case
+    }
+
     #[inline(never)]
     fn hash_lower_case(&self, email: &[u8]) -> EmailHash {
         let mut hasher = self.key.build_hasher();
-        let mut short = [0; SHORT_EMAIL];
-        match short.get_mut(..email.len()) {
-            Some(lower) => {
-                lower.copy_from_slice(email);
-                lower.make_ascii_lowercase();
-                hasher.write(lower);
-            }
-            None => hasher.write(&email.to_ascii_lowercase()),
-        }
+        with_lower_case(email, |lower| hasher.write(lower));
         EmailHash(hasher.finish())
+    }
+}
+
+/// Calls `use_lower` with the email in ASCII lower case.
+pub fn with_lower_case<T>(email: &[u8], use_lower: impl FnOnce(&[u8]) -> T) -> T {
+    let mut short = [0; SHORT_EMAIL];
+    match short.get_mut(..email.len()) {
+        Some(lower) => {
+            lower.copy_from_slice(email);
+            lower.make_ascii_lowercase();
+            use_lower(lower)
+        }
+        None => use_lower(&email.to_ascii_lowercase()),
     }
 }
 

@@ -116,7 +116,7 @@ struct SentRow {
 
 /// The number of a `sent` row of this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SentRowNumber(u32);
+pub struct SentRowNumber(pub(crate) u32);
 
 /// What a ledger says about earlier clicks. A row of another run needs about 40 bytes.
 #[derive(Debug)]

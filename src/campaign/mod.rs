@@ -17,6 +17,8 @@ mod suppression;
 
 pub use codes::{CodeError, CodePosition, Codes, MAX_CODE_BYTES};
 pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
+#[cfg(feature = "cluster")]
+pub use email_index::with_lower_case;
 pub use email_index::{CustomerNumber, EmailHash, EmailHasher, Partitioner};
 pub use holdout::Holdout;
 pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SendKey, SentRowNumber};

@@ -95,6 +95,12 @@ impl ReasonCounts {
         self.0[reason as usize] += 1;
     }
 
+    /// Counts this many decisions.
+    #[cfg(feature = "cluster")]
+    pub const fn add_many(&mut self, reason: Reason, count: u64) {
+        self.0[reason as usize] += count;
+    }
+
     /// The number of decisions with this reason.
     pub const fn get(&self, reason: Reason) -> u64 {
         self.0[reason as usize]

@@ -103,6 +103,22 @@ impl SavedRows {
     }
 }
 
+#[cfg(feature = "cluster")]
+impl SavedRows {
+    /// The rows by customer number: whether a purchase made the customer a member, the number of the record that did,
+    /// and the fields.
+    pub fn rows(&self) -> impl Iterator<Item = (bool, u64, &[u8])> {
+        self.iter().map(|(order, fields)| (order.is_enrolled, order.record, fields))
+    }
+
+    /// Adds the row of the next customer, as [`Self::rows`] returned it.
+    pub fn push_row(&mut self, is_enrolled: bool, record: u64, fields: &[u8]) {
+        let start = self.text.len();
+        self.text.extend_from_slice(fields);
+        self.push(start, ListOrder { is_enrolled, record });
+    }
+}
+
 /// A member of the saved list.
 #[derive(Debug, Clone, Copy)]
 pub struct Member<'a> {

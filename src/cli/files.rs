@@ -215,6 +215,18 @@ impl Inputs {
         self.named.iter().map(|input| (name(input), input.source)).collect()
     }
 
+    /// Fails unless all inputs are regular files, which several processes can read.
+    #[cfg(feature = "cluster")]
+    pub fn check_regular(&self) -> anyhow::Result<()> {
+        match self.named.iter().chain(&self.suppressions).find(|input| input.path.is_none() || input.size.is_none()) {
+            Some(input) => usage_error(format!(
+                "{} is not a regular file; a run in several processes reads files, so save it to a file first",
+                input.name()
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// The total size of the inputs in bytes, if all sizes are known.
     pub fn total_bytes(&self) -> Option<u64> {
         self.named.iter().map(|input| input.size).chain([self.suppression_bytes]).sum()

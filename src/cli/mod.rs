@@ -8,6 +8,7 @@
 //! | `campaign_print` | printing a campaign file |
 //! | `files` | opening the input and output files, and checking them against each other |
 //! | `replay` | replaying the inputs: settings, bad records, errors |
+//! | `cluster`, `cluster_start`, `part_folder` | `adseg run` on several processes: its course, its start, its parts |
 //! | `session` | signals, progress, committing files, printing errors |
 //!
 //! Only this module uses `anyhow`; the library's own errors are typed.
@@ -18,6 +19,10 @@ mod campaign_policy;
 mod campaign_print;
 mod check;
 mod check_summary;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(feature = "cluster")]
+mod cluster_start;
 mod completions;
 mod diff;
 mod explain;
@@ -26,7 +31,11 @@ mod files;
 mod frame;
 mod generate;
 mod input_args;
+#[cfg(feature = "cluster")]
+mod merge;
 mod order_check;
+#[cfg(feature = "cluster")]
+mod part_folder;
 mod policy_args;
 mod replay;
 mod report;
@@ -96,6 +105,11 @@ enum Command {
     #[command(long_about = report::LONG_ABOUT)]
     Report(report::ReportArgs),
 
+    /// Merge the parts of a run on several machines into one file
+    #[cfg(feature = "cluster")]
+    #[command(long_about = merge::LONG_ABOUT)]
+    Merge(merge::MergeArgs),
+
     /// Convert lines to length-prefixed frames
     #[command(long_about = frame::FRAME_LONG_ABOUT)]
     Frame(frame::FrameArgs),
@@ -141,6 +155,8 @@ pub fn execute() -> ExitCode {
         Command::Explain(args) => explain::explain(args, session),
         Command::Diff(args) => diff::diff(args, session),
         Command::Report(args) => report::report(args, session),
+        #[cfg(feature = "cluster")]
+        Command::Merge(args) => merge::merge(args, session),
         Command::Frame(args) => frame::convert(args, InputFormat::Text, session),
         Command::Unframe(args) => frame::convert(args, InputFormat::Framed, session),
         Command::Generate(args) => generate::generate(args, session),
@@ -158,6 +174,8 @@ fn with_campaign_file(command: &mut Command) -> anyhow::Result<&Command> {
         | Command::Explain(explain::ExplainArgs { inputs, .. })
         | Command::Report(report::ReportArgs { inputs, .. }) => campaign_file::add_campaign_file(inputs)?,
         Command::Diff(args) => args.add_campaign_files()?,
+        #[cfg(feature = "cluster")]
+        Command::Merge(_) => {}
         Command::Frame(_) | Command::Unframe(_) | Command::Generate(_) | Command::Completions(_) | Command::Man(_) => {}
     }
     Ok(command)

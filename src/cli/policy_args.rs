@@ -8,6 +8,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
+#[cfg(feature = "cluster")]
+use super::args::ProgressWhen;
 use super::args::{MessageArgs, OnError, ReplayArgs, usage_error};
 use super::file_id::is_dash;
 use super::files::{Inputs, Output, OutputFile};
@@ -154,6 +156,27 @@ impl PolicyArgs {
         Ok(Some((ledger, RunData { rows, codes })))
     }
 
+    /// Loads the policy of a run in a process that does not write the ledger. It prints nothing but errors.
+    #[cfg(feature = "cluster")]
+    pub fn load_for_other_process(
+        &self,
+        (input_args, settings): (&InputArgs, &Settings),
+        inputs: &mut Inputs,
+        session: &Session,
+    ) -> anyhow::Result<Policy> {
+        let rules = self.rules(&input_args.policy);
+        let mut ledger = None;
+        if let Some(path) = &self.ledger {
+            let read = ledger.insert(self.empty_ledger(&rules));
+            if let Some(file) = open_ledger(path)? {
+                read_ledger(file, path, read, None)?;
+            }
+        }
+        let quiet = MessageArgs { progress: ProgressWhen::Never, quiet: true };
+        let suppression = self.load_suppression(inputs, settings, &quiet, session)?;
+        Ok(Policy::new(rules, suppression, ledger))
+    }
+
     fn empty_ledger(&self, rules: &PolicyRules) -> Ledger {
         Ledger::new(self.run_id.as_deref().map(str::as_bytes), rules.once(true))
     }
@@ -169,11 +192,7 @@ impl PolicyArgs {
     ) -> anyhow::Result<BufWriter<OutputFile>> {
         let mut rows = BufWriter::with_capacity(1 << 16, output.writer());
         let cannot_read = || format!("{}: cannot read", escape::path(path));
-        let mut file = match File::open(path) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(cannot_read),
-        };
+        let mut file = open_ledger(path)?;
         let mut has_header = false;
         if let Some(file) = &mut file {
             has_header = read_ledger(&*file, path, ledger, codes)?;
@@ -207,7 +226,7 @@ impl PolicyArgs {
         let mut observer = RejectObserver::new(session, messages, None);
         let outcome = replay(&LoadSuppression, &settings, files, None, &mut observer)
             .map_err(|error| replay_error(error, OnError::Stop, 0))?;
-        let list = SuppressionList::new(outcome.partitioner, outcome.states);
+        let list = SuppressionList::new(outcome.partitioner.expect("one process has all partitions"), outcome.states);
         if !messages.quiet {
             for path in (0..).zip(names).filter(|(index, _)| !list.has_entries_of(*index)).map(|(_, path)| path) {
                 session
@@ -230,6 +249,15 @@ pub fn unused_codes(codes: &Path, ledger: Option<&Path>) -> anyhow::Result<Codes
     }
     codes.seal();
     Ok(codes)
+}
+
+/// Opens a ledger, which may not exist.
+pub fn open_ledger(path: &Path) -> anyhow::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot read", escape::path(path))),
+    }
 }
 
 /// A ledger is replaced as a whole, so it must be a regular file.

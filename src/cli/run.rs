@@ -20,7 +20,7 @@ use crate::analysis::{Decide, DecideState, saved_list};
 use crate::campaign::Policy;
 use crate::engine::{DecisionOutput, Outcome, ReplayError, Sends, Settings, replay};
 use crate::escape;
-use crate::output::{DecisionEncoder, ListFormat, OutputFormat, SaveFormat};
+use crate::output::{DecisionEncoder, ListFormat, OutputFormat, Rejects, SaveFormat};
 
 pub(super) const LONG_ABOUT: &str = "\
 Decide each conversion: send an additional promo code or not.
@@ -116,7 +116,7 @@ pub struct RunArgs {
 
     /// The format of the saved list [default: that of the list that was read]
     #[arg(long, value_enum, value_name = "FORMAT", requires = "save_loyalty", help_heading = "Output")]
-    save_format: Option<SaveFormat>,
+    pub save_format: Option<SaveFormat>,
 
     #[command(flatten)]
     pub policy: PolicyArgs,
@@ -128,6 +128,10 @@ pub struct RunArgs {
     /// `when_exhausted = "withhold"`. Needs --ledger, --output, and --output-format csv or jsonl.
     #[arg(long, value_name = "FILE", requires = "ledger", help_heading = "Policy")]
     pub codes: Option<PathBuf>,
+
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub cluster: super::cluster::ClusterArgs,
 
     #[command(flatten)]
     pub replay: ReplayArgs,
@@ -157,15 +161,43 @@ enum SummaryFormat {
 }
 
 pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "cluster")]
+    if let Some(role) = args.cluster.role()? {
+        return super::cluster::run(args, role, session);
+    }
     let began = Instant::now();
-    let ReplayArgs { bad_records, messages, speed } = &args.replay;
+    check_policy(args)?;
+    lock_outputs(args, session)?;
+    let (settings, mut inputs) = prepare(args)?;
+    let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
+    let messages = &args.replay.messages;
+    session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
+    let (policy, data) = load_policy(args, &settings, ledger.as_ref(), &mut inputs, session)?;
+    let computation = Decide { keeps_rows: list.is_some(), policy: &policy };
+    let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, codes, Box::new(rows)));
+    let output = DecisionOutput { encoder: encoder(args, &policy), sends, out: Box::new(decisions.writer()) };
+    let mut observer = RejectObserver::new(session, messages, rejects);
+    let inputs = inputs.into_inputs(&session.progress);
+    let outcome =
+        replay(&computation, &settings, inputs, Some(output), &mut observer).map_err(|error| match error {
+            ReplayError::Output(error) => decisions.cannot_write(error),
+            ReplayError::Ledger(error) => ledger.expect("the run has a ledger").cannot_write(error),
+            error => failure(error, args, &settings),
+        })?;
+    finish(args, &settings, &outcome, list.as_ref(), observer.rejects)?;
+    let exit_code = session.commit(ExitCode::SUCCESS)?;
+    print_result(args, &Summary::new(&outcome, &policy, began.elapsed()), session);
+    Ok(exit_code)
+}
+
+/// The settings and the inputs, after checking the arguments.
+pub fn prepare(args: &RunArgs) -> anyhow::Result<(Settings, Inputs)> {
+    let ReplayArgs { bad_records, speed, .. } = &args.replay;
     if args.rejects.is_some() && bad_records.on_error == OnError::Stop {
         return usage_error("--rejects needs --on-error skip; without it the first bad record ends the run");
     }
-    check_policy(args)?;
     let mut settings = settings(&args.inputs, speed, bad_records.allowed()?);
     settings.min_members = args.min_members.unwrap_or(0);
-    lock_outputs(args, session)?;
     let mut inputs = Inputs::new(&args.inputs)?;
     inputs.add_suppressions(&args.policy.suppress)?;
     args.codes.iter().for_each(|codes| inputs.add_other(codes));
@@ -180,49 +212,37 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     if settings.replaced_list.is_some() && args.save_format.is_some() {
         return usage_error("a list that is replaced keeps its format; save to another file to change it");
     }
-    let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
-    session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
+    Ok((settings, inputs))
+}
+
+/// The policy, and the new ledger with the codes if there is a ledger.
+pub fn load_policy(
+    args: &RunArgs,
+    settings: &Settings,
+    ledger: Option<&Output>,
+    inputs: &mut Inputs,
+    session: &Session,
+) -> anyhow::Result<(Policy, Option<RunData>)> {
+    let messages = &args.replay.messages;
     let rules = args.policy.rules(&args.inputs.policy);
-    let codes = args.codes.as_deref();
-    let data = args.policy.load_ledger_and_codes(&rules, codes, ledger.as_ref(), messages, session)?;
+    let data = args.policy.load_ledger_and_codes(&rules, args.codes.as_deref(), ledger, messages, session)?;
     let (old_ledger, data) = data.unzip();
-    let suppression = args.policy.load_suppression(&mut inputs, &settings, messages, session)?;
-    let policy = Policy::new(rules, suppression, old_ledger);
-    let computation = Decide { keeps_rows: list.is_some(), policy: &policy };
-    let encoder = DecisionEncoder {
+    let suppression = args.policy.load_suppression(inputs, settings, messages, session)?;
+    Ok((Policy::new(rules, suppression, old_ledger), data))
+}
+
+pub fn encoder(args: &RunArgs, policy: &Policy) -> DecisionEncoder {
+    DecisionEncoder {
         format: args.output_format,
         send_only: args.send_only,
         with_times: args.inputs.tables.has_times(),
         with_policy: policy.has_gates(),
-    };
-    let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, codes, Box::new(rows)));
-    let output = DecisionOutput { encoder, sends, out: Box::new(decisions.writer()) };
-    let mut observer = RejectObserver::new(session, messages, rejects);
-    let inputs = inputs.into_inputs(&session.progress);
-    let outcome = replay(&computation, &settings, inputs, Some(output), &mut observer)
-        .map_err(|error| run_error(error, args, &settings, &decisions, ledger.as_ref()))?;
-    if let Some(rejects) = observer.rejects {
-        rejects.finish()?;
     }
-    if let Some(list) = list {
-        save_list(&list, args, &settings, &outcome)?;
-    }
-    let exit_code = session.commit(ExitCode::SUCCESS)?;
-    print_result(args, &Summary::new(&outcome, &policy, began.elapsed()), session);
-    Ok(exit_code)
 }
 
-/// The message for a run that failed.
-fn run_error(
-    error: ReplayError,
-    args: &RunArgs,
-    settings: &Settings,
-    decisions: &Output,
-    ledger: Option<&Output>,
-) -> anyhow::Error {
+/// The message for a replay that failed.
+pub fn failure(error: ReplayError, args: &RunArgs, settings: &Settings) -> anyhow::Error {
     match error {
-        ReplayError::Output(error) => decisions.cannot_write(error),
-        ReplayError::Ledger(error) => ledger.expect("the run has a ledger").cannot_write(error),
         error @ ReplayError::TooFewMembers { .. } => {
             let files: Vec<_> = args.inputs.loyalty.iter().map(|path| escape::path(path)).collect();
             anyhow!("{}: {error}", files.join(", "))
@@ -235,13 +255,16 @@ fn run_error(
     }
 }
 
-/// Writes the members at the end of the run to `list`.
-fn save_list(
-    list: &Output,
+/// Writes the rest of the rejects, and the saved list.
+pub fn finish(
     args: &RunArgs,
     settings: &Settings,
     outcome: &Outcome<DecideState<'_>>,
+    list: Option<&Output>,
+    rejects: Option<Rejects>,
 ) -> anyhow::Result<()> {
+    rejects.map(Rejects::finish).transpose()?;
+    let Some(list) = list else { return Ok(()) };
     let max_record_bytes = settings.reader.max_record_bytes;
     let as_read = ListFormat::of_input(outcome.list_format.as_ref(), max_record_bytes);
     let format = args.save_format.map_or(as_read.clone(), |format| format.list_format(as_read, max_record_bytes));
@@ -249,7 +272,7 @@ fn save_list(
     write_report(list, |out| format.write(saved_list(&outcome.states), path, out))
 }
 
-fn check_policy(args: &RunArgs) -> anyhow::Result<()> {
+pub fn check_policy(args: &RunArgs) -> anyhow::Result<()> {
     let PolicyArgs { ledger, run_id, .. } = &args.policy;
     if ledger.is_some() && run_id.is_none() {
         return usage_error(
@@ -266,7 +289,7 @@ fn check_policy(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 /// Prints the number of bad records, and the summary if requested.
-fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
+pub fn print_result(args: &RunArgs, summary: &Summary, session: &Session) {
     let (done, hint) = match &args.rejects {
         Some(folder) => (format!("kept in {}", escape::path(folder)), ""),
         None => ("skipped".to_owned(), " (--rejects DIR keeps them)"),

@@ -1,7 +1,7 @@
 //! The outputs of `adseg run`: opening and locking them, and the checks that no output damages an input or another
 //! output.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -44,19 +44,14 @@ pub struct Outputs {
 impl Outputs {
     /// Opens the outputs, which must not damage an input or each other.
     pub fn open(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Self> {
-        let (folder, save) = (args.rejects.as_deref(), args.save_loyalty.as_deref());
-        folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
-        save.map(|path| check_list(path, args, inputs)).transpose()?;
-        let rejects = folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?;
+        let rejects = open_rejects(args, inputs, session)?;
         if args.codes.is_some() {
             inputs.check_output(&args.output)?;
             check_replaced(&args.output)?;
         }
         let decisions = Output::open(&args.output, inputs, session, CommitOrder::Output)?;
-        let open_ledger = |path: &PathBuf| Output::open(path, inputs, session, CommitOrder::Ledger);
-        let ledger = args.policy.ledger.as_ref().map(open_ledger).transpose()?;
-        args.policy.ledger.as_deref().map(check_one_name).transpose()?;
-        let list = save.map(|path| Output::open_unchecked(path, session, CommitOrder::List)).transpose()?;
+        let ledger = open_ledger(args, inputs, session)?;
+        let list = open_list(args, session)?;
         if decisions.is_stdout && list.as_ref().is_some_and(|list| list.is_stdout) {
             return usage_error(
                 "the decisions and the saved list cannot both be written to standard output; name a file for one of them",
@@ -64,6 +59,28 @@ impl Outputs {
         }
         Ok(Self { decisions, list, ledger, rejects })
     }
+}
+
+/// Checks the list and the rejects, and opens the rejects.
+pub fn open_rejects(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Option<Rejects>> {
+    let (folder, save) = (args.rejects.as_deref(), args.save_loyalty.as_deref());
+    folder.map(|folder| check_rejects(folder, inputs)).transpose()?;
+    save.map(|path| check_list(path, args, inputs)).transpose()?;
+    Ok(folder.map(|folder| Rejects::create(folder, Arc::clone(&session.staging))).transpose()?)
+}
+
+/// Opens the new ledger.
+pub fn open_ledger(args: &RunArgs, inputs: &Inputs, session: &Session) -> anyhow::Result<Option<Output>> {
+    let Some(path) = &args.policy.ledger else { return Ok(None) };
+    let ledger = Output::open(path, inputs, session, CommitOrder::Ledger)?;
+    check_one_name(path)?;
+    Ok(Some(ledger))
+}
+
+/// Opens the saved list, which [`open_rejects`] has checked.
+pub fn open_list(args: &RunArgs, session: &Session) -> anyhow::Result<Option<Output>> {
+    let open = |path| Output::open_unchecked(path, session, CommitOrder::List);
+    args.save_loyalty.as_deref().map(open).transpose()
 }
 
 /// Codes must be written to a file that is replaced at the end. Otherwise they could be used although the run fails.

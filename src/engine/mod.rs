@@ -16,13 +16,18 @@
 //! | `computation` | what a command does with the events of a partition |
 //! | `sequencer` | work in input order: numbering, counting, rejecting |
 //! | `sends` | work in input order: codes and the ledger |
+//! | `cluster` | the same on several processes; `wire`: the numbers and bytes of their messages |
 
 mod batch;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod computation;
 mod pipeline;
 mod sends;
 mod sequencer;
 mod slice;
+#[cfg(feature = "cluster")]
+pub mod wire;
 
 use std::io;
 use std::num::{NonZeroU32, NonZeroUsize};

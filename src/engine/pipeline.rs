@@ -23,8 +23,8 @@ use crate::record::SourceKind;
 pub struct Outcome<State> {
     /// The states of the partitions.
     pub states: Vec<State>,
-    /// The partition of each email.
-    pub partitioner: Partitioner,
+    /// The partition of each email; `None` if the partitions are those of several processes.
+    pub partitioner: Option<Partitioner>,
     /// The number of decisions by reason; all 0 without a policy or an output.
     pub reasons: ReasonCounts,
     /// The codes that are left, if codes were handed out.
@@ -175,6 +175,7 @@ impl<'a, C: Computation> Pipeline<'a, C> {
         let Self { states, partitioner, reasons, sends, .. } = self;
         let codes = sends.map(Sends::finish).transpose()?.flatten();
         let Sequencer { counts, inputs, line_index, list_format, steps_back, .. } = self.sequencer;
+        let partitioner = Some(partitioner);
         Ok(Outcome { states, partitioner, reasons, codes, counts, inputs, line_index, list_format, steps_back })
     }
 

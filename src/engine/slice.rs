@@ -3,6 +3,11 @@
 //! Invariant: all records of one email are in one partition. Partition numbers and hashes are internal; nothing that a
 //! user sees depends on them.
 
+#[cfg(feature = "cluster")]
+pub(super) mod digest;
+#[cfg(feature = "cluster")]
+pub(super) mod packet;
+
 use std::ops::{ControlFlow, Range};
 
 use super::Counts;

@@ -97,6 +97,25 @@ impl<'a> BlockReader<'a> {
         }
     }
 
+    /// Reads a segment of an input: complete records of this format, from this offset on.
+    #[cfg(feature = "cluster")]
+    pub(super) fn in_segment(
+        source: &'a mut dyn ByteSource,
+        options: Arc<ReadOptions>,
+        settings: ReaderSettings,
+        input: Arc<InputLabel>,
+        format: Format,
+        offset: u64,
+    ) -> Self {
+        Self { format: Some(format), offset, ..Self::new(source, options, settings, input) }
+    }
+
+    /// Whether it is known that no block follows. It may also be found out later.
+    #[cfg(feature = "cluster")]
+    pub(super) const fn is_at_end(&self) -> bool {
+        matches!(self.end, End::Clean) && self.carry.is_empty() && self.oversized.is_none()
+    }
+
     /// The next block, in the `recycled` buffer; `None` at the end of the input and after an error.
     pub(super) fn next_block(&mut self, recycled: Vec<u8>) -> NextBlock {
         let mut buffer = LineBuffer::new(recycled, &self.carry, self.settings.block_bytes, self.settings.slice_bytes);

@@ -17,6 +17,7 @@
 //! | `csv` | row ends and the fields of a row |
 //! | `header` | the columns of CSV |
 //! | `json` | the fields of an object of JSON Lines |
+//! | `segment` | dividing the inputs among the processes of a cluster |
 //! | `separators` | finding commas and line feeds |
 //! | `splitter` | decoding the records of a slice |
 //! | `ledger`, `codes`, `row` | the ledger, files of codes, and splitting their lines |
@@ -33,6 +34,8 @@ mod json;
 mod ledger;
 mod reader;
 mod row;
+#[cfg(feature = "cluster")]
+mod segment;
 mod separators;
 mod source;
 mod splitter;
@@ -46,5 +49,7 @@ pub use format::{
 pub use header::SavedColumn;
 pub use ledger::{LEDGER_COLUMNS, check_run_id, read_ledger};
 pub use reader::{Blocks, format_of};
+#[cfg(feature = "cluster")]
+pub use segment::{Buffers, InputPlan};
 pub use source::{ByteSource, Input, InputError, Origin, ReadMode};
 pub use splitter::{Decoded, RawRecord, RecordSplitter, RecordVisitor};

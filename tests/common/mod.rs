@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test uses only a part of it")]
 
 pub mod campaigns;
+pub mod cluster;
 pub mod inject;
 pub mod live;
 pub mod model;

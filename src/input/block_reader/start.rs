@@ -17,14 +17,19 @@ const MAX_BLANK_BYTES: usize = 1 << 20;
 
 impl BlockReader<'_> {
     /// Detects the format from the start of the input. `None` if the input is empty.
-    pub(in crate::input) fn into_format(mut self) -> Result<Option<Format>, InputError> {
+    pub(in crate::input) fn into_format(self) -> Result<Option<Format>, InputError> {
+        Ok(self.into_start()?.map(|(format, _)| format))
+    }
+
+    /// The same with the offset of the first record.
+    pub(in crate::input) fn into_start(mut self) -> Result<Option<(Format, u64)>, InputError> {
         let mut buffer = LineBuffer::new(Vec::new(), &[], self.settings.block_bytes, self.settings.slice_bytes);
         let format = self.start(&mut buffer)?;
         let is_empty = self.offset == 0 && buffer.filled == 0;
         match self.end {
             End::Failed(_) => self.finish(&buffer, &Format::Text).transpose().map(|_| None),
             End::Clean if is_empty => Ok(None),
-            End::NotYet | End::Clean | End::Reported => Ok(format),
+            End::NotYet | End::Clean | End::Reported => Ok(format.map(|format| (format, self.offset))),
         }
     }
 

@@ -64,7 +64,7 @@ fn suppression_list(model: &ModelPolicy, settings: &RunSettings, schedule: &Read
         sources[0].source = SourceKind::Suppression;
         let mut observer = RecordingObserver::default();
         let outcome = replay(&LoadSuppression, &settings.for_engine(), sources, None, &mut observer).unwrap();
-        SuppressionList::new(outcome.partitioner, outcome.states)
+        SuppressionList::new(outcome.partitioner.expect("one process has all partitions"), outcome.states)
     })
 }
 

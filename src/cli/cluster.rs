@@ -1,0 +1,391 @@
+//! `adseg run` on several processes: the options, and the course of the run in each process.
+//!
+//! With `--processes`, this process is the first one. It starts the others, and merges their parts into its output. With
+//! `--hosts`, the user starts all of them, and the parts stay in a directory.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::args::{FAILED, usage_error};
+use super::cluster_start::{ChildRole, Children, facts, plans, policy_facts, read_hosts, token};
+use super::files::{Inputs, Output, OutputFile};
+use super::part_folder::{PartFolder, part_name, run_name};
+use super::replay::{RejectObserver, write_report};
+use super::run::{RunArgs, check_policy, encoder, failure, finish, load_policy, prepare, print_result};
+use super::run_outputs::{Outputs, lock_outputs, open_ledger, open_list, open_rejects};
+use super::session::Session;
+use super::summary::Summary;
+use crate::analysis::{Decide, DecideState};
+use crate::campaign::Policy;
+use crate::engine::cluster::{
+    Cluster, ClusterError, Gathered, MANIFEST, Manifest, ManifestInput, Membership, MergeError, PartWriter, Work,
+};
+use crate::engine::{ReplayError, Settings};
+use crate::escape;
+use crate::input::InputPlan;
+use crate::output::{CommitOrder, Rejects};
+use crate::record::SourceKind;
+use crate::system::Blocking;
+
+/// A free port of this machine.
+const LOOPBACK: &str = "127.0.0.1:0";
+
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// Run on the machines in FILE, one HOST:PORT per line; start this command on each of them with its --process
+    ///
+    /// Line I is the address of process I, counted from 0. The file and all inputs have the same names and content on
+    /// every machine. --output names a directory: each process writes its part of the decisions there, and process 0
+    /// writes a manifest when all parts are complete. `adseg merge` makes one file of them.
+    ///
+    /// A process that knows the value of the environment variable ADSEG_CLUSTER_TOKEN can take part in the run. The
+    /// connections are not encrypted: use them only in a private network.
+    #[arg(long, value_name = "FILE", conflicts_with = "processes", help_heading = "Several machines")]
+    hosts: Option<PathBuf>,
+
+    /// The number of this process with --hosts [default: the environment variable ADSEG_PROCESS]
+    #[arg(long, value_name = "I", requires = "hosts", help_heading = "Several machines")]
+    process: Option<usize>,
+
+    /// Run in N processes on this machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(allow_negative_numbers = true, help_heading = "Several machines")]
+    processes: Option<u16>,
+
+    /// Fail if a process does not connect for SECONDS
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(allow_negative_numbers = true, help_heading = "Several machines")]
+    connect_timeout: u32,
+
+    /// Fail if a process does not answer, or no block is completed, for SECONDS
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(allow_negative_numbers = true, help_heading = "Several machines")]
+    stall_timeout: u32,
+
+    /// The size of a block with several processes, for tests
+    #[arg(long, value_name = "BYTES", hide = true, value_parser = clap::value_parser!(u32).range(1..=1 << 28))]
+    block_bytes: Option<u32>,
+}
+
+/// What this process is in a run on several processes.
+pub enum Role {
+    /// The first process of `--processes`.
+    Parent { processes: usize },
+    /// A process that the first one has started.
+    Child(ChildRole),
+    /// A process of `--hosts`.
+    Host { process: usize, addresses: Vec<String> },
+}
+
+impl Role {
+    const fn process(&self) -> usize {
+        match self {
+            Self::Parent { .. } => 0,
+            Self::Child(child) => child.process,
+            Self::Host { process, .. } => *process,
+        }
+    }
+}
+
+impl ClusterArgs {
+    /// The role of this process; `None` if it runs alone.
+    pub fn role(&self) -> anyhow::Result<Option<Role>> {
+        if let Some(processes) = self.processes {
+            let child = ChildRole::of_environment();
+            return Ok(Some(child.map_or(Role::Parent { processes: usize::from(processes) }, Role::Child)));
+        }
+        let Some(hosts) = &self.hosts else { return Ok(None) };
+        let addresses = read_hosts(hosts)?;
+        let of_environment = || std::env::var("ADSEG_PROCESS").ok().map(|text| text.trim().parse());
+        let process = match self.process.map(Ok).or_else(of_environment) {
+            Some(Ok(process)) => process,
+            Some(Err(_)) => return usage_error("ADSEG_PROCESS is not the number of a process"),
+            None => return usage_error("--hosts needs --process I, or the environment variable ADSEG_PROCESS"),
+        };
+        if process >= addresses.len() {
+            let (name, last) = (escape::path(hosts), addresses.len() - 1);
+            return usage_error(format!("there is no process {process}: {name} names the processes 0 to {last}"));
+        }
+        Ok(Some(Role::Host { process, addresses }))
+    }
+}
+
+/// The run in this process.
+struct ClusterRun<'a> {
+    args: &'a RunArgs,
+    session: &'a Session,
+    began: Instant,
+    settings: Settings,
+    plans: Arc<[InputPlan]>,
+    /// It lives until the process ends, as the workers do.
+    policy: &'static Policy,
+    facts: Vec<(String, String)>,
+}
+
+pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    check_policy(args)?;
+    if args.codes.is_some() {
+        return usage_error(
+            "--codes cannot be used with --hosts or --processes: one process hands out the codes in order",
+        );
+    }
+    if role.process() == 0 {
+        lock_outputs(args, session)?;
+    }
+    let (mut settings, mut inputs) = prepare(args)?;
+    inputs.check_regular()?;
+    if let Some(bytes) = args.cluster.block_bytes {
+        settings.reader.block_bytes = bytes as usize;
+    }
+    if let (Role::Parent { processes }, None) = (&role, args.replay.speed.threads) {
+        settings.threads = (settings.threads.get() / processes).try_into().unwrap_or(NonZeroUsize::MIN);
+    }
+    if let Role::Child(child) = &role {
+        settings.threads = child.threads;
+    }
+    let policy_facts = policy_facts(args)?;
+    let new = |inputs: Inputs, policy: Policy| -> anyhow::Result<ClusterRun<'_>> {
+        let inputs = inputs.into_inputs(&session.progress);
+        let facts = facts(args, &settings, &inputs)?.into_iter().chain(policy_facts).collect();
+        let plans = plans(&inputs, &settings)?;
+        Ok(ClusterRun { args, session, began, settings, plans, policy: Box::leak(Box::new(policy)), facts })
+    };
+    let load = |ledger: Option<&Output>, inputs: &mut Inputs| -> anyhow::Result<_> {
+        let (policy, data) = load_policy(args, &settings, ledger, inputs, session)?;
+        Ok((policy, data.map(|data| data.rows)))
+    };
+    match role {
+        Role::Parent { processes } => {
+            let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
+            session.show_progress(&args.replay.messages, decisions.is_terminal(), inputs.total_bytes());
+            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
+            let results = Results { list, rejects, ledger, rows };
+            new(inputs, policy)?.run_parent(processes, &decisions, results)
+        }
+        Role::Child(child) => {
+            let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
+            new(inputs, policy)?.run_child(child)
+        }
+        Role::Host { process, addresses } => {
+            let folder = PartFolder::open(&args.output, process == 0)?;
+            if process > 0 {
+                let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
+                return new(inputs, policy)?.run_host(process, addresses, &folder, None);
+            }
+            let rejects = open_rejects(args, &inputs, session)?;
+            let (ledger, list) = (open_ledger(args, &inputs, session)?, open_list(args, session)?);
+            session.show_progress(&args.replay.messages, false, inputs.total_bytes());
+            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
+            let results = Results { list, rejects, ledger, rows };
+            new(inputs, policy)?.run_host(process, addresses, &folder, Some(results))
+        }
+    }
+}
+
+/// The outputs of the first process, without the decisions.
+struct Results {
+    list: Option<Output>,
+    rejects: Option<Rejects>,
+    ledger: Option<Output>,
+    /// The new ledger: the old one, to which the run appends its rows.
+    rows: Option<BufWriter<OutputFile>>,
+}
+
+impl ClusterRun<'_> {
+    /// The first process of `--processes`.
+    fn run_parent(self, processes: usize, decisions: &Output, results: Results) -> anyhow::Result<ExitCode> {
+        let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
+        let beside = (!decisions.is_stdout).then_some(self.args.output.as_path());
+        let folder = self.session.staging.create_scratch(beside).context("cannot create a directory for the parts")?;
+        let mut addresses = vec![LOOPBACK.to_owned(); processes];
+        addresses[0] = listener.local_addr().context("cannot listen on 127.0.0.1")?.to_string();
+        let children = Arc::new(Children::start(&addresses, &folder, self.settings.threads)?);
+        let token = children.token.clone();
+        let of_connect = Arc::clone(&children);
+        let mut cluster = self.connect(0, addresses, listener, token, Box::new(move || of_connect.has_failed()))?;
+        let parts = self.parts(&folder, 0, cluster.run(), |path| Ok(Arc::new(File::create(path)?)))?;
+        let merge = |manifest: &Manifest| {
+            let merged = manifest.merge(&folder, &mut decisions.writer());
+            merged.map_err(|error| match error {
+                MergeError::Write(error) => decisions.cannot_write(error),
+                error => error.into(),
+            })?;
+            self.session.staging.remove_scratch();
+            Ok(())
+        };
+        let exit_code = self.lead(&mut cluster, parts, results, merge)?;
+        children.wait();
+        Ok(exit_code)
+    }
+
+    /// A process that the first one has started. It is silent about the failures of others, which the first one reports.
+    fn run_child(self, child: ChildRole) -> anyhow::Result<ExitCode> {
+        let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
+        let ChildRole { process, addresses, folder, token, .. } = child;
+        let followed = self.connect(process, addresses, listener, token, Box::new(|| false)).and_then(|mut cluster| {
+            let parts = self.parts(&folder, process, cluster.run(), |path| Ok(Arc::new(File::create(path)?)))?;
+            self.follow(&mut cluster, parts)
+        });
+        let is_of_other = |error: &anyhow::Error| {
+            let error = error.downcast_ref::<ClusterError>();
+            error.is_some_and(|error| matches!(error, ClusterError::Peer { .. } | ClusterError::Refused { .. }))
+        };
+        if followed.as_ref().is_err_and(is_of_other) {
+            return Ok(ExitCode::from(FAILED));
+        }
+        followed
+    }
+
+    /// A process of `--hosts`.
+    fn run_host(
+        self,
+        process: usize,
+        addresses: Vec<String>,
+        folder: &PartFolder,
+        first: Option<Results>,
+    ) -> anyhow::Result<ExitCode> {
+        let address = &addresses[process];
+        let listener = TcpListener::bind(address.as_str())
+            .with_context(|| format!("cannot listen on {}, the address of process {process}", escape::text(address)))?;
+        let mut cluster = self.connect(process, addresses, listener, token(), Box::new(|| false))?;
+        let stage = |path: &Path| self.session.staging.create(path, CommitOrder::Output).map_err(io::Error::other);
+        let parts = self.parts(folder.path(), process, cluster.run(), stage)?;
+        let exit_code = match first {
+            None => self.follow(&mut cluster, parts)?,
+            Some(results) => {
+                let write = |manifest: &Manifest| {
+                    let out = Output::open_unchecked(&folder.path().join(MANIFEST), self.session, CommitOrder::Output)?;
+                    write_report(&out, |out| manifest.write(out))
+                };
+                self.lead(&mut cluster, parts, results, write)?
+            }
+        };
+        folder.remove_other_parts(cluster.run());
+        Ok(exit_code)
+    }
+
+    fn connect(
+        &self,
+        process: usize,
+        addresses: Vec<String>,
+        listener: TcpListener,
+        token: String,
+        is_hopeless: Box<dyn Fn() -> bool>,
+    ) -> anyhow::Result<Cluster> {
+        let ClusterArgs { connect_timeout, stall_timeout, .. } = self.args.cluster;
+        let progress = self.session.progress.clone();
+        let membership = Membership {
+            process,
+            addresses,
+            listener,
+            token,
+            facts: self.facts.clone(),
+            timeout: Duration::from_secs(connect_timeout.into()),
+            warn: Arc::new(move |message| progress.print(&format!("adseg: {message}"))),
+            is_hopeless,
+        };
+        Ok(Cluster::connect(membership, Duration::from_secs(stall_timeout.into()))?)
+    }
+
+    /// The part files of this process, one for each worker.
+    fn parts(
+        &self,
+        folder: &Path,
+        process: usize,
+        run: u64,
+        create: impl Fn(&Path) -> io::Result<Arc<File>>,
+    ) -> anyhow::Result<Vec<PartWriter>> {
+        let part = |worker: usize| {
+            let name = part_name(run, process, worker, self.args.output_format);
+            let path = folder.join(&name);
+            let open = || PartWriter::start(name, Box::new(Blocking(create(&path)?)));
+            open().with_context(|| format!("{}: cannot write", escape::path(&path)))
+        };
+        (0..self.settings.threads.get()).map(part).collect()
+    }
+
+    fn work(&self) -> Work<Decide<'static>> {
+        Work {
+            computation: Decide { keeps_rows: self.args.save_loyalty.is_some(), policy: self.policy },
+            settings: self.settings,
+            plans: Arc::clone(&self.plans),
+            encoder: encoder(self.args, self.policy),
+            ledger: self.policy.ledger().map(|_| self.policy),
+        }
+    }
+
+    /// The first process: replays, and makes the result final when all parts are complete. `complete` writes it.
+    fn lead(
+        &self,
+        cluster: &mut Cluster,
+        parts: Vec<PartWriter>,
+        results: Results,
+        complete: impl FnOnce(&Manifest) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let Results { list, rejects, ledger, rows } = results;
+        let mut observer = RejectObserver::new(self.session, &self.args.replay.messages, rejects);
+        let rows = rows.map(|rows| Box::new(rows) as _);
+        let gathered = cluster.replay(self.work(), parts, &mut observer, rows).map_err(|error| match error {
+            ClusterError::Replay(ReplayError::Ledger(error)) => {
+                let error = ledger.as_ref().expect("the run has a ledger").cannot_write(error);
+                cluster.fail(&format!("{error:#}"));
+                error
+            }
+            error => self.failed(cluster, error),
+        })?;
+        let manifest = self.manifest(&gathered, cluster.run());
+        let commit = || {
+            finish(self.args, &self.settings, &gathered.outcome, list.as_ref(), observer.rejects.take())?;
+            cluster.commit_others()?;
+            complete(&manifest)?;
+            self.session.commit(ExitCode::SUCCESS)
+        };
+        let exit_code = commit().inspect_err(|error| cluster.fail(&format!("{error:#}")))?;
+        cluster.end();
+        print_result(self.args, &Summary::new(&gathered.outcome, self.policy, self.began.elapsed()), self.session);
+        Ok(exit_code)
+    }
+
+    /// Another process: replays, and commits its parts when the first process says so.
+    fn follow(&self, cluster: &mut Cluster, parts: Vec<PartWriter>) -> anyhow::Result<ExitCode> {
+        let followed = cluster.follow(self.work(), parts);
+        followed.map_err(|error| self.failed(cluster, error))?;
+        let exit_code = self.session.commit(ExitCode::SUCCESS);
+        let exit_code = exit_code.inspect_err(|error| cluster.fail(&format!("{error:#}")))?;
+        cluster.committed()?;
+        Ok(exit_code)
+    }
+
+    /// Tells the other processes about an error. Returns its message, which is the same as on one machine.
+    fn failed(&self, cluster: &Cluster, error: ClusterError) -> anyhow::Error {
+        cluster.fail_with(&error);
+        match error {
+            ClusterError::Replay(error) => failure(error, self.args, &self.settings),
+            error => error.into(),
+        }
+    }
+
+    fn manifest(&self, gathered: &Gathered<DecideState>, run: u64) -> Manifest {
+        let with_decisions = self.plans.iter().filter(|plan| plan.label.source != SourceKind::Loyalty);
+        let input = |plan: &InputPlan| ManifestInput {
+            name: plan.label.path.to_string_lossy().into_owned(),
+            number: plan.label.index,
+            segments: gathered.segments[plan.label.index],
+        };
+        let inputs = with_decisions.map(input).collect();
+        let header = encoder(self.args, self.policy).header();
+        let manifest = Manifest::new(run_name(run), header, &gathered.outcome.counts, inputs, gathered.parts.clone());
+        manifest.check().expect("the parts that the workers report are complete");
+        manifest
+    }
+}

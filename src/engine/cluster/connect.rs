@@ -1,0 +1,338 @@
+//! Connecting the processes of a run, and checking that they belong to it.
+//!
+//! Every process listens on its address. Each other process connects to the first one and tells its facts: version,
+//! options, inputs. If all agree, each process connects to those before it, and the sockets are handed to timely. A
+//! connection that does not begin with the protocol and the token of the run is refused, and the run goes on.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rapidhash::v3::RapidSecrets;
+
+use super::ClusterError;
+use super::greeting::{
+    Agreement, GREETING_TIMEOUT, Hello, Purpose, Reply, read_greeting, receive_greeting, reply, write_greeting,
+};
+use super::part::portable_hash;
+use crate::system::os_error;
+
+/// A process of a run, before it is connected.
+pub struct Membership {
+    /// The number of this process.
+    pub process: usize,
+    /// The address of each process as `host:port`. Those of other processes may be unknown, except the first one.
+    pub addresses: Vec<String>,
+    /// The socket of this process.
+    pub listener: TcpListener,
+    /// The secret of the run; may be empty.
+    pub token: String,
+    /// What must be the same in all processes: a description and a value each.
+    pub facts: Vec<(String, String)>,
+    /// How long to wait for the other processes.
+    pub timeout: Duration,
+    /// Prints a message about a stranger.
+    pub warn: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Whether a process that must connect has ended.
+    pub is_hopeless: Box<dyn Fn() -> bool>,
+}
+
+/// The connections of a process.
+pub struct Connections {
+    /// To the first process from the others, and the other way round.
+    pub control: Vec<Option<TcpStream>>,
+    /// For timely: one to each other process.
+    pub data: Vec<Option<TcpStream>>,
+    pub agreement: Agreement,
+}
+
+const TEST_VECTOR: &[u8] = b"playfulwally@fakeemail.com";
+
+/// The number of connections that may be greeting at the same time.
+const MAX_GREETING: usize = 64;
+const RETRY_INTERVAL: Duration = Duration::from_millis(30);
+/// How long a first process that fails waits for processes to tell them.
+const REFUSAL_TIME: Duration = Duration::from_millis(500);
+/// The number of strangers that are reported.
+const PRINTED_STRANGERS: usize = 5;
+
+impl Membership {
+    /// The name of a process in messages.
+    pub fn name(&self, process: usize) -> String {
+        process_name(process, &self.addresses)
+    }
+
+    /// Connects all processes.
+    ///
+    /// # Errors
+    /// When a process does not come in time, or differs in a fact.
+    pub fn connect(self) -> Result<Connections, ClusterError> {
+        let deadline = Instant::now() + self.timeout;
+        let greetings = self.listen().map_err(|error| ClusterError::Network(os_error(&error)))?;
+        let (control, agreement) =
+            if self.process == 0 { self.gather(&greetings, deadline)? } else { self.join(deadline)? };
+        if portable_hash(&RapidSecrets::seed(agreement.hash_seed), TEST_VECTOR) != agreement.test_hash {
+            let first = self.name(0);
+            return Err(ClusterError::Network(format!(
+                "the hash function of this machine differs from that of {first}"
+            )));
+        }
+        let deadline = Instant::now() + self.timeout;
+        let mut data: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
+        for (process, address) in agreement.addresses.iter().enumerate().take(self.process) {
+            let mut stream = self.open(process, address, deadline)?;
+            let purpose = Purpose::Data { run: agreement.run };
+            match self.greet(process, &mut stream, purpose, deadline)? {
+                Reply::Accepted => data[process] = Some(stream),
+                Reply::Refused(reason) => return Err(self.refused(process, reason)),
+                Reply::Welcome(_) => return Err(self.refused(process, "an unexpected reply".to_owned())),
+            }
+        }
+        while let Some(missing) = (self.process + 1..data.len()).find(|process| data[*process].is_none()) {
+            let (hello, mut stream) = self.next_greeting(&greetings, deadline, missing)?;
+            let is_expected = hello.process > self.process && data.get(hello.process).is_some_and(Option::is_none);
+            let Purpose::Data { run } = hello.purpose else {
+                reply(&mut stream, &Reply::Refused("the run has begun".to_owned()));
+                continue;
+            };
+            if is_expected && run == agreement.run {
+                reply(&mut stream, &Reply::Accepted);
+                data[hello.process] = Some(stream);
+            } else {
+                reply(&mut stream, &Reply::Refused("this is another run".to_owned()));
+            }
+        }
+        for stream in data.iter().flatten() {
+            let set = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(None));
+            set.map_err(|error| ClusterError::Network(os_error(&error)))?;
+        }
+        Ok(Connections { control, data, agreement })
+    }
+
+    /// The first process: waits for all others. If it fails, it tells those that have come or come soon.
+    fn gather(
+        &self,
+        greetings: &Receiver<(Hello, TcpStream)>,
+        deadline: Instant,
+    ) -> Result<(Vec<Option<TcpStream>>, Agreement), ClusterError> {
+        let mut control: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
+        let gathered = self.gather_into(&mut control, greetings, deadline);
+        let Err(error) = &gathered else { return gathered.map(|agreement| (control, agreement)) };
+        let refusal = Reply::Refused(error.to_string());
+        control.iter_mut().flatten().for_each(|stream| reply(stream, &refusal));
+        let until = Instant::now() + REFUSAL_TIME;
+        while let Ok((_, mut stream)) = greetings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            reply(&mut stream, &refusal);
+        }
+        gathered.map(|agreement| (control, agreement))
+    }
+
+    fn gather_into(
+        &self,
+        control: &mut [Option<TcpStream>],
+        greetings: &Receiver<(Hello, TcpStream)>,
+        deadline: Instant,
+    ) -> Result<Agreement, ClusterError> {
+        let mut addresses = self.addresses.clone();
+        while let Some(missing) = (1..control.len()).find(|process| control[*process].is_none()) {
+            let (hello, mut stream) = self.next_greeting(greetings, deadline, missing)?;
+            let process = hello.process;
+            let refusal = match &hello.purpose {
+                Purpose::Data { .. } => Some("the run has not begun".to_owned()),
+                Purpose::Control { .. } if process == 0 || process >= control.len() => {
+                    Some(format!("the numbers of the other processes are 1 to {}", control.len() - 1))
+                }
+                Purpose::Control { .. } if control[process].is_some() => {
+                    Some(format!("process {process} has joined already"))
+                }
+                Purpose::Control { .. } => None,
+            };
+            let (None, Purpose::Control { facts, port }) = (&refusal, hello.purpose) else {
+                reply(&mut stream, &Reply::Refused(refusal.unwrap_or_default()));
+                continue;
+            };
+            if let Some((what, theirs, ours)) = difference(&facts, &self.facts) {
+                let (name, first) = (self.name(process), self.name(0));
+                let there = format!("this process and {first} differ: {what} is {theirs} here and {ours} there");
+                reply(&mut stream, &Reply::Refused(there));
+                let reason = format!("{name} and {first} differ: {what} is {theirs} there and {ours} here");
+                return Err(ClusterError::Network(reason));
+            }
+            if let (Ok(peer), true) = (stream.peer_addr(), addresses[process].ends_with(":0")) {
+                addresses[process] = SocketAddr::new(peer.ip(), port).to_string();
+            }
+            control[process] = Some(stream);
+        }
+        let [run, hash_seed] = [(); 2].map(|()| RandomState::new().hash_one(0));
+        let test_hash = portable_hash(&RapidSecrets::seed(hash_seed), TEST_VECTOR);
+        let agreement = Agreement { run, hash_seed, test_hash, addresses };
+        for stream in control.iter_mut().flatten() {
+            reply(stream, &Reply::Welcome(agreement.clone()));
+        }
+        Ok(agreement)
+    }
+
+    /// Another process: joins the run at the first process.
+    fn join(&self, deadline: Instant) -> Result<(Vec<Option<TcpStream>>, Agreement), ClusterError> {
+        let mut stream = self.open(0, &self.addresses[0], deadline)?;
+        let port = self.listener.local_addr().map_or(0, |address| address.port());
+        let purpose = Purpose::Control { facts: self.facts.clone(), port };
+        match self.greet(0, &mut stream, purpose, deadline)? {
+            Reply::Welcome(agreement) => {
+                let mut control: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
+                control[0] = Some(stream);
+                Ok((control, agreement))
+            }
+            Reply::Refused(reason) => Err(self.refused(0, reason)),
+            Reply::Accepted => Err(self.refused(0, "an unexpected reply".to_owned())),
+        }
+    }
+
+    fn refused(&self, process: usize, reason: String) -> ClusterError {
+        ClusterError::Refused { name: self.name(process), reason }
+    }
+
+    /// Opens a connection to a process, which may not listen yet.
+    fn open(&self, process: usize, address: &str, deadline: Instant) -> Result<TcpStream, ClusterError> {
+        loop {
+            let opened = address.to_socket_addrs().and_then(|mut addresses| {
+                let address = addresses.next().ok_or_else(|| io::Error::other("the host has no address"))?;
+                TcpStream::connect_timeout(&address, GREETING_TIMEOUT)
+            });
+            match opened {
+                Ok(stream) => return Ok(stream),
+                Err(error) if Instant::now() >= deadline => {
+                    let (name, seconds) = (self.name(process), self.timeout.as_secs());
+                    let error = os_error(&error);
+                    return Err(ClusterError::Network(format!("cannot connect to {name} within {seconds} s: {error}")));
+                }
+                Err(_) => thread::sleep(RETRY_INTERVAL),
+            }
+        }
+    }
+
+    fn greet(
+        &self,
+        process: usize,
+        stream: &mut TcpStream,
+        purpose: Purpose,
+        deadline: Instant,
+    ) -> Result<Reply, ClusterError> {
+        let hello = Hello { token: self.token.clone(), process: self.process, purpose };
+        // The first process answers when all have come.
+        let wait = deadline.saturating_duration_since(Instant::now()) + GREETING_TIMEOUT;
+        let replied = stream
+            .set_read_timeout(Some(wait))
+            .and_then(|()| write_greeting(stream, &hello))
+            .and_then(|()| read_greeting::<Reply>(stream));
+        replied.map_err(|error| {
+            let name = self.name(process);
+            ClusterError::Network(format!("{name} does not answer: {}", os_error(&error)))
+        })
+    }
+
+    /// The next valid greeting.
+    fn next_greeting(
+        &self,
+        greetings: &Receiver<(Hello, TcpStream)>,
+        deadline: Instant,
+        missing: usize,
+    ) -> Result<(Hello, TcpStream), ClusterError> {
+        while Instant::now() < deadline {
+            match greetings.recv_timeout(RETRY_INTERVAL) {
+                Ok(greeting) => return Ok(greeting),
+                Err(RecvTimeoutError::Timeout) if (self.is_hopeless)() => {
+                    return Err(ClusterError::Network("a process ended before it had connected".to_owned()));
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+        let (name, seconds) = (self.name(missing), self.timeout.as_secs());
+        Err(ClusterError::Network(format!("{name} did not connect within {seconds} s")))
+    }
+
+    /// Accepts connections until the process ends. Each has its own thread while it is greeting, so a stranger who says
+    /// nothing does not delay the others.
+    fn listen(&self) -> io::Result<Receiver<(Hello, TcpStream)>> {
+        let (to_run, greetings) = channel();
+        let listener = self.listener.try_clone()?;
+        let (token, warn) = (self.token.clone(), Arc::clone(&self.warn));
+        let (greeting, strangers) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let accept = move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else {
+                    thread::sleep(RETRY_INTERVAL);
+                    continue;
+                };
+                if greeting.fetch_add(1, Ordering::SeqCst) >= MAX_GREETING {
+                    greeting.fetch_sub(1, Ordering::SeqCst);
+                    continue;
+                }
+                let (token, warn, to_run) = (token.clone(), Arc::clone(&warn), to_run.clone());
+                let (of_greeting, strangers) = (Arc::clone(&greeting), Arc::clone(&strangers));
+                let receive = move || {
+                    if let Err(refusal) = receive_greeting(stream, &token, &to_run)
+                        && strangers.fetch_add(1, Ordering::SeqCst) < PRINTED_STRANGERS
+                    {
+                        warn(&refusal);
+                    }
+                    of_greeting.fetch_sub(1, Ordering::SeqCst);
+                };
+                drop(thread::Builder::new().name("greeting".to_owned()).spawn(receive));
+            }
+        };
+        thread::Builder::new().name("accept".to_owned()).spawn(accept)?;
+        Ok(greetings)
+    }
+}
+
+/// The name of a process in messages. The address is omitted if it is not known.
+pub fn process_name(process: usize, addresses: &[String]) -> String {
+    match addresses.get(process).filter(|address| !address.ends_with(":0") && !address.is_empty()) {
+        Some(address) => format!("process {process} ({address})"),
+        None => format!("process {process}"),
+    }
+}
+
+/// The first fact that differs: what it is, their value and our value.
+fn difference(theirs: &[(String, String)], ours: &[(String, String)]) -> Option<(String, String, String)> {
+    let value =
+        |facts: &[(String, String)], at: usize| facts.get(at).map_or("absent".to_owned(), |fact| fact.1.clone());
+    (0..theirs.len().max(ours.len())).find(|&at| theirs.get(at) != ours.get(at)).map(|at| {
+        let what = ours.get(at).or(theirs.get(at)).expect("one of them has the fact").0.clone();
+        let theirs =
+            if theirs.get(at).is_some_and(|fact| fact.0 != what) { "absent".to_owned() } else { value(theirs, at) };
+        (what, theirs, value(ours, at))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let facts = |values: &[(&str, &str)]| -> Vec<(String, String)> {
+            values.iter().map(|(what, value)| ((*what).to_owned(), (*value).to_owned())).collect()
+        };
+        let ours = facts(&[("version", "1"), ("--threads", "2"), ("size of a.txt", "7")]);
+        let named = |theirs: &[(&str, &str)]| difference(&facts(theirs), &ours);
+        let difference =
+            |what: &str, theirs: &str, ours: &str| Some((what.to_owned(), theirs.to_owned(), ours.to_owned()));
+        assert_eq!(named(&[("version", "1"), ("--threads", "2"), ("size of a.txt", "7")]), None);
+        assert_eq!(named(&[("version", "1"), ("--threads", "4")]), difference("--threads", "4", "2"));
+        assert_eq!(named(&[("version", "1"), ("--threads", "2")]), difference("size of a.txt", "absent", "7"));
+    }
+
+    #[test]
+    fn the_portable_hash_does_not_change() {
+        // Another value would assign emails to other partitions than the rest of the cluster does.
+        let hash = |seed| portable_hash(&RapidSecrets::seed(seed), TEST_VECTOR);
+        assert_eq!([hash(0), hash(1)], [1_720_857_369_915_632_683, 736_799_026_138_150_689]);
+    }
+}
