@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::output::is_temporary;
 use crate::system::stdout_file;
 
 /// The identity of a file that must not be used twice: a regular file or a FIFO, not a device or a terminal.
@@ -89,11 +90,20 @@ pub fn is_replaced(_path: &Path, _file: &Metadata) -> bool {
     false
 }
 
-/// Whether the file at `path` has another name, a hard link.
+/// Whether the file at `path` has another name, a hard link. Temporary names that a killed run left do not count.
 #[cfg(unix)]
 pub fn has_hard_links(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    path.metadata().is_ok_and(|metadata| metadata.nlink() > 1)
+    let Ok((file, path)) = path.metadata().and_then(|file| Ok((file, path.canonicalize()?))) else { return false };
+    if file.nlink() == 1 {
+        return false;
+    }
+    let entries = path.parent().and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
+    let temporary = entries.filter(|entry| {
+        let is_same = entry.metadata().is_ok_and(|other| (other.dev(), other.ino()) == (file.dev(), file.ino()));
+        is_same && entry.file_name().to_str().is_some_and(is_temporary)
+    });
+    file.nlink() > 1 + temporary.count() as u64
 }
 
 #[cfg(not(unix))]

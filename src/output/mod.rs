@@ -16,6 +16,6 @@ mod writer;
 pub use encoder::{DecidedConversion, DecisionEncoder, OutputFormat};
 pub use list::{ListFormat, SaveFormat};
 pub use rejects::{ErrorLine, Rejection, Rejects, can_contain_rejects, earlier_rejects};
-pub use staged_file::CommitOrder;
+pub use staged_file::{CommitOrder, is_temporary};
 pub use staging::{StageError, Staging};
 pub use writer::Writer;

@@ -60,7 +60,7 @@ const TEMPORARY: (&str, &str) = (".adseg-", ".tmp");
 const TEMPORARY_REJECTS: &str = ".adseg-rejects-";
 
 /// Whether a killed run can have left a file of this name.
-pub(super) fn is_temporary(name: &str) -> bool {
+pub fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY.0).is_some_and(|rest| rest.ends_with(TEMPORARY.1))
 }
 
