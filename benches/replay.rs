@@ -211,7 +211,7 @@ fn formats(criterion: &mut Criterion) {
                 encoder: DecisionEncoder { format, send_only: false, ..DecisionEncoder::default() },
                 out,
             };
-            let computation = Decide { keeps_rows: false, policy: Arc::default() };
+            let computation = Decide { keeps_rows: false, policy: &Policy::default() };
             replay(&computation, settings, open(&files, input), Some(output), &mut NoopObserver).unwrap();
             assert_eq!(position.load(Ordering::Relaxed), expected.len());
         });

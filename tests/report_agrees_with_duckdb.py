@@ -32,8 +32,8 @@ RAW = """
 
 LINES = """
     create table {name} as
-    select n, list_transform(string_split(line, ','), lambda field: trim(field, e' \\t\\n\\v\\f\\r')) as fields
-    from ({raw}) where trim(line, e' \\t\\n\\v\\f\\r') <> ''
+    select n, list_transform(string_split(line, ','), lambda field: trim(field, e' \\t\\n\\x0b\\f\\r')) as fields
+    from ({raw}) where trim(line, e' \\t\\n\\x0b\\f\\r') <> ''
 """
 
 TABLES = """
@@ -75,10 +75,10 @@ TABLES = """
     from customers u left join baskets_after_clicks b using (email) left join purchases_after_clicks p using (email);
 
     create table items as
-    select n, kind, trim(item, e' \\t\\n\\v\\f\\r') as item, cost from (
+    select n, kind, trim(item, e' \\t\\n\\x0b\\f\\r') as item, cost from (
         select n, kind, cost, unnest(string_split(what[2:-2], ';')) as item from events
         where kind <> 'ClickConversion'
-    ) where trim(item, e' \\t\\n\\v\\f\\r') <> '';
+    ) where trim(item, e' \\t\\n\\x0b\\f\\r') <> '';
 """
 
 
@@ -249,9 +249,34 @@ def timeline_differences(timeline):
         start = end
 
 
+def lift_differences(adseg, sources, folder):
+    """Computes the groups and the purchases of the lift, with the ledger of a run with the same conversions."""
+    campaign, ledger = f"{folder}/campaign.toml", f"{folder}/ledger.csv"
+    Path(campaign).write_text('[holdout]\npercent = "20"\nkey = "k"\n')
+    policy = ["--campaign", campaign, "--ledger", ledger]
+    subprocess.run([adseg, "run", *sources, *policy, "--run-id", "1", "-o", os.devnull, "--quiet"], check=True)
+    output = subprocess.run([adseg, "report", *sources, *policy, "--format", "json"], check=True, stdout=subprocess.PIPE)
+    expected = rows(
+        f"""with numbered as (select *, row_number() over () as row from read_csv({quoted(ledger)}, all_varchar = true)),
+                 groups as (select lower(email) as email, arg_min(outcome, row) as outcome from numbered group by 1),
+                 purchases as (select lower(email) as email, cost from conversions where kind = 'PurchaseConversion')
+            select case outcome when 'sent' then 'sent a code' else 'held out' end, count(distinct g.email),
+                   count(distinct p.email), count(p.email), coalesce(sum(cost), 0)
+            from groups g left join purchases p on g.email = p.email group by outcome order by outcome desc""",
+        ["group", "customers", "customers_who_bought", "purchases", "revenue"],
+    )
+    for row in expected:
+        row["conversion_rate"] = percent(row["customers_who_bought"], row["customers"])
+        row["revenue_per_customer"] = rounded(row["revenue"], row["customers"], 2)
+        row["not_in_revenue"] = 0
+    found = json.loads(output.stdout)["lift"]
+    if [normal(row) for row in found] != [normal(row) for row in expected]:
+        yield f"lift: {found}, expected {expected}"
+
+
 def normal(row):
     """Decimal numbers as such, so 1.50 and 1.5 are equal."""
-    money = ("revenue", "average_purchase", "revenue_per_buyer")
+    money = ("revenue", "average_purchase", "revenue_per_buyer", "revenue_per_customer")
     is_decimal = lambda key, value: isinstance(value, float) or (key in money and value is not None)
     return {key: Decimal(str(value)) if is_decimal(key, value) else value for key, value in row.items()}
 
@@ -295,6 +320,7 @@ def main(args):
         database.execute(TABLES)
         expected = figures([loyalty, conversions])
         found = [*differences(report, expected), *timeline_differences(report["timeline"])]
+        found += lift_differences(args.adseg, sources, folder)
     for difference in found[:20]:
         print(difference)
     tables = ", ".join(f"{len(rows)} of {name}" for name, rows in report.items())

@@ -62,7 +62,7 @@ impl<'a> Computation for CountCampaign<'a> {
 
     fn apply(&self, state: &mut CountState<'a>, events: EventBatch<'_>, _decided: &mut Decided) {
         let CountState { table, policy, counts, lift, customers } = state;
-        let groups = self.policy.ledger().and_then(Ledger::groups);
+        let (has_gates, groups) = (policy.has_gates(), self.policy.ledger().and_then(Ledger::groups));
         for chunk in events.chunks(PREFETCH) {
             // Each pass over the chunk prefetches the data of the next pass.
             chunk.prefetch();
@@ -73,7 +73,9 @@ impl<'a> Computation for CountCampaign<'a> {
             counts.prefetch(customers.iter().copied());
             for ((_, _, event), &customer) in chunk.events().zip(&*customers) {
                 let mut step = table.apply_to(customer, event.kind);
-                policy.apply(&event, &mut step);
+                if has_gates {
+                    policy.apply(&event, &mut step);
+                }
                 counts.count(&event, customer, step);
                 if let Some(groups) = groups {
                     lift.count(groups, &event);

@@ -201,14 +201,14 @@ fn run_engine_with(
     inputs: &[ModelInput],
     settings: &RunSettings,
     schedule: &ReadSchedule,
-    policy: &Arc<Policy>,
+    policy: &Policy,
     encoder: DecisionEncoder,
     sends: Option<Sends<'_>>,
 ) -> (RunResult, PolicyCounts) {
     let (output, mut observer) = (SharedBuffer::default(), RecordingObserver::default());
     let sources = engine_inputs(inputs, schedule);
     let decisions = DecisionOutput { encoder, sends, out: Box::new(output.clone()) };
-    let computation = Decide { keeps_rows: true, policy: Arc::clone(policy) };
+    let computation = Decide { keeps_rows: true, policy };
     let allows_disorder = inputs.iter().any(|input| input.options.allows_disorder);
     let settings = Settings { allows_disorder, ..settings.for_engine() };
     let outcome = replay(&computation, &settings, sources, Some(decisions), &mut observer);
@@ -287,7 +287,7 @@ pub fn decode(source: ModelSource, record: &[u8]) -> DecodedRecord {
         RunSettings { partitions, threads, block_bytes, slice_bytes, max_record_bytes: 1 << 30, max_rejects: 0 };
     let decisions = SharedBuffer::default();
     let output = DecisionOutput { encoder: DecisionEncoder::default(), sends: None, out: Box::new(decisions.clone()) };
-    let computation = Decide { keeps_rows: true, policy: Arc::default() };
+    let computation = Decide { keeps_rows: true, policy: &Policy::default() };
     let mut observer = RecordingObserver::default();
     match replay(&computation, &settings.for_engine(), sources, Some(output), &mut observer) {
         Ok(outcome) if outcome.counts.loyalty_rows == 1 => {
