@@ -87,7 +87,8 @@ impl PolicyCampaign {
         }
         if let Some(rows) = &self.ledger {
             let row = |(run, promo, email, outcome): &(&str, &str, &str, &str)| {
-                format!("{run},\"{promo}\",{email},{outcome},\n")
+                let promo = if promo.contains(',') { format!("\"{promo}\"") } else { (*promo).to_owned() };
+                format!("{run},{promo},{email},{outcome},\n")
             };
             scratch.write("ledger.csv", LEDGER_HEADER.to_owned() + &rows.iter().map(row).collect::<String>());
         }
