@@ -225,8 +225,7 @@ impl Staging {
         true
     }
 
-    /// Sets the permissions of the staged files, and fsyncs them without the lock, so an interrupt does not wait for the
-    /// disk.
+    /// Sets the permissions of the staged files, and fsyncs them without the lock, so an interrupt does not wait.
     fn sync_files(&self) -> Result<(), CommitFailure> {
         for index in 0.. {
             let mut state = self.lock();
