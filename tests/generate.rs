@@ -44,7 +44,7 @@ fn suppression_list_and_codes_match_the_campaign() {
     let report = scratch.run(check).stdout;
     let summary: Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();
     assert_eq!(summary["codes_left"][""], 5_000);
-    let policy = "--suppress list --codes codes --ledger ledger --run-id 1 --output-format csv";
+    let policy = "--suppress list --codes codes --ledger ledger --run-id 1 --output-format csv --quiet";
     let json = scratch.run(&format!("{RUN} {policy} -o out.csv --summary=json")).stderr;
     let summary: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(summary["policy"]["suppression_entries"], 90);
