@@ -3,7 +3,6 @@
 //! Customers are assigned to partitions by their emails in lower case, so emails that differ only in case are in one
 //! partition.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 use std::num::NonZeroU32;
@@ -12,8 +11,9 @@ use foldhash::quality::RandomState;
 
 use super::copies::{Copies, LevelCounts};
 use super::names::{Names, Occurrences};
-use crate::campaign::{EmailHash, EmailHasher, Event};
+use crate::campaign::{EmailHasher, Event};
 use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES};
+use crate::record::field::ascii_lower_case;
 use crate::record::{Action, TotalCost};
 
 /// Counts records, and collects warnings.
@@ -110,8 +110,9 @@ impl Computation for Check {
         Findings::default()
     }
 
-    fn hash(&self, hasher: &EmailHasher, email: &[u8]) -> EmailHash {
-        hasher.hash(&lower_case(email))
+    /// Emails that differ only in ASCII case are counted together.
+    fn hasher(&self) -> EmailHasher {
+        EmailHasher::new(true)
     }
 
     fn apply(&self, state: &mut Findings, events: EventBatch<'_>, _decided: &mut Decided) {
@@ -128,10 +129,6 @@ impl Computation for Check {
 fn is_decimal_comma(total_cost: TotalCost<'_>, extra: &[u8]) -> bool {
     let decimals = extra.split(|&byte| byte == b',').next().expect("a split has a first piece").trim_ascii();
     !total_cost.as_bytes().contains(&b'.') && decimals.len() == 2 && decimals.iter().all(u8::is_ascii_digit)
-}
-
-fn lower_case(email: &[u8]) -> Cow<'_, [u8]> {
-    if email.iter().any(u8::is_ascii_uppercase) { email.to_ascii_lowercase().into() } else { email.into() }
 }
 
 impl Findings {
@@ -199,7 +196,7 @@ impl Findings {
 
     /// Whether the list has this spelling of the email. `None` if it has no spelling of it.
     fn is_listed(&self, email: &[u8]) -> Option<bool> {
-        let lower_case = lower_case(email);
+        let lower_case = ascii_lower_case(email);
         let is_listed = *self.members.get(&*lower_case)?;
         Some(if email == &*lower_case { is_listed } else { self.spellings.contains(email) })
     }
@@ -213,7 +210,7 @@ impl Findings {
             Some(false) => self.warn(WarningKind::OtherCase, once),
             None => {}
         }
-        let lower_case = lower_case(email);
+        let lower_case = ascii_lower_case(email);
         let is_lower_case = email == &*lower_case;
         *self.members.entry(lower_case.into_owned()).or_default() |= is_lower_case;
         if !is_lower_case {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::campaign::{CustomerTable, Decision, EmailHasher, Event, Gate, Policy, PolicyState, Step, Tracked};
 use crate::engine::{Computation, Decided, EventBatch};
 use crate::escape::is_invisible;
-use crate::record::field::is_space;
+use crate::record::field::{ascii_lower_case, is_space};
 use crate::record::{Action, Conversion, ConversionKind, Items, RecordKind};
 
 /// Applies the rule and the policy of the campaign to some emails, and records their histories.
@@ -248,7 +248,7 @@ impl Histories {
 
 /// The email that identifies a customer: in lower case, for ASCII, if the campaign `ignores_case`.
 pub fn customer_key(email: &[u8], ignores_case: bool) -> Cow<'_, [u8]> {
-    if ignores_case { email.to_ascii_lowercase().into() } else { email.into() }
+    if ignores_case { ascii_lower_case(email) } else { email.into() }
 }
 
 /// The email in lower case and without white space or invisible characters: `kim@example.com` for `Kim@example.com`.

@@ -10,6 +10,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::email_index::{EmailHash, EmailHasher, EmailIndex, Partitioner};
+use crate::record::field::ascii_lower_case;
 use crate::record::{MD5_DIGITS, is_digest};
 
 /// The domains of one provider. The first one is used in keys.
@@ -39,10 +40,6 @@ fn lower_case(value: &[u8]) -> Cow<'_, [u8]> {
         lower.extend_from_slice(chunk.invalid());
     }
     lower.into()
-}
-
-fn ascii_lower_case(value: &[u8]) -> Cow<'_, [u8]> {
-    if value.iter().any(u8::is_ascii_uppercase) { value.to_ascii_lowercase().into() } else { value.into() }
 }
 
 /// The forms of an email in lower case that others may have made a digest of.

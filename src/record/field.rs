@@ -2,6 +2,8 @@
 //!
 //! There is no quoting in the text format: a comma always ends a field. CSV rows are split in `input::csv`.
 
+use std::borrow::Cow;
+
 use wide::u8x16;
 
 /// Whether `byte` is ASCII white space: space, `\t`, `\n`, `\v`, `\f` or `\r`.
@@ -171,6 +173,11 @@ impl<'a> Bytes<'a> {
         let length = trim_end(from_start).len() as u32;
         Span { start, end: (start & !SCRATCH) + length }
     }
+}
+
+/// The bytes with ASCII letters in lower case. Other bytes are kept.
+pub fn ascii_lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.iter().any(u8::is_ascii_uppercase) { bytes.to_ascii_lowercase().into() } else { bytes.into() }
 }
 
 #[cfg(test)]
