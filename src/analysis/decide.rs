@@ -33,6 +33,17 @@ pub struct DecideState<'a> {
 }
 
 impl DecideState<'_> {
+    /// Applies the gates to clicks by members.
+    fn decide_all(&mut self, clicks: &mut Vec<Click<'_>>, decided: &mut Decided) {
+        let Self { customers, policy, sent, .. } = self;
+        policy.decide_all(customers, clicks, |entry, decision, claim| {
+            *sent += u64::from(decision.send);
+            decided.decisions.push((entry, decision));
+            decided.claims.extend(claim.map(|claim| (entry, claim)));
+        });
+        clicks.clear();
+    }
+
     /// The number of members.
     pub const fn members(&self) -> usize {
         self.customers.len() + self.members_elsewhere
@@ -74,7 +85,7 @@ impl<'a> Computation for Decide<'a> {
 
     fn apply(&self, state: &mut DecideState<'a>, events: EventBatch<'_>, decided: &mut Decided) {
         let has_gates = state.policy.has_gates();
-        let mut clicks = Vec::with_capacity(if has_gates { PREFETCH } else { 0 });
+        let mut clicks = Vec::with_capacity(if has_gates { 2 * PREFETCH } else { 0 });
         for chunk in events.chunks(PREFETCH) {
             state.customers.prefetch(chunk.hashes());
             for (entry, hash, event) in chunk.events() {
@@ -84,21 +95,19 @@ impl<'a> Computation for Decide<'a> {
                 }
                 if step.decision.send && has_gates {
                     let customer = step.customer.expect("a member is in the table");
-                    clicks.push(Click { entry, customer, event });
+                    clicks.push(Click { entry, customer, hash, event });
                 } else if step.decision != Decision::default() {
                     state.sent += u64::from(step.decision.send);
                     state.enrolled += u64::from(step.decision.enrolled);
                     decided.decisions.push((entry, step.decision));
                 }
             }
-            let DecideState { policy, sent, .. } = &mut *state;
-            policy.decide_all(&clicks, |entry, decision, claim| {
-                *sent += u64::from(decision.send);
-                decided.decisions.push((entry, decision));
-                decided.claims.extend(claim.map(|claim| (entry, claim)));
-            });
-            clicks.clear();
+            // A chunk has few clicks by members.
+            if clicks.len() >= PREFETCH {
+                state.decide_all(&mut clicks, decided);
+            }
         }
+        state.decide_all(&mut clicks, decided);
     }
 }
 

@@ -92,7 +92,7 @@ impl<'a> Side<'a> {
 
     fn apply(&mut self, hash: EmailHash, event: &Event<'_>) -> Step {
         let mut step = self.members.apply(hash, event.email, event.kind);
-        self.policy.apply(event, &mut step);
+        self.policy.apply(&self.members, hash, event, &mut step);
         step
     }
 }

@@ -170,7 +170,7 @@ impl<'p> Computation for Explain<'p> {
         for (_, hash, event) in events.events() {
             if self.requested.contains(normalized_email(event.email).as_ref()) {
                 let mut step = state.customers.apply(hash, event.email, event.kind);
-                state.policy.apply(&event, &mut step);
+                state.policy.apply(&state.customers, hash, &event, &mut step);
                 state.push(&event, step);
             }
         }

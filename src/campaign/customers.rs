@@ -108,6 +108,11 @@ impl CustomerTable {
         self.memberships.as_ref().expect("the table tracks all customers")[customer as usize]
     }
 
+    /// The number of the customer with this email, if the table contains it.
+    pub fn find(&self, hash: EmailHash, email: &[u8]) -> Option<CustomerNumber> {
+        self.emails.find(hash, email)
+    }
+
     pub const fn len(&self) -> usize {
         self.emails.len()
     }

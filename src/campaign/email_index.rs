@@ -8,21 +8,31 @@
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
 use std::num::NonZeroU32;
+use std::sync::LazyLock;
 
 use foldhash::quality::RandomState;
 
 /// The number of a customer in its partition: 0, 1, 2 … in order of first appearance.
 pub type CustomerNumber = u32;
 
-/// The hash of an email, for one run.
+/// The hash of an email, for one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EmailHash(pub u64);
 
-/// Hashes emails with a random key for each run, so an attacker cannot prepare emails with colliding hashes.
-#[derive(Debug, Clone, Default)]
+/// Hashes emails with a random key for each process, so an attacker cannot prepare emails with colliding hashes. All
+/// hashers of a process that treat case alike give an email the same hash.
+#[derive(Debug, Clone)]
 pub struct EmailHasher {
     key: RandomState,
     ignores_case: bool,
+}
+
+static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+impl Default for EmailHasher {
+    fn default() -> Self {
+        Self::new(false)
+    }
 }
 
 /// The length up to which an email is converted to lower case without an allocation.
@@ -31,7 +41,7 @@ const SHORT_EMAIL: usize = 64;
 impl EmailHasher {
     /// A hasher that gives emails that differ only in ASCII case the same hash if `ignores_case`.
     pub fn new(ignores_case: bool) -> Self {
-        Self { ignores_case, ..Self::default() }
+        Self { key: KEY.clone(), ignores_case }
     }
 
     /// The hash of `email`.
@@ -179,13 +189,23 @@ impl EmailIndex {
     /// both ends of the entries with the same tag.
     #[inline]
     pub fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
+        black_box(hashes.clone().fold(0, |read, hash| read ^ self.read_slot(hash)));
+        black_box(hashes.fold(0, |read, hash| read ^ self.read_entry(hash)));
+    }
+
+    /// Reads the slot where the search for a hash begins, to prefetch it.
+    #[inline]
+    pub fn read_slot(&self, hash: EmailHash) -> u64 {
+        self.slots[self.home(hash)]
+    }
+
+    /// Reads both ends of the entry with the tag of a hash, if there is one, to prefetch them.
+    #[inline]
+    pub fn read_entry(&self, hash: EmailHash) -> u8 {
         // The last entry may be shorter than usual.
         let byte = |position: usize| self.entries.get(position).copied().unwrap_or(0);
-        black_box(hashes.clone().fold(EMPTY, |touched, hash| touched ^ self.slots[self.home(hash)]));
-        let entries = hashes.filter_map(|hash| self.tagged(hash, self.home(hash)).ok());
-        black_box(
-            entries.fold(0, |touched, (_, position)| touched ^ byte(position) ^ byte(position + USUAL_ENTRY_BYTES)),
-        );
+        self.tagged(hash, self.home(hash))
+            .map_or(0, |(_, position)| byte(position) ^ byte(position + USUAL_ENTRY_BYTES))
     }
 
     /// The number of `email`, or the free slot for it.

@@ -1,13 +1,14 @@
 //! The ledger in memory: whom earlier runs sent a code, and the rows that a run with the same id has written before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use foldhash::quality::RandomState;
 
-use super::email_index::{EmailHash, EmailHasher, EmailIndex};
+use super::email_index::{CustomerNumber, EmailHash, EmailHasher, EmailIndex};
 use super::ledger_groups::{LedgerGroup, LedgerGroups};
 use super::policy::Once;
+use super::promos::{PromoNumber, PromoNumbers, PromoSets};
 
 /// A row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,76 +35,27 @@ pub enum LedgerOutcome<'a> {
     HeldOut,
 }
 
-/// The promos of ledger rows or eligible clicks, each with a number.
-#[derive(Debug, Default)]
-pub struct PromoNumbers {
-    numbers: HashMap<Vec<u8>, u32, RandomState>,
-    /// The number of the first promo.
-    first: usize,
-}
-
-impl PromoNumbers {
-    /// The number of a promo, which gets one if it has none.
-    pub fn number(&mut self, promo: &[u8]) -> u32 {
-        if let Some(number) = self.get(promo) {
-            return number;
-        }
-        let number = u32::try_from(self.end()).expect("there are fewer than 2^32 promos in memory");
-        self.numbers.insert(promo.to_owned(), number);
-        number
-    }
-
-    fn get(&self, promo: &[u8]) -> Option<u32> {
-        self.numbers.get(promo).copied()
-    }
-
-    fn end(&self) -> usize {
-        self.first + self.numbers.len()
-    }
-}
-
-/// The customer, or the customer and the promo, of a click or a row, as bytes with their hash.
-#[derive(Debug, Default)]
-pub struct SendKey {
-    bytes: Vec<u8>,
-    hash: EmailHash,
-}
-
-impl SendKey {
-    /// Sets the key of a customer and a promo, or of the customer alone.
-    pub fn set(&mut self, hasher: &EmailHasher, email: &[u8], promo: Option<u32>) {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(email);
-        self.bytes.make_ascii_lowercase();
-        if let Some(promo) = promo {
-            // An email contains no control bytes, so this byte ends it.
-            self.bytes.push(0);
-            let number = promo.to_le_bytes();
-            let used = number.len() - promo.leading_zeros() as usize / 8;
-            self.bytes.extend_from_slice(&number[..used]);
-        }
-        self.hash = hasher.hash(&self.bytes);
-    }
-
-    pub const fn hash(&self) -> EmailHash {
-        self.hash
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
+/// Stands for all promos if a customer is sent only one code.
+pub(super) const ANY_PROMO: PromoNumber = 0;
 
 /// No further row.
 const NONE: u32 = u32::MAX;
 
 /// The rows of this run for one customer and promo.
 #[derive(Debug, Clone, Copy)]
-struct RunRows {
-    is_held_out: bool,
+pub(super) struct RunRows {
+    /// Whether a row holds out the customer.
+    pub is_held_out: bool,
     /// The first and the last `sent` row, or [`NONE`].
     first: u32,
     last: u32,
+}
+
+impl RunRows {
+    /// The first `sent` row.
+    pub fn first_sent(self) -> Option<SentRowNumber> {
+        row_number(self.first)
+    }
 }
 
 /// A `sent` row of this run: the place of its code, and the next row of the same customer and promo.
@@ -118,50 +70,49 @@ struct SentRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentRowNumber(pub(crate) u32);
 
-/// What a ledger says about earlier clicks. A row of another run needs about 40 bytes.
+/// What a ledger says about earlier clicks. A customer needs the length of the email and about 25 bytes, however many
+/// rows of other runs there are.
 #[derive(Debug)]
 pub struct Ledger {
     run_id: Option<Vec<u8>>,
     once: Once,
     hasher: EmailHasher,
+    /// Emails that differ only in ASCII case are one customer.
+    customers: EmailIndex,
     promos: PromoNumbers,
-    /// The keys that other runs sent a code.
-    earlier: EmailIndex,
-    /// The keys with rows of this run, whose rows are in `run_rows`.
-    this_run: EmailIndex,
-    run_rows: Vec<RunRows>,
-    /// The customers whom this run sent a code, if a customer is sent only one.
-    customers_of_run: EmailIndex,
+    /// The promos for which other runs sent each customer a code.
+    earlier: PromoSets,
+    run_rows: HashMap<(CustomerNumber, PromoNumber), RunRows, RandomState>,
+    /// The customers whom this run sent a code.
+    sent_by_run: HashSet<CustomerNumber, RandomState>,
     sent: Vec<SentRow>,
     codes: Vec<u8>,
-    key: SendKey,
-    /// The keys of other runs that are not yet in `earlier`, in one buffer, with their hashes.
-    pending: Vec<(EmailHash, Range<usize>)>,
-    pending_keys: Vec<u8>,
+    /// The customers whom other runs sent a code, and who are not yet in `earlier`; their emails are in one buffer.
+    pending: Vec<(EmailHash, Range<usize>, PromoNumber)>,
+    pending_emails: Vec<u8>,
     groups: Option<LedgerGroups>,
 }
 
-/// The number of keys that are inserted together.
+/// The number of customers who are added together.
 const PENDING: usize = 32;
 
 impl Ledger {
     /// An empty ledger for a run with this id. Without an id, all rows are those of other runs.
     pub fn new(run_id: Option<&[u8]>, once: Once) -> Self {
-        let hasher = EmailHasher::default();
+        let hasher = EmailHasher::new(true);
         Self {
             run_id: run_id.map(<[u8]>::to_owned),
             once,
-            promos: PromoNumbers::default(),
-            earlier: EmailIndex::new(hasher.clone()),
-            this_run: EmailIndex::new(hasher.clone()),
-            customers_of_run: EmailIndex::new(hasher.clone()),
+            customers: EmailIndex::with_case(hasher.clone(), true),
             hasher,
-            run_rows: Vec::new(),
+            promos: PromoNumbers::default(),
+            earlier: PromoSets::default(),
+            run_rows: HashMap::default(),
+            sent_by_run: HashSet::default(),
             sent: Vec::new(),
             codes: Vec::new(),
-            key: SendKey::default(),
             pending: Vec::new(),
-            pending_keys: Vec::new(),
+            pending_emails: Vec::new(),
             groups: None,
         }
     }
@@ -185,16 +136,11 @@ impl Ledger {
         if let Some(groups) = &mut self.groups {
             groups.add(row.promo, row.email, if is_sent { LedgerGroup::Sent } else { LedgerGroup::HeldOut });
         }
-        if is_sent {
-            let promo = match self.once {
-                Once::Promo => Some(self.promos.number(row.promo)),
-                Once::Customer => None,
-                Once::Never => return,
-            };
-            self.key.set(&self.hasher, row.email, promo);
-            let start = self.pending_keys.len();
-            self.pending_keys.extend_from_slice(self.key.bytes());
-            self.pending.push((self.key.hash(), start..self.pending_keys.len()));
+        if is_sent && self.once != Once::Never {
+            let promo = if self.once == Once::Promo { self.promos.number(row.promo) } else { ANY_PROMO };
+            let start = self.pending_emails.len();
+            self.pending_emails.extend_from_slice(row.email);
+            self.pending.push((self.hasher.hash(row.email), start..self.pending_emails.len(), promo));
             if self.pending.len() == PENDING {
                 self.add_pending();
             }
@@ -211,22 +157,20 @@ impl Ledger {
         self.pending.is_empty()
     }
 
-    /// Inserts the keys that wait. Several at a time, so their cache misses overlap.
+    /// Adds the customers who wait. Several at a time, so their cache misses overlap.
     fn add_pending(&mut self) {
-        self.earlier.prefetch(self.pending.iter().map(|(hash, _)| *hash));
-        for (hash, key) in self.pending.drain(..) {
-            self.earlier.insert(hash, &self.pending_keys[key]);
+        self.customers.prefetch(self.pending.iter().map(|(hash, ..)| *hash));
+        for (hash, email, promo) in self.pending.drain(..) {
+            let (customer, _) = self.customers.insert(hash, &self.pending_emails[email]);
+            self.earlier.insert(customer, promo);
         }
-        self.pending_keys.clear();
+        self.pending_emails.clear();
     }
 
     fn add_to_run(&mut self, row: &LedgerRow<'_>) {
-        self.key.set(&self.hasher, row.email, Some(self.promos.number(row.promo)));
-        let (number, is_new) = self.this_run.insert(self.key.hash(), self.key.bytes());
-        if is_new {
-            self.run_rows.push(RunRows { is_held_out: false, first: NONE, last: NONE });
-        }
-        let rows = &mut self.run_rows[number as usize];
+        let (customer, _) = self.customers.insert(self.hasher.hash(row.email), row.email);
+        let key = (customer, self.promos.number(row.promo));
+        let rows = self.run_rows.entry(key).or_insert(RunRows { is_held_out: false, first: NONE, last: NONE });
         let LedgerOutcome::Sent { code } = row.outcome else {
             rows.is_held_out = true;
             return;
@@ -241,10 +185,7 @@ impl Ledger {
             last => self.sent[last as usize].next = this,
         }
         rows.last = this;
-        if self.once == Once::Customer {
-            self.key.set(&self.hasher, row.email, None);
-            self.customers_of_run.insert(self.key.hash(), self.key.bytes());
-        }
+        self.sent_by_run.insert(customer);
     }
 
     /// The id of the run.
@@ -257,45 +198,39 @@ impl Ledger {
         self.once
     }
 
-    /// The hasher of keys.
-    pub(super) fn hasher(&self) -> EmailHasher {
-        self.hasher.clone()
+    /// The promos of the rows.
+    pub(super) const fn promos(&self) -> &PromoNumbers {
+        &self.promos
     }
 
-    /// The numbers for promos that no row has.
-    pub(super) fn further_promos(&self) -> PromoNumbers {
-        PromoNumbers { first: self.promos.end(), ..PromoNumbers::default() }
-    }
-
-    /// The number of a promo if a row has it.
-    pub(super) fn promo(&self, promo: &[u8]) -> Option<u32> {
-        self.promos.get(promo)
-    }
-
-    /// Prefetches the memory that look-ups of keys with these hashes read.
+    /// Prefetches the memory that [`Self::find`] reads for these hashes, so their cache misses overlap.
     pub(super) fn prefetch(&self, hashes: impl Iterator<Item = EmailHash> + Clone) {
-        self.earlier.prefetch(hashes);
+        self.customers.prefetch(hashes);
     }
 
-    /// Whether another run sent the customer of this key a code.
-    pub(super) fn was_sent(&self, key: &SendKey) -> bool {
-        self.earlier.find(key.hash, &key.bytes).is_some()
+    /// The customer with this email, in any spelling. The hash must be that of a hasher that ignores case.
+    pub(super) fn find(&self, hash: EmailHash, email: &[u8]) -> Option<CustomerNumber> {
+        self.customers.find(hash, email)
     }
 
-    /// Whether a row of this run sent the customer of this key a code, if a customer is sent only one.
-    pub(super) fn run_sent(&self, key: &SendKey) -> bool {
-        self.customers_of_run.find(key.hash, &key.bytes).is_some()
+    /// Prefetches the memory that [`Self::was_sent`] reads for these customers.
+    pub(super) fn prefetch_sent(&self, customers: impl Iterator<Item = CustomerNumber>) {
+        self.earlier.prefetch(customers);
     }
 
-    /// Whether rows of this run hold out the customer and promo of this key, and their first `sent` row.
-    pub(super) fn rows_of_run(&self, key: &SendKey) -> (bool, Option<SentRowNumber>) {
-        match self.this_run.find(key.hash, &key.bytes) {
-            Some(number) => {
-                let RunRows { is_held_out, first, .. } = self.run_rows[number as usize];
-                (is_held_out, row_number(first))
-            }
-            None => (false, None),
-        }
+    /// Whether another run sent a customer a code: for this promo, or for [`ANY_PROMO`].
+    pub(super) fn was_sent(&self, customer: CustomerNumber, promo: PromoNumber) -> bool {
+        self.earlier.contains(customer, promo)
+    }
+
+    /// Whether a row of this run sent a customer a code.
+    pub(super) fn run_sent(&self, customer: CustomerNumber) -> bool {
+        self.sent_by_run.contains(&customer)
+    }
+
+    /// The rows of this run for a customer and a promo.
+    pub(super) fn rows_of_run(&self, customer: CustomerNumber, promo: PromoNumber) -> Option<RunRows> {
+        self.run_rows.get(&(customer, promo)).copied()
     }
 
     /// The `sent` row after this one.

@@ -6,11 +6,13 @@
 mod codes;
 mod customers;
 mod email_index;
+mod gates;
 mod holdout;
 mod ledger;
 mod ledger_groups;
 mod ledger_row;
 mod policy;
+mod promos;
 mod rule;
 mod saved_list;
 mod suppression;
@@ -20,11 +22,12 @@ pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
 #[cfg(feature = "cluster")]
 pub use email_index::with_lower_case;
 pub use email_index::{CustomerNumber, EmailHash, EmailHasher, Partitioner};
+pub use gates::{Claim, Click, PolicyState};
 pub use holdout::Holdout;
-pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SendKey, SentRowNumber};
+pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SentRowNumber};
 pub use ledger_groups::{LedgerGroup, LedgerGroups};
 pub use ledger_row::unescape_promo;
-pub use policy::{Claim, Click, Once, Policy, PolicyRules, PolicyState, SendKeys};
+pub use policy::{Once, Policy, PolicyRules};
 pub use rule::{Decision, Gate, Reason, ReasonCounts, transition};
 #[cfg(test)]
 pub use saved_list::tests;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::hint::black_box;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -124,15 +125,19 @@ impl SuppressionList {
         self.partitions.iter().map(|partition| partition.keys.len()).sum()
     }
 
-    /// Whether an email is on the list, itself or as a digest.
-    pub fn contains(&self, email: &[u8]) -> bool {
-        if self.contains_key(&suppression_key(email)) {
-            return true;
-        }
-        if !self.has_md5 && !self.has_sha256 {
-            return false;
-        }
-        digested_forms(email).iter().any(|form| self.contains_digest_of(form))
+    /// Whether each email is on the list, itself or as a digest. Several at a time, so their cache misses overlap.
+    pub fn contains_each<'a>(&self, emails: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = bool> {
+        let keys: Vec<_> = emails.map(|email| (email, suppression_key(email))).collect();
+        let places: Vec<_> = keys.iter().map(|(_, key)| self.place(key)).collect();
+        black_box(places.iter().fold(0, |read, &(partition, hash)| read ^ partition.read_slot(hash)));
+        black_box(places.iter().fold(0, |read, &(partition, hash)| read ^ partition.read_entry(hash)));
+        keys.into_iter().zip(places).map(|((email, key), (partition, hash))| {
+            partition.find(hash, &key).is_some() || self.contains_digest(email)
+        })
+    }
+
+    fn contains_digest(&self, email: &[u8]) -> bool {
+        (self.has_md5 || self.has_sha256) && digested_forms(email).iter().any(|form| self.contains_digest_of(form))
     }
 
     fn contains_digest_of(&self, email: &[u8]) -> bool {
@@ -141,8 +146,14 @@ impl SuppressionList {
     }
 
     fn contains_key(&self, key: &[u8]) -> bool {
+        let (partition, hash) = self.place(key);
+        partition.find(hash, key).is_some()
+    }
+
+    /// The partition of a key, and its hash.
+    fn place(&self, key: &[u8]) -> (&EmailIndex, EmailHash) {
         let hash = self.partitioner.hasher.hash(key);
-        self.partitions[self.partitioner.partition(hash)].keys.find(hash, key).is_some()
+        (&self.partitions[self.partitioner.partition(hash)].keys, hash)
     }
 }
 
@@ -157,6 +168,12 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
+
+    impl SuppressionList {
+        fn contains(&self, email: &[u8]) -> bool {
+            self.contains_each([email].into_iter()).next().unwrap()
+        }
+    }
 
     fn list(values: &[&str]) -> SuppressionList {
         let partitioner = Partitioner { hasher: EmailHasher::default(), partitions: NonZeroU32::MIN };

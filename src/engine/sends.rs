@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::ReplayError;
 use super::slice::Slice;
 use crate::campaign::{
-    Claim, CodePosition, Codes, Event, Ledger, LedgerOutcome, LedgerRow, Once, Policy, SendKey, SendKeys, SentRowNumber,
+    Claim, CodePosition, Codes, Event, Ledger, LedgerOutcome, LedgerRow, Once, Policy, SentRowNumber,
 };
 use crate::escape::Quoted;
 use crate::input::Block;
@@ -38,8 +38,6 @@ pub struct Sends<'a> {
     missing: MissingCodes,
     /// The customers, or customers and promos, for which no code was left.
     withheld: HashSet<Vec<u8>>,
-    keys: SendKeys<'a>,
-    key: SendKey,
     rows: Box<dyn Write + Send + Sync>,
     claims: Vec<(u32, Claim)>,
 }
@@ -48,16 +46,7 @@ impl<'a> Sends<'a> {
     /// Hands out `codes`, if the campaign has any, and appends the rows of the run to `rows`. The policy must have a
     /// ledger with a run id.
     pub fn new(policy: &'a Policy, codes: Option<Codes>, rows: Box<dyn Write + Send + Sync>) -> Self {
-        Self {
-            policy,
-            codes,
-            missing: MissingCodes::default(),
-            withheld: HashSet::new(),
-            keys: SendKeys::new(policy),
-            key: SendKey::default(),
-            rows,
-            claims: Vec::new(),
-        }
+        Self { policy, codes, missing: MissingCodes::default(), withheld: HashSet::new(), rows, claims: Vec::new() }
     }
 
     fn ledger(&self) -> &'a Ledger {
@@ -86,8 +75,7 @@ impl<'a> Sends<'a> {
                 Claim::Send => Some(self.hand_out(&slice.event(block, entry))),
                 Claim::StoppedByOnce if self.withheld.is_empty() => None,
                 Claim::StoppedByOnce => {
-                    self.keys.set_once_key(&slice.event(block, entry), &mut self.key);
-                    self.withheld.contains(self.key.bytes()).then_some(Grant::Withheld)
+                    self.withheld.contains(&self.once_key(&slice.event(block, entry))).then_some(Grant::Withheld)
                 }
             };
             grants.extend(grant.map(|grant| (entry, grant)));
@@ -102,8 +90,7 @@ impl<'a> Sends<'a> {
             Some(code) => Grant::Sent(Some(code)),
             None if self.policy.withholds() => {
                 if self.policy.once() != Once::Never {
-                    self.keys.set_once_key(event, &mut self.key);
-                    self.withheld.insert(self.key.bytes().to_owned());
+                    self.withheld.insert(self.once_key(event));
                 }
                 Grant::Withheld
             }
@@ -112,6 +99,17 @@ impl<'a> Sends<'a> {
                 Grant::Sent(None)
             }
         }
+    }
+
+    /// The customer, or the customer and the promo, that is sent one code.
+    fn once_key(&self, event: &Event<'_>) -> Vec<u8> {
+        let mut key = event.email.to_ascii_lowercase();
+        if self.policy.once() == Once::Promo {
+            // An email contains no control bytes, so this byte ends it.
+            key.push(0);
+            key.extend_from_slice(event.promo());
+        }
+        key
     }
 
     /// The code of a grant; empty if it has none.

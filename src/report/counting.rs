@@ -71,10 +71,10 @@ impl<'a> Computation for CountCampaign<'a> {
             customers.extend(chunk.events().map(|(_, hash, event)| table.add(hash, event.email)));
             table.prefetch_memberships(customers.iter().copied());
             counts.prefetch(customers.iter().copied());
-            for ((_, _, event), &customer) in chunk.events().zip(&*customers) {
+            for ((_, hash, event), &customer) in chunk.events().zip(&*customers) {
                 let mut step = table.apply_to(customer, event.kind);
                 if has_gates {
-                    policy.apply(&event, &mut step);
+                    policy.apply(table, hash, &event, &mut step);
                 }
                 counts.count(&event, customer, step);
                 if let Some(groups) = groups {
