@@ -34,6 +34,9 @@ pub fn is_invisible(char: char) -> bool {
 /// Whether text contains a control character or an [invisible](is_invisible) one. Bytes that are not UTF-8 are those of
 /// Latin-1.
 pub fn has_unprintable(text: &[u8]) -> bool {
+    if text.is_ascii() {
+        return !text.iter().all(u8::is_ascii_graphic);
+    }
     let is_unprintable = |char: char| char.is_control() || is_invisible(char);
     let latin1 = |bytes: &[u8]| bytes.iter().any(|&byte| is_unprintable(char::from(byte)));
     text.utf8_chunks().any(|chunk| chunk.valid().chars().any(is_unprintable) || latin1(chunk.invalid()))

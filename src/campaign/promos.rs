@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_set_contains_what_was_inserted() {
         let mut sets = PromoSets::default();
-        let is_member = |customer: u32, promo: u32| (customer * 7 + promo) % 3 == 0;
+        let is_member = |customer: u32, promo: u32| (customer * 7 + promo).is_multiple_of(3);
         let pairs = || (0..40).flat_map(|customer| (0..70).map(move |promo| (customer, promo)));
         for (customer, promo) in pairs().filter(|&(customer, promo)| is_member(customer, promo)) {
             sets.insert(customer, promo);

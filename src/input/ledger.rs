@@ -1,6 +1,5 @@
 //! Reads the ledger. An invalid row is an error with its line.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +66,7 @@ pub fn read_ledger(
 ) -> Result<bool, PolicyFileError> {
     let errors = FileErrors(path);
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let (mut line, mut number, mut encoded) = (Vec::new(), 0, Vec::new());
+    let (mut line, mut number, mut encoded, mut run) = (Vec::new(), 0, Vec::new(), Vec::new());
     loop {
         line.clear();
         if reader.read_until(b'\n', &mut line).map_err(|error| errors.read(error))? == 0 {
@@ -84,14 +83,27 @@ pub fn read_ledger(
             continue;
         }
         let invalid = |reason: String| errors.at(number, reason);
-        let fields = split_row(text).ok_or_else(|| invalid(MISQUOTED.to_owned()))?;
-        let promo = fields.get(1).map_or(Some(Cow::Borrowed(&b""[..])), |promo| unescape_promo(promo));
-        let promo = promo.ok_or_else(|| invalid(OTHER_FORM.to_owned()))?;
-        let row = ledger_row(&fields, &promo).map_err(invalid)?;
-        encoded.clear();
-        row.encode(&mut encoded);
-        if encoded.strip_suffix(b"\n") != Some(text) {
-            return Err(invalid(OTHER_FORM.to_owned()));
+        let (fields, promo);
+        let row = if let Some(fields) = plain_fields(text) {
+            ledger_row(fields).map_err(invalid)?
+        } else {
+            fields = split_row(text).ok_or_else(|| invalid(MISQUOTED.to_owned()))?;
+            let [run, escaped, email, outcome, code] = fields.as_slice() else {
+                let (expected, found) = (LEDGER_COLUMNS.len(), fields.len());
+                return Err(invalid(format!("expected {expected} fields, found {found}")));
+            };
+            promo = unescape_promo(escaped).ok_or_else(|| invalid(OTHER_FORM.to_owned()))?;
+            let row = ledger_row([run, &promo, email, outcome, code]).map_err(invalid)?;
+            encoded.clear();
+            row.encode(&mut encoded);
+            if encoded.strip_suffix(b"\n") != Some(text) {
+                return Err(invalid(OTHER_FORM.to_owned()));
+            }
+            row
+        };
+        if run != row.run {
+            check_run_id(row.run).map_err(invalid)?;
+            run = row.run.to_owned();
         }
         if let (Some(codes), LedgerOutcome::Sent { code }) = (&mut codes, row.outcome) {
             if code.is_empty() && ledger.run_id() == Some(row.run) {
@@ -116,16 +128,25 @@ const MISQUOTED: &str = "a quoted field is not closed, or there is text before o
 const OTHER_FORM: &str = "the row is not in the form in which adseg writes it, with the same quotes and escapes; restore \
                           the ledger";
 
-/// The row with these fields, whose promo is not escaped.
-fn ledger_row<'a>(fields: &'a [Cow<'_, [u8]>], promo: &'a [u8]) -> Result<LedgerRow<'a>, String> {
-    let [run, _, email, outcome, code] = fields else {
-        return Err(format!("expected {} fields, found {}", LEDGER_COLUMNS.len(), fields.len()));
-    };
-    let (run, email, outcome, code) = (run.as_ref(), email.as_ref(), outcome.as_ref(), code.as_ref());
+/// The fields of a line that needs no quotes and no escapes, and so has no other form. `None` for any other line.
+fn plain_fields(line: &[u8]) -> Option<[&[u8]; LEDGER_COLUMNS.len()]> {
+    let is_plain = |&byte: &u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    // Without a branch for each byte.
+    if !line.iter().fold(true, |plain, byte| plain & is_plain(byte)) {
+        return None;
+    }
+    let mut rest = line.split(|&byte| byte == b',');
+    let fields = [rest.next()?, rest.next()?, rest.next()?, rest.next()?, rest.next()?];
+    rest.next().is_none().then_some(fields)
+}
+
+/// The row with these fields, whose promo is not escaped. The run is checked only for being empty.
+fn ledger_row<'a>(
+    [run, promo, email, outcome, code]: [&'a [u8]; LEDGER_COLUMNS.len()],
+) -> Result<LedgerRow<'a>, String> {
     if run.is_empty() {
         return Err("the run is empty".to_owned());
     }
-    check_run_id(run)?;
     check_table_email(email).map_err(|error| error.to_string())?;
     for field in [promo, email] {
         if trim(field) != field {
