@@ -1,31 +1,16 @@
-//! `adseg report`: its figures agree with those of a run, and names from the data are only text.
+//! `adseg report`: its figures agree with those of a run, and its formats and files.
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use common::model::policy::{ModelPolicy, ModelRow};
+use common::report::{REPORT, generated_campaign, json};
 use common::{CommandOutput, RUN, Scratch, replay};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use serde_json::Value;
-
-const REPORT: &str = "report --loyalty loyalty.txt --conversions conversions.txt";
-
-fn json(scratch: &Scratch, numbers: &str) -> Value {
-    let CommandOutput { code, stdout, stderr } = scratch.run(&format!("{REPORT} --format json {numbers}"));
-    assert_eq!(code, Some(0), "{stderr}");
-    serde_json::from_str(&stdout).unwrap()
-}
-
-fn generated_campaign() -> Scratch {
-    let scratch = Scratch::new();
-    let generate = "generate --loyalty loyalty.txt --conversions conversions.txt --members 300 --events 9000";
-    scratch.adseg(generate).assert().success();
-    scratch
-}
 
 #[test]
 fn totals_equal_the_summary_of_a_run() {
@@ -49,85 +34,6 @@ fn totals_equal_the_summary_of_a_run() {
     ] {
         assert_eq!(figure, &summary[key], "{key}");
     }
-}
-
-/// A campaign with a policy, and the options of its third night, whose first two nights are in the ledger.
-fn policy_campaign() -> (Scratch, &'static str) {
-    let scratch = Scratch::new();
-    let generate = "generate --loyalty loyalty.txt --conversions conversions.txt --members 300 --events 9000 \
-                    --suppress unsubscribed.txt";
-    scratch.adseg(generate).assert().success();
-    let conversions = scratch.read("conversions.txt");
-    let nights: Vec<_> = conversions.split_inclusive('\n').collect();
-    for (night, lines) in nights.chunks(3_000).enumerate() {
-        scratch.write(&format!("{night}.txt"), lines.concat());
-    }
-    scratch.write("campaign.toml", "[holdout]\npercent = \"30\"\nkey = \"k\"\n");
-    for night in 0..2 {
-        let run = "run --loyalty loyalty.txt --campaign campaign.toml --ledger ledger.csv -o out.txt --quiet";
-        scratch.adseg(&format!("{run} --conversions {night}.txt --run-id {night}")).assert().success();
-    }
-    let options = "--loyalty loyalty.txt --conversions 2.txt --campaign campaign.toml --suppress unsubscribed.txt \
-                   --ledger ledger.csv --run-id 2";
-    (scratch, options)
-}
-
-#[test]
-fn reasons_equal_the_summary_of_a_run() {
-    let (scratch, options) = policy_campaign();
-    let report = scratch.run(&format!("report {options} --format json")).stdout;
-    let report: Value = serde_json::from_str(&report).unwrap();
-    let summary = scratch.run(&format!("run {options} -o codes.txt --summary=json")).stderr;
-    let summary: Value = serde_json::from_str(summary.lines().last().unwrap()).unwrap();
-    let reasons = &summary["policy"]["reasons"];
-    for row in report["reasons"].as_array().unwrap() {
-        assert_eq!(row["decisions"], reasons[row["reason"].as_str().unwrap()], "{row}");
-    }
-    let count = |reason: &str| reasons[reason].as_u64().unwrap();
-    for reason in ["member-click", "suppressed", "already-sent", "held-out"] {
-        assert!(count(reason) > 0, "{reason}: {reasons}");
-    }
-    assert_eq!(report["totals"][0]["codes"], count("member-click"));
-    let ledger = scratch.read("ledger.csv");
-    let has = |outcome: &str| ledger.lines().filter(|row| row.contains(outcome) && !row.starts_with("2,")).count();
-    assert!(has(",held-out,") > 0 && has(",sent,") > 0);
-    let clicks = |row: &Value| row.as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
-    let of_promos: u64 = report["promo_reasons"].as_array().unwrap().iter().map(clicks).sum();
-    assert_eq!(of_promos, report["totals"][0]["clicks"]);
-}
-
-#[test]
-fn groups_of_the_lift_are_those_of_the_first_rows() {
-    let (scratch, options) = policy_campaign();
-    let report: Value = serde_json::from_str(&scratch.run(&format!("report {options} --format json")).stdout).unwrap();
-    let mut first = BTreeMap::new();
-    for row in scratch.read("ledger.csv").lines().skip(1) {
-        let [_, _, email, outcome, _] = row.split(',').collect::<Vec<_>>().try_into().unwrap();
-        first.entry(email.to_ascii_lowercase()).or_insert(outcome.to_owned());
-    }
-    for (group, outcome) in [(0, "sent"), (1, "held-out")] {
-        let customers: BTreeSet<_> = first.iter().filter(|(_, of)| *of == outcome).map(|(email, _)| email).collect();
-        let log = scratch.read("2.txt");
-        let purchases = log.lines().filter(|line| line.contains("PurchaseConversion"));
-        let emails = purchases.map(|line| line.split(',').nth(2).unwrap().trim().to_ascii_lowercase());
-        let buyers: BTreeSet<_> = emails.filter(|email| customers.contains(email)).collect();
-        let row = &report["lift"][group];
-        assert_eq!((&row["customers"], &row["customers_who_bought"]), (&customers.len().into(), &buyers.len().into()));
-    }
-}
-
-#[test]
-fn report_without_rows_of_other_runs_has_no_lift() {
-    let (scratch, options) = policy_campaign();
-    let ledger: Vec<String> = scratch.read("ledger.csv").lines().map(str::to_owned).collect();
-    let own = |row: &String| row.starts_with("run,") || row.starts_with("0,");
-    scratch.write("ledger.csv", ledger.iter().filter(|row| own(row)).map(|row| format!("{row}\n")).collect::<String>());
-    let lift = |run_id: &str| {
-        let options = options.replace("--run-id 2", run_id);
-        let report = scratch.run(&format!("report {options} --format json")).stdout;
-        serde_json::from_str::<Value>(&report).unwrap()["lift"].is_array()
-    };
-    assert_eq!([lift("--run-id 0"), lift("--run-id 1"), lift("")], [false, true, true]);
 }
 
 #[test]
@@ -162,76 +68,6 @@ fn parts_add_up_to_the_total() {
     }
 }
 
-/// Names that a browser, a terminal or a spreadsheet interprets.
-const HOSTILE: [&str; 8] = [
-    "</td></table><script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
-    "=HYPERLINK(\"http://evil.example\")",
-    "+1",
-    "@SUM(A1)",
-    "\u{1b}]0;title\u{7}\u{1b}[2J",
-    "\u{9b}31m\u{202e}backwards\u{2028}next",
-    "&lt;b&gt;",
-];
-
-fn hostile_campaign() -> Scratch {
-    let scratch = Scratch::new();
-    let rows = HOSTILE.iter().enumerate().map(|(number, name)| format!("m{number}@example.com, , , {name}\n"));
-    scratch.write("loyalty.txt", rows.collect::<String>());
-    let purchase = |name: &&str| format!("{name}, PurchaseConversion, a@example.com, [6], 1\n").into_bytes();
-    let click = |name: &&str| format!("{name}, ClickConversion, b@example.com, {name}\n").into_bytes();
-    let mut lines = HOSTILE.iter().flat_map(|name| [click(name), purchase(name)]).collect::<Vec<_>>().concat();
-    lines.extend(b"P, BasketConversion, a@example.com, [<i>;=1;-2;\xff\xfe;\xe2\x80\xae]\n");
-    lines.extend(b"\xc3(, ClickConversion, b@example.com, \xed\xa0\x80\n");
-    scratch.write("conversions.txt", lines);
-    scratch
-}
-
-#[test]
-fn names_cannot_control_the_terminal() {
-    let scratch = hostile_campaign();
-    for format in ["text", "json", "csv"] {
-        let report = scratch.run(&format!("{REPORT} --format {format} --top 100")).stdout;
-        let is_control = |char: char| (char.is_control() && char != '\n') || matches!(char, '\u{202e}' | '\u{2028}');
-        assert!(!report.contains(is_control), "{report:?}");
-    }
-}
-
-#[test]
-fn names_are_never_formulas() {
-    let report = hostile_campaign().run(&format!("{REPORT} --format csv")).stdout;
-    let mut reader = csv::Reader::from_reader(report.as_bytes());
-    let mut escaped = 0;
-    for row in reader.records().map(Result::unwrap) {
-        assert_eq!(row.len(), 5);
-        for cell in row.iter().take(4) {
-            assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
-            escaped += usize::from(cell.starts_with('\''));
-        }
-    }
-    assert!(escaped > 0, "the formulas are missing");
-}
-
-#[test]
-fn names_are_never_markup_and_the_page_is_self_contained() {
-    let scratch = hostile_campaign();
-    let mut report = scratch.adseg(&format!("{REPORT} --html page.html -o report.txt --top 100 --title"));
-    report.arg("</title><script>alert(2)</script>").assert().success();
-    let page = scratch.read("page.html");
-    let tags: Vec<&str> = page.split('<').skip(1).map(|tag| tag.split(['>', ' ', '\n']).next().unwrap()).collect();
-    let known_tags = "!DOCTYPE html head meta title style body header main h1 h2 h3 p dl dt dd div span b i em button \
-        section details summary figure figcaption svg text tspan rect table thead tbody tr th td";
-    let known_tags: Vec<&str> = known_tags.split_whitespace().collect();
-    for tag in tags {
-        assert!(known_tags.contains(&tag.trim_start_matches('/').trim_end_matches('/')), "<{tag}");
-    }
-    for external in ["src=\"", "href=\"", "url(", "@import", " onerror=\""] {
-        assert!(!page.contains(external), "{external}");
-    }
-    assert!(page.contains("&lt;/td&gt;&lt;/table&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
-    assert!(page.contains("&amp;lt;b&amp;gt;"));
-}
-
 #[test]
 fn empty_campaign_has_a_report() {
     let scratch = Scratch::new();
@@ -244,45 +80,6 @@ fn empty_campaign_has_a_report() {
         .stdout(contains("\nThere are no conversions.\n").and(contains("\nPromos  ")).and(contains("  none\n")));
     let page = scratch.read("page.html");
     assert!(page.ends_with("</html>") && !page.contains("<svg") && !page.contains("NaN"), "{page}");
-}
-
-#[test]
-fn too_many_names_are_omitted_for_any_number_of_partitions() {
-    let scratch = Scratch::small_campaign();
-    let click = |number: u32| format!("promo{number}, ClickConversion, customer{}@example.com, Web\n", number % 7);
-    scratch.write("conversions.txt", (0..20_000).map(click).collect::<String>());
-    let report = json(&scratch, "");
-    assert_eq!((&report["promos"], &report["promo_channels"]), (&Value::Null, &Value::Null));
-    assert_eq!(report["channels"][0]["clicks"], 20_000);
-    assert_eq!(report["channels"][0]["customers"], 7);
-    assert_eq!(report["totals"][0]["customers_who_clicked"], 7);
-    for numbers in ["--partitions 1", "--partitions 1000 --threads 8"] {
-        assert_eq!(json(&scratch, numbers), report, "{numbers}");
-    }
-    scratch.adseg(REPORT).assert().success().stdout(contains("more than 10000, so none is listed"));
-}
-
-#[test]
-fn rows_that_replace_rows_may_have_too_many_genders() {
-    let scratch = Scratch::small_campaign();
-    let row = |number: u32| format!("customer{}@example.com, , , gender{number}\n", number % 7);
-    scratch.write("loyalty.txt", (0..20_000).map(row).collect::<String>());
-    for numbers in ["--partitions 1", ""] {
-        let report = json(&scratch, numbers);
-        assert_eq!(report["genders"], Value::Null);
-        assert_eq!(report["membership"][0]["with_a_row"], 7, "{}", report["membership"]);
-    }
-}
-
-#[test]
-fn long_names_are_counted_together() {
-    let scratch = Scratch::small_campaign();
-    let click = |letter: &str| format!("{}, ClickConversion, kim@example.com, Web\n", letter.repeat(5_000));
-    scratch.write("conversions.txt", ["x", "y", "z"].map(click).concat());
-    let report = json(&scratch, "");
-    assert_eq!(report["promos"][0]["promo"], Value::Null);
-    assert_eq!((&report["promos"][0]["clicks"], &report["promos"][0]["customers"]), (&3.into(), &1.into()));
-    scratch.adseg(REPORT).assert().success().stdout(contains("(longer than 200 bytes)"));
 }
 
 #[test]

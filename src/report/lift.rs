@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 
 use super::money::{Amount, Sum};
+use super::summary::grouped;
 use super::table::Value;
 use crate::campaign::{CustomerNumber, Event, Holdout, LedgerGroup, LedgerGroups, Policy};
 use crate::record::{Action, ConversionKind, RecordKind};
@@ -116,7 +117,7 @@ impl Lift {
         chi_square(held_out, self.sent.customers + held_out, share).map(|value| value > MAX_CHI_SQUARE)
     }
 
-    /// What the comparison tells.
+    /// The conclusion of the comparison.
     pub fn result(&self) -> LiftResult {
         if self.contradicts_percentage() == Some(true) {
             return LiftResult::NotComparable;
@@ -132,21 +133,34 @@ impl Lift {
         }
     }
 
-    /// The comparison in a sentence, if there is a difference to tell.
-    pub fn sentence(&self) -> Option<String> {
-        if !matches!(self.result(), LiftResult::MoreBuyers | LiftResult::FewerBuyers) {
-            return None;
+    /// The comparison in a sentence.
+    pub fn sentence(&self) -> String {
+        if let Some(warning) = self.warning() {
+            return format!("The effect of the codes cannot be measured: {warning}");
         }
-        let [from, to] = self.interval()?;
-        let [difference, from, to] = [self.difference()?, from, to].map(|points| Value::Points(points).plain());
-        let [sent, held_out] =
-            [self.sent, self.held_out].map(|group| Value::Share { part: group.buyers, whole: group.customers });
-        Some(format!(
-            "{} of the customers who were sent a code by earlier runs bought, and {} of those held out: a difference of \
-             {difference} percentage points (95% interval from {from} to {to}).",
-            sent.display(),
-            held_out.display()
-        ))
+        let (Some(difference), Some([from, to])) = (self.difference(), self.interval()) else {
+            return "The effect of the codes cannot be measured: no customer was sent a code by an earlier run."
+                .to_owned();
+        };
+        let [difference, from, to] = [difference.abs(), from, to].map(|points| Value::Points(points).plain());
+        let [sent, held_out] = [self.sent, self.held_out]
+            .map(|group| Value::Share { part: group.buyers, whole: group.customers }.display());
+        let verb = match self.result() {
+            LiftResult::MoreBuyers => "raised",
+            LiftResult::FewerBuyers => "lowered",
+            LiftResult::TooFew | LiftResult::NotComparable => {
+                let [all, control] = [self.sent, self.held_out].map(|group| grouped(group.customers));
+                return format!(
+                    "There are too few customers to tell whether sending codes makes a difference: {sent} of the {all} \
+                     customers who were sent a code bought, and {held_out} of the {control} held out. Keep the control \
+                     group, and compare again after more runs."
+                );
+            }
+        };
+        format!(
+            "Sending codes {verb} the conversion rate from {held_out} of the customers held out to {sent} of those who \
+             were sent a code, by {difference} percentage points (95% interval of the difference from {from} to {to})."
+        )
     }
 
     /// The warning that the sizes of the groups contradict the percentage, if they do.
@@ -161,7 +175,7 @@ impl Lift {
     }
 }
 
-/// What a comparison tells.
+/// The conclusion of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiftResult {
     MoreBuyers,
@@ -260,23 +274,48 @@ mod tests {
     }
 
     #[test]
-    fn only_a_difference_beyond_chance_is_told() {
-        for (lift, result, difference) in [
-            (lift([720, 9000], [52, 1000]), LiftResult::MoreBuyers, Some(280)),
-            (lift([270, 9000], [52, 1000]), LiftResult::FewerBuyers, Some(-220)),
-            (lift([549, 9000], [52, 1000]), LiftResult::TooFew, Some(90)),
-            (lift([720, 9000], [104, 2000]), LiftResult::NotComparable, Some(280)),
-            (lift([0, 0], [1, 2]), LiftResult::TooFew, None),
+    fn only_a_difference_beyond_chance_is_reported() {
+        for (lift, result, difference, sentence) in [
+            (
+                lift([720, 9000], [52, 1000]),
+                LiftResult::MoreBuyers,
+                Some(280),
+                "Sending codes raised the conversion rate from 5.2% of the customers held out to 8.0% of those who were sent \
+                 a code, by 2.80 percentage points (95% interval of the difference from 1.15 to 4.14).",
+            ),
+            (
+                lift([270, 9000], [52, 1000]),
+                LiftResult::FewerBuyers,
+                Some(-220),
+                "Sending codes lowered the conversion rate from 5.2% of the customers held out to 3.0% of those who were sent \
+                 a code, by 2.20 percentage points (95% interval of the difference from -3.79 to -0.93).",
+            ),
+            (
+                lift([549, 9000], [52, 1000]),
+                LiftResult::TooFew,
+                Some(90),
+                "There are too few customers to tell whether sending codes makes a difference: 6.1% of the 9,000 customers \
+                 who were sent a code bought, and 5.2% of the 1,000 held out. Keep the control group, and compare again \
+                 after more runs.",
+            ),
+            (
+                lift([720, 9000], [104, 2000]),
+                LiftResult::NotComparable,
+                Some(280),
+                "The effect of the codes cannot be measured: 2000 of 11000 customers were held out, which contradicts the \
+                 10% of the campaign, so the groups are not comparable; did the percentage or the key change, or did the \
+                 codes run out?",
+            ),
+            (
+                lift([0, 0], [1, 2]),
+                LiftResult::TooFew,
+                None,
+                "The effect of the codes cannot be measured: no customer was sent a code by an earlier run.",
+            ),
         ] {
             assert_eq!((lift.result(), lift.difference()), (result, difference));
-            let is_told = matches!(result, LiftResult::MoreBuyers | LiftResult::FewerBuyers);
-            assert_eq!(lift.sentence().is_some(), is_told);
             assert_eq!(lift.warning().is_some(), result == LiftResult::NotComparable);
+            assert_eq!(lift.sentence(), sentence);
         }
-        assert_eq!(
-            lift([270, 9000], [52, 1000]).sentence().unwrap(),
-            "3.0% of the customers who were sent a code by earlier runs bought, and 5.2% of those held out: a difference of \
-             -2.20 percentage points (95% interval from -3.79 to -0.93)."
-        );
     }
 }

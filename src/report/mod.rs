@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `counting`, `totals` | the computation: counts of a partition, and their totals |
 //! | `counts`, `reasons`, `money`, `names`, `periods`, `timeline` | parts of these counts |
-//! | `lift` | the purchases of the customers of the ledger, and what their comparison tells |
+//! | `lift` | the purchases of the customers of the ledger, and their comparison |
 //! | `figure`, `definitions`, `policy_definitions` | what a figure and a table are, and all of them |
 //! | `summary`, `sections` | the report: its first sentences, and its sections with tables and charts |
 //! | `table`, `text`, `page`, `chart` | the report as JSON and CSV, as text, and as an HTML page with charts |

@@ -11,7 +11,7 @@ use super::chart::{Chart, HeatCell};
 use super::definitions::day;
 use super::names::{MAX_NAME_BYTES, MAX_NAMES, Name, RowNames};
 use super::sections::{Part, Report, Section};
-use super::summary::Card;
+use super::summary::{Card, grouped};
 use super::table::{Column, Layout, Row, Table, Value};
 use crate::engine::InputCounts;
 use crate::escape::shorten;
@@ -33,8 +33,9 @@ const NARROW_COLUMNS: usize = 2;
 /// A table with more columns is beside its chart only on a wide screen.
 const BESIDE_COLUMNS: usize = 5;
 
-/// A longer figure of a card is set in smaller digits.
+/// Longer figures of a card are set in smaller digits.
 const CARD_CHARS: usize = 10;
+const LONG_CARD_CHARS: usize = 12;
 
 /// The report as a page. The rows of a long list after the first ones are folded.
 pub fn page(report: &Report) -> String {
@@ -72,11 +73,11 @@ fn head(report: &Report) -> Markup {
             h1 { (report.title) }
             p.inputs {
                 @for (names, (_, counts)) in inputs { span { (input(&names[0], counts)) } " " }
-                @if !more.is_empty() { span { "and " (more.len()) " more inputs" } " " }
-                span { (number(&Value::Count(report.list_members))) " members in the loyalty list" }
+                @if !more.is_empty() { span { "and " (more.len()) " more " (plural(more.len() as u64, "input")) } " " }
+                span { (many(report.list_members, "member")) " in the loyalty list" }
                 @if let Some(made) = &report.made { " " span { (made) } }
             }
-            p.lead { (report.summary.sentences) }
+            div.lead { @for paragraph in &report.summary.paragraphs { p { (paragraph) } } }
             dl.cards { @for card in &report.summary.cards { (card_of(card)) } }
         }
     }
@@ -86,7 +87,7 @@ fn head(report: &Report) -> Markup {
 fn input(of: &Name, counts: &InputCounts) -> Markup {
     let days = counts.times.map(|(first, last)| [first, last].map(day));
     html! {
-        (name(of)) ": " (number(&Value::Count(counts.records))) " records"
+        (name(of)) ": " (many(counts.records, "record"))
         @if let Some([first, last]) = days {
             ", " (first)
             @if first != last { " to " (last) }
@@ -94,12 +95,22 @@ fn input(of: &Name, counts: &InputCounts) -> Markup {
     }
 }
 
+/// `1 record`, `1234 records`.
+fn many(count: u64, what: &str) -> Markup {
+    html! { (number(&Value::Count(count))) " " (plural(count, what)) }
+}
+
+fn plural(count: u64, what: &str) -> String {
+    format!("{what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn card_of(card: &Card) -> Markup {
+    let chars = card.value.plain().len();
     let about = card.columns.map(|column| format!("{}: {}.", column.heading.trim(), column.about)).join(" ");
     html! {
         div {
             dt { (definition(&format!("card-{}", card.columns[0].key), card.label, &about)) }
-            dd.figure.long[card.value.plain().len() > CARD_CHARS] { (number(&card.value)) }
+            dd.figure.long[chars > CARD_CHARS].longer[chars > LONG_CARD_CHARS] { (number(&card.value)) }
             dd.rate { @if card.rate.display().is_empty() { "–" } @else { b { (number(&card.rate)) } " " (card.unit) } }
         }
     }
@@ -124,7 +135,7 @@ fn part_of(part: &Part, top: usize) -> Markup {
     html! {
         @if let Chart::Heat { caption, columns, rows } = chart {
             figure { figcaption { (caption) } (scroll(columns.len(), &heat(columns, rows))) }
-            details { summary { "As a list" } (list(table, top)) }
+            details.as-list { summary { "As a list" } (list(table, top)) }
         } @else {
             div.beside.wide[columns_of(table) > BESIDE_COLUMNS] {
                 figure {
@@ -173,7 +184,7 @@ fn list(table: &Table, top: usize) -> Markup {
     html! {
         div {
             @if table.rows.is_none() {
-                p { "More than " (MAX_NAMES) ", so none is listed." }
+                p { "More than " (grouped(MAX_NAMES as u64)) ", so none is listed." }
             } @else if rows.is_empty() {
                 p { "None." }
             } @else if table.layout == Layout::Transposed {
@@ -237,7 +248,7 @@ fn row_by_row(table: &Table, rows: &[Row], heading: impl Fn(&Table, &Column) -> 
 /// A line for each figure.
 fn transposed(table: &Table, rows: &[Row]) -> Markup {
     html! {
-        table {
+        table.figures {
             @if !table.names.is_empty() {
                 thead {
                     tr {
@@ -316,7 +327,7 @@ fn definitions(report: &Report) -> Markup {
                 }
             }
             p {
-                "A table has at most " (MAX_NAMES) " names. Names longer than " (MAX_NAME_BYTES)
+                "A table has at most " (grouped(MAX_NAMES as u64)) " names. Names longer than " (MAX_NAME_BYTES)
                 " bytes are counted together."
             }
         }

@@ -9,7 +9,7 @@ use super::definitions::{
     BASKET_SHARE, CHANNELS, CLICKED_SHARE, CODES, CODES_WITH_POLICY, FUNNEL, GENDERS, INPUTS, ITEMS, InputRow,
     MEMBERSHIP, OTHER_BUYERS_SHARE, PERIODS, PROMO_CHANNELS, PROMOS, PURCHASE_SHARE, RECORDS, REPORT, TIMELINE, TOTALS,
 };
-use super::lift::{Lift, LiftResult};
+use super::lift::Lift;
 use super::names::{Name, RowNames};
 use super::policy_definitions::{LIFT, LIFT_DIFFERENCE, PROMO_REASONS, REASONS};
 use super::reasons::ReasonCounts;
@@ -178,8 +178,8 @@ fn campaign(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
     ];
     let bars: Vec<_> = bars.into_iter().flatten().collect();
     let chart = (!bars.is_empty()).then_some(Chart::Bars { caption: "Members and non-members", legend: GROUPS, bars });
-    let note = "Members were members at their first conversion. A customer who becomes a member by a purchase stays a \
-                non-member in these figures.";
+    let note = "Members are customers who were members at their first conversion. A customer who becomes a member by a \
+                purchase remains a non-member in these figures.";
     section("Campaign", note, vec![Part { table: TOTALS.table(totals.decimals, Some(groups)), chart }])
 }
 
@@ -337,14 +337,7 @@ fn lift(totals: &Totals, lift: &Lift) -> Section {
     ];
     let about = "Purchases in these conversions by the customers whom earlier runs sent a code, and by those whom they \
                  held out. The first row of a customer in the ledger decides the group.";
-    let told = match lift.result() {
-        LiftResult::TooFew => {
-            Some("There are too few customers to tell whether the codes make a difference.".to_owned())
-        }
-        LiftResult::NotComparable => lift.warning().map(|warning| format!("Warning: {warning}")),
-        LiftResult::MoreBuyers | LiftResult::FewerBuyers => lift.sentence(),
-    };
-    section("Lift", &format!("{about} {}", told.unwrap_or_default()), parts)
+    section("Lift", &format!("{about} {}", lift.sentence()), parts)
 }
 
 fn records(counts: &Counts) -> Section {

@@ -1,6 +1,7 @@
 //! The first things that a reader sees: sentences made from the figures, and cards with a figure and its rate.
 
 use std::cmp::Reverse;
+use std::iter;
 
 use super::counts::Activity;
 use super::definitions::{
@@ -9,12 +10,19 @@ use super::definitions::{
 };
 use super::figure::Figure;
 use super::lift::Lift;
+use super::reasons::ReasonCounts;
 use super::table::{Column, Value};
 use super::totals::{ByName, Totals};
+use crate::campaign::Reason;
+use crate::escape::shorten;
+
+/// The maximum number of characters of a name in a sentence.
+const MAX_NAME_CHARS: usize = 30;
 
 #[derive(Debug)]
 pub struct Summary {
-    pub sentences: String,
+    /// What the campaign did, the effect of the codes, and the clicks that the policy stopped.
+    pub paragraphs: Vec<String>,
     pub cards: Vec<Card>,
 }
 
@@ -63,8 +71,10 @@ impl Summary {
                 NEW_MEMBER_SHARE.column,
             ),
         ];
-        let lift = totals.lift.as_ref().and_then(Lift::sentence).map(|lift| format!(" {lift}"));
-        Self { sentences: sentences(all, &totals.channels) + &lift.unwrap_or_default(), cards }
+        let policy = totals.reasons.as_ref().and_then(stopped_clicks);
+        let lift = totals.lift.as_ref().map(Lift::sentence);
+        let paragraphs = iter::once(sentences(all, &totals.channels)).chain(lift).chain(policy);
+        Self { paragraphs: paragraphs.collect(), cards }
     }
 }
 
@@ -99,16 +109,37 @@ fn best_channel(codes: u64, channels: &ByName<Activity>) -> Option<String> {
     let share = match share.as_str() {
         "100.0%" => "all of them".to_owned(),
         "50.0%" => "half of them".to_owned(),
-        share if 2 * best.codes < codes => format!("the most of them, {share}"),
+        share if 2 * best.codes < codes => format!("{share} of them, more than any other channel"),
         share => format!("{share} of them"),
     };
-    (best.codes > second.codes).then(|| format!("{} brought {share}.", name[0].display()))
+    let name = shorten(name[0].display(), MAX_NAME_CHARS);
+    (best.codes > second.codes).then(|| format!("{name} brought {share}."))
+}
+
+/// The clicks that the policy stopped, by reason. `None` if there are none.
+fn stopped_clicks(reasons: &ReasonCounts) -> Option<String> {
+    let mut stopped = [
+        (reasons.of(Reason::OtherPromo), "on other promos"),
+        (reasons.of(Reason::Suppressed), "by suppressed customers"),
+        (reasons.of(Reason::AlreadySent), "by customers who were sent a code before"),
+        (reasons.of(Reason::HeldOut), "by the control group"),
+        (reasons.of(Reason::NoCodeLeft), "without a code left"),
+    ];
+    stopped.sort_by_key(|&(clicks, _)| Reverse(clicks));
+    let parts = stopped.iter().filter(|(clicks, _)| *clicks > 0);
+    let parts: Vec<_> = parts.map(|&(clicks, what)| format!("{} {what}", grouped(clicks))).collect();
+    let all = many(stopped.iter().map(|(clicks, _)| clicks).sum(), "click");
+    (!parts.is_empty()).then(|| format!("The policy stopped {all} by members: {}.", parts.join(", ")))
+}
+
+/// `1,234`.
+pub fn grouped(count: u64) -> String {
+    Value::Count(count).digit_groups().join(",")
 }
 
 /// `1 click`, `1,234 clicks`.
 fn many(count: u64, what: &str) -> String {
-    let groups = Value::Count(count).digit_groups();
-    format!("{} {what}{}", groups.join(","), if count == 1 { "" } else { "s" })
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -141,7 +172,8 @@ mod tests {
             (
                 activity(30, 10, 0),
                 channels([3, 4, 3]),
-                "33.3% of 30 clicks earned a code. Facebook brought the most of them, 40.0%. \
+                "33.3% of 30 clicks earned a code. Facebook brought 40.0% of them, more than any other \
+                 channel. \
                  No customer became a member by a purchase.",
             ),
             (

@@ -25,7 +25,7 @@ pub fn text(report: &Report, with_bars: bool) -> String {
     let mut parts = vec![title.clone() + "\n"];
     parts[0].extend(made.iter().map(|made| format!("{made}\n")));
     parts.push(table(input_table, *top, None) + &format!("  members in the loyalty list: {list_members}\n"));
-    parts.push(wrap(&summary.sentences));
+    parts.extend(summary.paragraphs.iter().map(|paragraph| wrap(paragraph)));
     for section in sections {
         parts.extend((!section.note.is_empty()).then(|| wrap(&section.note)));
         parts.extend(section.parts.iter().map(|Part { table, chart }| {

@@ -10,6 +10,7 @@ pub mod inject;
 pub mod live;
 pub mod model;
 pub mod replay;
+pub mod report;
 pub mod usage;
 
 use std::fs;

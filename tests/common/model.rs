@@ -5,6 +5,9 @@
 pub mod decode;
 mod json;
 pub mod policy;
+pub mod report;
+pub mod report_events;
+pub mod report_policy;
 mod split;
 pub mod table;
 
