@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use wide::u8x16;
+use crate::lanes;
 
 /// Whether `byte` is ASCII white space: space, `\t`, `\n`, `\v`, `\f` or `\r`.
 ///
@@ -15,23 +15,10 @@ pub const fn is_space(byte: u8) -> bool {
     byte <= b' ' && matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// The number of bytes that are tested together.
-const LANES: usize = 16;
-
-/// The first ASCII control byte (0x00-0x1F or 0x7F) of `bytes`, if there is one. Testing 16 bytes at a time avoids a
-/// branch for every byte.
+/// The first ASCII control byte (0x00-0x1F or 0x7F) of `bytes`, if there is one.
 #[inline(always)]
 pub fn first_control(bytes: &[u8]) -> Option<u8> {
-    let (lanes, _) = bytes.as_chunks::<LANES>();
-    // The last lanes overlap with bytes that are tested already.
-    let clean = bytes.last_chunk().is_some_and(|last| !lanes.iter().chain([last]).any(any_control));
-    if clean { None } else { bytes.iter().copied().find(u8::is_ascii_control) }
-}
-
-#[inline]
-fn any_control(lanes: &[u8; LANES]) -> bool {
-    let lanes = u8x16::from(*lanes);
-    (lanes.simd_lt(u8x16::splat(b' ')) | lanes.simd_eq(u8x16::splat(0x7f))).any()
+    if lanes::any(bytes, lanes::controls) { bytes.iter().copied().find(u8::is_ascii_control) } else { None }
 }
 
 /// `bytes` without the ASCII white space at both ends.

@@ -208,6 +208,11 @@ impl<'a> Items<'a> {
         Self { inner: trim(inner) }
     }
 
+    /// The text between the brackets: ids with semicolons between them, and perhaps white space around them.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.inner
+    }
+
     /// The ids, in the order of the record. An empty basket has none.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
