@@ -45,7 +45,7 @@ pub fn has_unprintable(text: &[u8]) -> bool {
 /// Appends a field of CSV, with quotes if it needs them.
 #[inline]
 pub fn push_csv_field(field: &[u8], out: &mut Vec<u8>) {
-    if lanes::any(field, lanes::one_of(*b",\"\r\n")) { push_quoted(field, out) } else { out.extend_from_slice(field) }
+    if lanes::any(field, lanes::one_of(*b",\"\r\n")) { push_quoted(field, out) } else { lanes::push(field, out) }
 }
 
 #[cold]
@@ -65,7 +65,7 @@ pub fn push_json_string(text: &[u8], out: &mut Vec<u8>) {
         push_escaped_json(text, out);
     } else {
         out.push(b'"');
-        out.extend_from_slice(text);
+        lanes::push(text, out);
         out.push(b'"');
     }
 }

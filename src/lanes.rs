@@ -6,14 +6,24 @@ use wide::u8x16;
 /// The number of bytes that are tested together.
 const LANES: usize = 16;
 
+/// The maximum length of a string that three groups of lanes cover.
+pub const COVERED: usize = 3 * LANES;
+
+/// The first, the middle and the last 16 bytes, which are all bytes of a string of at most [`COVERED`]; `None` if it has
+/// fewer than 16. They may overlap.
+#[inline(always)]
+pub fn groups(bytes: &[u8]) -> Option<[&[u8; LANES]; 3]> {
+    let middle = (bytes.len() / 2).wrapping_sub(LANES / 2);
+    Some([bytes.first_chunk()?, bytes.get(middle..)?.first_chunk()?, bytes.last_chunk()?])
+}
+
 /// Whether `test` finds one of the bytes. A byte may be tested more than once.
 #[inline(always)]
 pub fn any(bytes: &[u8], test: impl Fn(u8x16) -> u8x16) -> bool {
-    let (Some(first), Some(last)) = (bytes.first_chunk::<LANES>(), bytes.last_chunk::<LANES>()) else {
-        return short(bytes).is_some_and(|lanes| test(lanes).any());
-    };
-    let both = test(u8x16::from(*first)) | test(u8x16::from(*last));
-    both.any() || (bytes.len() > 2 * LANES && bytes.as_chunks().0.iter().any(|&lanes| test(u8x16::from(lanes)).any()))
+    let Some(groups) = groups(bytes) else { return short(bytes).is_some_and(|lanes| test(lanes).any()) };
+    let [first, middle, last] = groups.map(|lanes| test(u8x16::from(*lanes)));
+    let rest = || bytes.as_chunks().0.iter().any(|&lanes| test(u8x16::from(lanes)).any());
+    (first | middle | last).any() || (bytes.len() > COVERED && rest())
 }
 
 /// All bytes of a string of fewer than 16, each at least once; `None` if it is empty.
@@ -48,11 +58,29 @@ pub fn one_of<const COUNT: usize>(bytes: [u8; COUNT]) -> impl Fn(u8x16) -> u8x16
 /// Whether two strings are equal.
 #[inline(always)]
 pub fn equal(left: &[u8], right: &[u8]) -> bool {
-    if left.len() != right.len() || left.len() < LANES || left.len() > 2 * LANES {
-        return left == right;
+    if left.len() != right.len() {
+        return false;
     }
-    let halves = |bytes: &[u8]| Some((*bytes.first_chunk::<LANES>()?, *bytes.last_chunk::<LANES>()?));
-    halves(left) == halves(right)
+    match (groups(left), groups(right)) {
+        (Some(left_groups), Some(right_groups)) if left.len() <= COVERED => left_groups == right_groups,
+        _ => left == right,
+    }
+}
+
+/// Appends `bytes`. A string of usual length is stored in groups of 16 bytes.
+#[inline(always)]
+pub fn push(bytes: &[u8], out: &mut Vec<u8>) {
+    let len = bytes.len();
+    let (Some([first, middle, last]), true) = (groups(bytes), len <= COVERED) else {
+        return out.extend_from_slice(bytes);
+    };
+    let start = out.len();
+    out.extend_from_slice(&[0; COVERED]);
+    let copy: &mut [u8; COVERED] = out.last_chunk_mut().expect("as many bytes were appended");
+    *copy.first_chunk_mut().expect("a group is shorter") = *first;
+    copy[len / 2 - LANES / 2..][..LANES].copy_from_slice(middle);
+    copy[len - LANES..][..LANES].copy_from_slice(last);
+    out.truncate(start + len);
 }
 
 #[cfg(test)]
@@ -78,9 +106,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_string_of_any_length_is_appended() {
+        let bytes: Vec<u8> = (0..70).collect();
+        for len in 0..70 {
+            let mut out = vec![7];
+            push(&bytes[..len], &mut out);
+            assert_eq!((out[0], &out[1..]), (7, &bytes[..len]));
+        }
+    }
+
     proptest! {
         #[test]
-        fn strings_are_equal_if_all_bytes_are(bytes in prop::collection::vec(0_u8.., 0..40), at: prop::sample::Index) {
+        fn strings_are_equal_if_all_bytes_are(bytes in prop::collection::vec(0_u8.., 0..60), at: prop::sample::Index) {
             prop_assert!(equal(&bytes, &bytes.clone()));
             let mut other = bytes.clone();
             other.push(0);

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use super::decided_row::{push_csv_row, push_json_line};
 use crate::campaign::{Decision, Event};
 use crate::input::push_frame;
+use crate::lanes;
 use crate::record::Column;
 
 /// The format of the decisions.
@@ -78,10 +79,12 @@ impl DecisionEncoder {
             // `for_each` compiles to one loop, where `for` calls the filters of the iterator for every event.
             OutputFormat::Text => conversions.for_each(|DecidedConversion { event, decision, .. }| {
                 push_text(&event, decision, out);
-                out.push(b'\n');
             }),
             OutputFormat::Framed => conversions.for_each(|DecidedConversion { event, decision, .. }| {
-                push_frame(out, |out| push_text(&event, decision, out));
+                push_frame(out, |out| {
+                    push_text(&event, decision, out);
+                    out.pop();
+                });
             }),
             OutputFormat::Emails => conversions.for_each(|DecidedConversion { event, .. }| {
                 out.extend_from_slice(event.email);
@@ -102,12 +105,35 @@ impl DecisionEncoder {
     }
 }
 
+/// Appends a line of text. An email of usual length is stored in groups of 16 bytes over a template; what follows the
+/// line is cut off.
 #[inline]
 fn push_text(event: &Event<'_>, decision: Decision, out: &mut Vec<u8>) {
-    out.extend_from_slice(TEXT_PREFIX);
-    out.extend_from_slice(event.email);
-    out.extend_from_slice(if decision.send { b", True" } else { b", False" });
+    const TEMPLATE: [u8; LONGEST_LINE] = {
+        let mut line = [0; LONGEST_LINE];
+        line.split_at_mut(TEXT_PREFIX.len()).0.copy_from_slice(TEXT_PREFIX);
+        line
+    };
+    let (email, end) = (event.email, if decision.send { *b", True\n\0" } else { *b", False\n" });
+    let line_feed = TEXT_PREFIX.len() + email.len() + if decision.send { 6 } else { 7 };
+    let (Some([first, middle, last]), true) = (lanes::groups(email), email.len() <= lanes::COVERED) else {
+        out.extend_from_slice(TEXT_PREFIX);
+        out.extend_from_slice(email);
+        return out.extend_from_slice(&end[..line_feed + 1 - TEXT_PREFIX.len() - email.len()]);
+    };
+    let start = out.len();
+    out.extend_from_slice(&TEMPLATE);
+    let line: &mut [u8; LONGEST_LINE] = out.last_chunk_mut().expect("as many bytes were appended");
+    let after_prefix = &mut line[TEXT_PREFIX.len()..];
+    after_prefix[..first.len()].copy_from_slice(first);
+    after_prefix[email.len() / 2 - middle.len() / 2..][..middle.len()].copy_from_slice(middle);
+    after_prefix[email.len() - last.len()..][..last.len()].copy_from_slice(last);
+    after_prefix[email.len()..][..end.len()].copy_from_slice(&end);
+    out.truncate(start + line_feed + 1);
 }
+
+/// The longest line that is written over a template.
+const LONGEST_LINE: usize = TEXT_PREFIX.len() + lanes::COVERED + b", False\n".len();
 
 /// The columns after those of the conversion.
 const DECISION_COLUMNS: [&str; 2] = ["send", "enrolled"];

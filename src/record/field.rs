@@ -82,6 +82,17 @@ impl<'a> TextFields<'a, '_> {
         Some(self.bytes().trim(Span::in_block(start, end)))
     }
 
+    /// The field with this index if it is not empty and has no white space around it except one space after the comma.
+    #[inline(always)]
+    pub fn usual(&self, index: usize) -> Option<Span> {
+        let start = if index == 0 { self.start } else { *self.commas.get(index - 1)? as usize + 1 };
+        let end = self.commas.get(index).map_or(self.end, |&comma| comma as usize);
+        let start = start + usize::from(self.block.get(start) == Some(&b' '));
+        let field = self.block.get(start..end)?;
+        let is_stripped = *field.first()? > b' ' && *field.last()? > b' ';
+        is_stripped.then_some(Span::in_block(start, end))
+    }
+
     /// Everything after the first `count` fields, unsplit; [`Span::ABSENT`] when there are no more.
     #[inline(always)]
     pub fn after(&self, count: usize) -> Span {
