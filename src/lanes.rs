@@ -20,7 +20,9 @@ pub fn groups(bytes: &[u8]) -> Option<[&[u8; LANES]; 3]> {
 /// Whether `test` finds one of the bytes. A byte may be tested more than once.
 #[inline(always)]
 pub fn any(bytes: &[u8], test: impl Fn(u8x16) -> u8x16) -> bool {
-    let Some(groups) = groups(bytes) else { return short(bytes).is_some_and(|lanes| test(lanes).any()) };
+    let Some(groups) = groups(bytes) else {
+        return short(bytes).is_some_and(|lanes| test(u8x16::from(lanes.to_le_bytes())).any());
+    };
     let [first, middle, last] = groups.map(|lanes| test(u8x16::from(*lanes)));
     let rest = || bytes.as_chunks().0.iter().any(|&lanes| test(u8x16::from(lanes)).any());
     (first | middle | last).any() || (bytes.len() > COVERED && rest())
@@ -28,8 +30,8 @@ pub fn any(bytes: &[u8], test: impl Fn(u8x16) -> u8x16) -> bool {
 
 /// All bytes of a string of fewer than 16, each at least once; `None` if it is empty.
 #[inline(always)]
-fn short(bytes: &[u8]) -> Option<u8x16> {
-    let word = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+fn short(bytes: &[u8]) -> Option<u128> {
+    Some(if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         let [first, last] = [first, last].map(|half| u128::from(u64::from_le_bytes(*half)));
         first << 64 | last
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
@@ -39,8 +41,7 @@ fn short(bytes: &[u8]) -> Option<u8x16> {
         let mut lanes = [*bytes.first()?; LANES];
         [lanes[1], lanes[2]] = [bytes[bytes.len() / 2], bytes[bytes.len() - 1]];
         u128::from_le_bytes(lanes)
-    };
-    Some(u8x16::from(word.to_le_bytes()))
+    })
 }
 
 /// The ASCII control bytes: 0x00 to 0x1F, and 0x7F.
@@ -63,6 +64,7 @@ pub fn equal(left: &[u8], right: &[u8]) -> bool {
     }
     match (groups(left), groups(right)) {
         (Some(left_groups), Some(right_groups)) if left.len() <= COVERED => left_groups == right_groups,
+        (None, None) => short(left) == short(right),
         _ => left == right,
     }
 }

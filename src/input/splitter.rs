@@ -191,7 +191,7 @@ impl RecordSplitter {
             let raw = start..line;
             let end = raw.end - usize::from(bytes[raw.clone()].ends_with(b"\n"));
             let table =
-                decoder.check_length(end - start).and_then(|()| object.split(&bytes[start..end], keys, scratch));
+                decoder.check_length(end - start).and_then(|()| object.split(&bytes[..end], start, keys, scratch));
             start = raw.end;
             let record = RawRecord { start: raw.start, end, raw, lines: 1 };
             visit_table(record, bytes, scratch, table, &keys.rules, decoder, visitor)?;
