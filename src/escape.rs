@@ -10,6 +10,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::ser::{self, Serializer};
+use wide::u8x16;
+
+use crate::lanes;
 
 /// Whether a character is invisible or changes how other text is displayed: control characters (C0, DEL, C1), line and
 /// paragraph separators, direction marks, overrides and isolates, zero-width characters, the byte-order mark, the soft
@@ -43,15 +46,44 @@ pub fn has_unprintable(text: &[u8]) -> bool {
 }
 
 /// Appends a field of CSV, with quotes if it needs them.
+#[inline]
 pub fn push_csv_field(field: &[u8], out: &mut Vec<u8>) {
-    if !field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
-        return out.extend_from_slice(field);
-    }
+    if lanes::any(field, lanes::one_of(*b",\"\r\n")) { push_quoted(field, out) } else { lanes::push(field, out) }
+}
+
+#[cold]
+fn push_quoted(field: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for &byte in field {
         out.extend(std::iter::repeat_n(byte, if byte == b'"' { 2 } else { 1 }));
     }
     out.push(b'"');
+}
+
+/// Appends a JSON string. Misleading characters become `\uXXXX`; U+FFFD replaces each maximal invalid sequence.
+#[inline]
+pub fn push_json_string(text: &[u8], out: &mut Vec<u8>) {
+    let is_odd = |lanes: u8x16| lanes::one_of(*b"\"\\")(lanes) | not_printable(lanes);
+    if lanes::any(text, is_odd) {
+        push_escaped_json(text, out);
+    } else {
+        out.push(b'"');
+        lanes::push(text, out);
+        out.push(b'"');
+    }
+}
+
+#[cold]
+fn push_escaped_json(text: &[u8], out: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(text);
+    text.serialize(&mut Serializer::with_formatter(out, SafeFormatter))
+        .expect("writing strings to memory does not fail");
+}
+
+/// The bytes that are not printable ASCII.
+#[inline(always)]
+fn not_printable(lanes: u8x16) -> u8x16 {
+    lanes.simd_lt(u8x16::splat(b' ')) | lanes.simd_gt(u8x16::splat(b'~'))
 }
 
 /// Displays bytes on one line, without quotes. Bytes that are not UTF-8 become `\xNN`.
@@ -151,27 +183,11 @@ impl ser::Formatter for SafeFormatter {
     /// A fragment contains no characters that JSON itself escapes, so it contains no C0 controls.
     #[inline]
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        if is_printable_ascii(fragment.as_bytes()) {
-            out.write_all(fragment.as_bytes())
-        } else {
+        if lanes::any(fragment.as_bytes(), not_printable) {
             write_json_fragment(out, fragment)
+        } else {
+            out.write_all(fragment.as_bytes())
         }
-    }
-}
-
-/// Whether no byte is above `~`, given that none is below a space. It is called for every string that run writes as
-/// JSON, so it tests eight bytes at once.
-#[inline]
-fn is_printable_ascii(bytes: &[u8]) -> bool {
-    // A byte of 0x80 and above has its high bit set, and DEL has it after adding 1.
-    let has_other = |word: u64| (word | word.wrapping_add(0x0101_0101_0101_0101)) & 0x8080_8080_8080_8080 != 0;
-    if let Some(last) = bytes.last_chunk() {
-        let mut words = bytes.as_chunks().0.iter().chain([last]);
-        !words.any(|&eight| has_other(u64::from_ne_bytes(eight)))
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        !has_other(u64::from(u32::from_ne_bytes(*first)) << 32 | u64::from(u32::from_ne_bytes(*last)))
-    } else {
-        bytes.iter().all(|&byte| byte < 0x7f)
     }
 }
 
@@ -199,6 +215,8 @@ pub fn csv_cell(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A misleading character of every kind, with its escape in text and in JSON.
@@ -281,18 +299,26 @@ mod tests {
         assert_eq!(shorten("äöüß".to_owned(), 3), "äö…");
     }
 
-    #[test]
-    fn printable_ascii_is_recognized_at_every_length_and_position() {
-        for len in 0..40 {
-            let mut text = vec![b'~'; len];
-            assert!(is_printable_ascii(&text));
-            for index in 0..len {
-                for byte in [0x7f, 0x80, 0xff] {
-                    text[index] = byte;
-                    assert!(!is_printable_ascii(&text), "{byte:x} at {index} of {len}");
-                }
-                text[index] = b'~';
-            }
+    proptest! {
+        #[test]
+        fn csv_fields_are_those_of_the_csv_crate(field in "[a ,;\"\r\n\t']{1,40}") {
+            let mut out = Vec::new();
+            push_csv_field(field.as_bytes(), &mut out);
+            let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+            writer.write_record([&field]).unwrap();
+            out.push(b'\n');
+            prop_assert_eq!(out, writer.into_inner().unwrap());
+        }
+
+        #[test]
+        fn json_strings_are_those_of_serde(text in prop_oneof![
+            ".{0,40}".prop_map(String::into_bytes),
+            "[ a\"\\\\\u{7f}~é\u{202e}\n]{0,40}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..40),
+        ]) {
+            let mut out = Vec::new();
+            push_json_string(&text, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), json_string(&String::from_utf8_lossy(&text)));
         }
     }
 

@@ -35,6 +35,7 @@
 //! | `output` | encoders, the writer thread, staged files, locks, rejects |
 //! | `sample` | the data of `adseg generate` |
 //! | `escape` | escaping of untrusted bytes for display |
+//! | `lanes` | tests of 16 bytes at a time |
 //! | `location` | the location of a record, for messages and reports |
 //! | `system` | the standard streams, and the text of I/O errors |
 //!
@@ -55,6 +56,7 @@ pub mod cli;
 mod engine;
 mod escape;
 mod input;
+mod lanes;
 mod location;
 mod output;
 mod record;

@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 
 use foldhash::quality::RandomState;
 
+use crate::lanes;
+
 /// The number of a customer in its partition: 0, 1, 2 … in order of first appearance.
 pub type CustomerNumber = u32;
 
@@ -215,7 +217,7 @@ impl EmailIndex {
         loop {
             let (at, position) = self.tagged(hash, from)?;
             let entry = self.entry(position);
-            if entry.email == email || (self.ignores_case && entry.email.eq_ignore_ascii_case(email)) {
+            if lanes::equal(entry.email, email) || (self.ignores_case && entry.email.eq_ignore_ascii_case(email)) {
                 return Ok(entry.number);
             }
             from = at + 1;

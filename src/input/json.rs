@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::format::ReadOptions;
 use super::header::SavedColumn;
+use super::json_usual::usual_fields;
 use crate::record::column::normalized;
 use crate::record::field::Bytes;
 use crate::record::{Column, ColumnNames, RecordError, SourceKind, Span, TableFields, TableRules};
@@ -24,7 +25,7 @@ pub struct JsonKeys {
 
 /// What a key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+pub(super) enum Meaning {
     Column(Column),
     /// An object that may have a field.
     Parent,
@@ -73,7 +74,7 @@ impl JsonKeys {
 #[derive(Debug, Default)]
 pub(super) struct ObjectFields {
     /// The keys of earlier objects of the slice in order, with their meaning. Most objects have the same keys in the
-    /// same order.
+    /// same order. Keys that must not occur, or have escapes, are not among them.
     keys: Vec<(String, Meaning)>,
 }
 
@@ -83,11 +84,27 @@ impl ObjectFields {
         self.keys.clear();
     }
 
-    /// The fields of the object in `line`. Values are copied to `scratch`, unescaped and stripped.
+    /// The fields of the object in `bytes` from `start` on, stripped. Values that need it are copied to `scratch`, and
+    /// unescaped there.
     ///
     /// # Errors
     /// When the line is not an object, a key occurs twice, or a value has the wrong type.
+    #[inline(always)]
     pub fn split<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        start: usize,
+        keys: &JsonKeys,
+        scratch: &mut Vec<u8>,
+    ) -> Result<TableFields, RecordError<'a>> {
+        match usual_fields(bytes, start, &self.keys, scratch) {
+            Some(fields) => Ok(fields),
+            None => self.split_unusual(&bytes[start..], keys, scratch),
+        }
+    }
+
+    #[inline(never)]
+    fn split_unusual<'a>(
         &mut self,
         line: &'a [u8],
         keys: &JsonKeys,
@@ -111,9 +128,12 @@ impl ObjectFields {
             return *meaning;
         }
         let meaning = keys.meaning(&normalized(key.as_bytes()));
-        if number < MAX_KEYS {
+        let is_allowed = !keys.only_known || meaning != Meaning::Nothing;
+        let has_escapes = key.chars().any(|char| char.is_ascii_control() || matches!(char, '"' | '\\'));
+        if number < MAX_KEYS && is_allowed && !has_escapes {
             self.keys.truncate(number);
-            self.keys.resize(number, (String::new(), keys.meaning(b"")));
+            // No key that is written without escapes contains a line feed.
+            self.keys.resize(number, ("\n".to_owned(), keys.meaning(b"\n")));
             self.keys.push((key.to_owned(), meaning));
         }
         meaning
@@ -284,8 +304,9 @@ mod tests {
         let options = ReadOptions { column_names: mapped.to_vec(), ..ReadOptions::default() };
         let keys = JsonKeys::new(SourceKind::Conversions, &options);
         let (mut objects, mut scratch) = (ObjectFields::default(), Vec::new());
-        let fields = objects.split(line.as_bytes(), &keys, &mut scratch).map_err(|error| error.to_string())?;
-        let text = |span| String::from_utf8(Bytes { block: &[], scratch: &scratch }.get(span).to_vec()).unwrap();
+        let fields = objects.split(line.as_bytes(), 0, &keys, &mut scratch).map_err(|error| error.to_string())?;
+        let text =
+            |span| String::from_utf8(Bytes { block: line.as_bytes(), scratch: &scratch }.get(span).to_vec()).unwrap();
         Ok(fields.get(Column::Email).map(text))
     }
 

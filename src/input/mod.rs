@@ -31,6 +31,7 @@ mod detect;
 mod format;
 mod header;
 mod json;
+mod json_usual;
 mod ledger;
 mod reader;
 mod row;

@@ -6,6 +6,9 @@ use wide::u8x16;
 const CHUNK: usize = 64;
 const LANES: usize = 16;
 
+/// The number of positions that are written together: more than most masks have.
+const GROUP: usize = 8;
+
 /// The positions of two kinds of bytes in `bytes` from `at` on, ascending. `buffer` is reused.
 pub(super) fn find_separators<'a>(
     bytes: &[u8],
@@ -34,9 +37,12 @@ fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut u
     }
     let free: &mut [u32; CHUNK] = buffer[*count..].first_chunk_mut().expect("there is room for every bit of a mask");
     let bits = mask.count_ones() as usize;
-    for position in free.iter_mut().take(bits) {
-        *position = at as u32 + mask.trailing_zeros();
-        mask &= mask - 1;
+    // Positions are written in groups. What is written beyond the last bit is overwritten later.
+    for group in free.as_chunks_mut::<GROUP>().0.iter_mut().take(bits.div_ceil(GROUP)) {
+        for position in group {
+            *position = at as u32 + mask.trailing_zeros();
+            mask &= mask.wrapping_sub(1);
+        }
     }
     *count += bits;
 }

@@ -78,12 +78,10 @@ impl RecordSplitter {
         self.scratch.clear();
         let (bytes, start) = (&block.bytes()[..range.end], range.start);
         match &block.format {
-            Format::Text => self.lines(bytes, start, b',', |record, fields, _| {
-                visitor.visit(record, fields.bytes(), decoder.decode_text(fields))
-            }),
-            Format::Framed => self.frames(bytes, start, |record, fields| {
-                visitor.visit(record, fields.bytes(), decoder.decode_text(fields))
-            }),
+            Format::Text => {
+                self.lines(bytes, start, b',', |record, fields, _| visit_text(record, fields, decoder, visitor))
+            }
+            Format::Framed => self.frames(bytes, start, |record, fields| visit_text(record, fields, decoder, visitor)),
             Format::Csv(header) if is_unquoted(&bytes[start..]) => {
                 self.lines(bytes, start, header.delimiter, |record, fields, scratch| {
                     let field = |index| fields.get(index).expect("an index below the header's width");
@@ -193,13 +191,37 @@ impl RecordSplitter {
             let raw = start..line;
             let end = raw.end - usize::from(bytes[raw.clone()].ends_with(b"\n"));
             let table =
-                decoder.check_length(end - start).and_then(|()| object.split(&bytes[start..end], keys, scratch));
+                decoder.check_length(end - start).and_then(|()| object.split(&bytes[..end], start, keys, scratch));
             start = raw.end;
             let record = RawRecord { start: raw.start, end, raw, lines: 1 };
             visit_table(record, bytes, scratch, table, &keys.rules, decoder, visitor)?;
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Decodes the fields of a line or a frame.
+#[inline(always)]
+fn visit_text(
+    record: RawRecord,
+    fields: &TextFields<'_, '_>,
+    decoder: &Decoder,
+    visitor: &mut impl RecordVisitor,
+) -> ControlFlow<()> {
+    match decoder.decode_usual(fields) {
+        Some(decoded) => visitor.visit(record, fields.bytes(), Ok(decoded)),
+        None => visit_unusual(record, fields, decoder, visitor),
+    }
+}
+
+#[inline(never)]
+fn visit_unusual(
+    record: RawRecord,
+    fields: &TextFields<'_, '_>,
+    decoder: &Decoder,
+    visitor: &mut impl RecordVisitor,
+) -> ControlFlow<()> {
+    visitor.visit(record, fields.bytes(), decoder.decode_text(fields))
 }
 
 /// Decodes the fields of a row or an object.

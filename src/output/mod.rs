@@ -5,6 +5,7 @@
 //! [`Rejects`] keeps the bad records.
 
 mod commit;
+mod decided_row;
 mod encoder;
 mod list;
 mod lock;

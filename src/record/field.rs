@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use wide::u8x16;
+use crate::lanes;
 
 /// Whether `byte` is ASCII white space: space, `\t`, `\n`, `\v`, `\f` or `\r`.
 ///
@@ -15,23 +15,10 @@ pub const fn is_space(byte: u8) -> bool {
     byte <= b' ' && matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// The number of bytes that are tested together.
-const LANES: usize = 16;
-
-/// The first ASCII control byte (0x00-0x1F or 0x7F) of `bytes`, if there is one. Testing 16 bytes at a time avoids a
-/// branch for every byte.
+/// The first ASCII control byte (0x00-0x1F or 0x7F) of `bytes`, if there is one.
 #[inline(always)]
 pub fn first_control(bytes: &[u8]) -> Option<u8> {
-    let (lanes, _) = bytes.as_chunks::<LANES>();
-    // The last lanes overlap with bytes that are tested already.
-    let clean = bytes.last_chunk().is_some_and(|last| !lanes.iter().chain([last]).any(any_control));
-    if clean { None } else { bytes.iter().copied().find(u8::is_ascii_control) }
-}
-
-#[inline]
-fn any_control(lanes: &[u8; LANES]) -> bool {
-    let lanes = u8x16::from(*lanes);
-    (lanes.simd_lt(u8x16::splat(b' ')) | lanes.simd_eq(u8x16::splat(0x7f))).any()
+    if lanes::any(bytes, lanes::controls) { bytes.iter().copied().find(u8::is_ascii_control) } else { None }
 }
 
 /// `bytes` without the ASCII white space at both ends.
@@ -93,6 +80,17 @@ impl<'a> TextFields<'a, '_> {
         let start = if index == 0 { self.start } else { *self.commas.get(index - 1)? as usize + 1 };
         let end = self.commas.get(index).map_or(self.end, |&comma| comma as usize);
         Some(self.bytes().trim(Span::in_block(start, end)))
+    }
+
+    /// The field with this index if it is not empty and has no white space around it except one space after the comma.
+    #[inline(always)]
+    pub fn usual(&self, index: usize) -> Option<Span> {
+        let start = if index == 0 { self.start } else { *self.commas.get(index - 1)? as usize + 1 };
+        let end = self.commas.get(index).map_or(self.end, |&comma| comma as usize);
+        let start = start + usize::from(self.block.get(start) == Some(&b' '));
+        let field = self.block.get(start..end)?;
+        let is_stripped = *field.first()? > b' ' && *field.last()? > b' ';
+        is_stripped.then_some(Span::in_block(start, end))
     }
 
     /// Everything after the first `count` fields, unsplit; [`Span::ABSENT`] when there are no more.
