@@ -50,6 +50,12 @@ pub fn controls(lanes: u8x16) -> u8x16 {
     lanes.simd_lt(u8x16::splat(b' ')) | lanes.simd_eq(u8x16::splat(0x7f))
 }
 
+/// The ASCII capital letters.
+#[inline(always)]
+pub fn capitals(lanes: u8x16) -> u8x16 {
+    lanes.simd_ge(u8x16::splat(b'A')) & lanes.simd_le(u8x16::splat(b'Z'))
+}
+
 /// The bytes that are one of `bytes`.
 #[inline(always)]
 pub fn one_of<const COUNT: usize>(bytes: [u8; COUNT]) -> impl Fn(u8x16) -> u8x16 {
@@ -100,6 +106,10 @@ mod tests {
                 for control in [0, 0x1f, 0x7f] {
                     bytes[at] = control;
                     assert!(any(&bytes, controls), "{at} of {len}");
+                }
+                for (byte, is_capital) in [(b'@', false), (b'A', true), (b'Z', true), (b'[', false), (0xc1, false)] {
+                    bytes[at] = byte;
+                    assert_eq!(any(&bytes, capitals), is_capital, "{at} of {len}");
                 }
                 bytes[at] = b'"';
                 assert!(!any(&bytes, controls) && any(&bytes, one_of([b',', b'"'])), "{at} of {len}");

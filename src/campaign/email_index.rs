@@ -49,7 +49,7 @@ impl EmailHasher {
     /// The hash of `email`.
     #[inline]
     pub fn hash(&self, email: &[u8]) -> EmailHash {
-        if self.ignores_case {
+        if self.ignores_case && lanes::any(email, lanes::capitals) {
             return self.hash_lower_case(email);
         }
         let mut hasher = self.key.build_hasher();

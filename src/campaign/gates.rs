@@ -4,6 +4,7 @@
 //! [`crate::engine`].
 
 use std::collections::HashMap;
+use std::hint::black_box;
 
 use foldhash::quality::RandomState;
 
@@ -13,6 +14,7 @@ use super::policy::{Once, Policy};
 use super::promos::{ClickPromos, PromoNumber, PromoSets};
 use super::rule::{Decision, Gate};
 use super::{CustomerTable, Event, Step};
+use crate::lanes;
 
 /// A click by a member.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +98,12 @@ impl<'a> PolicyState<'a> {
         clicks: &[Click<'_>],
         mut decided: impl FnMut(u32, Decision, Option<Claim>),
     ) {
+        // The cache misses of all clicks overlap.
+        black_box(clicks.iter().fold(false, |read, click| read ^ self.facts(click).is_some()));
         let needs_promo = self.policy.needs_promo();
+        if needs_promo {
+            black_box(clicks.iter().fold(None, |read, click| click.event.promo().first().max(read)));
+        }
         let promo = |click: &Click<'_>| {
             if needs_promo { self.promos.number(click.event.promo()) } else { Some(ANY_PROMO) }
         };
@@ -251,7 +258,7 @@ impl FirstSpellings {
         if let Some(number) = self.emails.find(hash, email) {
             return self.customers[number as usize];
         }
-        if !email.iter().any(u8::is_ascii_uppercase) {
+        if !lanes::any(email, lanes::capitals) {
             return click.customer;
         }
         // An email without capital letters is not in `emails`.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::ledger::{LedgerOutcome, LedgerRow};
 use crate::escape::push_csv_field;
+use crate::lanes;
 
 impl LedgerRow<'_> {
     /// Appends the row as a line to `out`.
@@ -25,7 +26,7 @@ impl LedgerRow<'_> {
 /// A promo with `\\` for a backslash and `\xNN` for a control byte.
 fn escape_promo(promo: &[u8]) -> Cow<'_, [u8]> {
     let is_escaped = |byte: &u8| *byte == b'\\' || byte.is_ascii_control();
-    if !promo.iter().any(is_escaped) {
+    if !lanes::any(promo, |lanes| lanes::one_of(*b"\\")(lanes) | lanes::controls(lanes)) {
         return promo.into();
     }
     let mut escaped = Vec::with_capacity(promo.len() + 8);

@@ -175,7 +175,7 @@ impl<'a> Bytes<'a> {
 
 /// The bytes with ASCII letters in lower case. Other bytes are kept.
 pub fn ascii_lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if bytes.iter().any(u8::is_ascii_uppercase) { bytes.to_ascii_lowercase().into() } else { bytes.into() }
+    if lanes::any(bytes, lanes::capitals) { bytes.to_ascii_lowercase().into() } else { bytes.into() }
 }
 
 #[cfg(test)]
