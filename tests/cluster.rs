@@ -6,8 +6,10 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -286,6 +288,18 @@ fn wrong_use_of_hosts_exits_with_2() {
         let output = scratch.run(&format!("{RUN} {args}"));
         assert_eq!(output.code, Some(2), "{args}: {}", output.stderr);
         assert!(output.stderr.contains(message), "{args}: {}", output.stderr);
+    }
+    for (name, value, message) in [
+        ("ADSEG_CLUSTER_TOKEN", &b"t\xff"[..], "ADSEG_CLUSTER_TOKEN is not valid UTF-8; set it to letters and digits"),
+        ("ADSEG_PROCESS", b"\xff", "ADSEG_PROCESS is not valid UTF-8; set it to the number of a process"),
+        ("ADSEG_PROCESS", b"one", "ADSEG_PROCESS is one, not a number; set it to the number of a process"),
+    ] {
+        let process = if name == "ADSEG_PROCESS" { "" } else { "--process 1" };
+        let mut command = scratch.piped(&format!("{RUN} --hosts hosts.txt {process} -o answers --connect-timeout 1"));
+        let output = command.env(name, OsStr::from_bytes(value)).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.starts_with(&format!("adseg: {message}")), "{stderr}");
     }
     scratch.write("hosts.txt", "localhost\n");
     let output = scratch.run(&format!("{RUN} --hosts hosts.txt --process 0 -o answers"));

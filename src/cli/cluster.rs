@@ -16,7 +16,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::args::{FAILED, usage_error};
-use super::cluster_start::{ChildRole, Children, facts, plans, policy_facts, read_hosts, token};
+use super::cluster_start::{
+    ChildRole, Children, facts, plans, policy_facts, process_of_environment, read_hosts, token,
+};
 use super::files::{Inputs, Output, OutputFile};
 use super::part_folder::{PartFolder, part_name, run_name};
 use super::replay::{RejectObserver, write_report};
@@ -83,7 +85,7 @@ pub enum Role {
     /// A process that the first one has started.
     Child(ChildRole),
     /// A process of `--hosts`.
-    Host { process: usize, addresses: Vec<String> },
+    Host { process: usize, addresses: Vec<String>, token: String },
 }
 
 impl Role {
@@ -100,22 +102,20 @@ impl ClusterArgs {
     /// The role of this process; `None` if it runs alone.
     pub fn role(&self) -> anyhow::Result<Option<Role>> {
         if let Some(processes) = self.processes {
-            let child = ChildRole::of_environment();
+            let child = ChildRole::of_environment()?;
             return Ok(Some(child.map_or(Role::Parent { processes: usize::from(processes) }, Role::Child)));
         }
         let Some(hosts) = &self.hosts else { return Ok(None) };
         let addresses = read_hosts(hosts)?;
-        let of_environment = || std::env::var("ADSEG_PROCESS").ok().map(|text| text.trim().parse());
-        let process = match self.process.map(Ok).or_else(of_environment) {
-            Some(Ok(process)) => process,
-            Some(Err(_)) => return usage_error("ADSEG_PROCESS is not the number of a process"),
-            None => return usage_error("--hosts needs --process I, or the environment variable ADSEG_PROCESS"),
+        let process = self.process.map_or_else(process_of_environment, |process| Ok(Some(process)))?;
+        let Some(process) = process else {
+            return usage_error("--hosts needs --process I, or the environment variable ADSEG_PROCESS");
         };
         if process >= addresses.len() {
             let (name, last) = (escape::path(hosts), addresses.len() - 1);
             return usage_error(format!("there is no process {process}: {name} names the processes 0 to {last}"));
         }
-        Ok(Some(Role::Host { process, addresses }))
+        Ok(Some(Role::Host { process, addresses, token: token()? }))
     }
 }
 
@@ -176,18 +176,18 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
             let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
             new(inputs, policy)?.run_child(child)
         }
-        Role::Host { process, addresses } => {
+        Role::Host { process, addresses, token } => {
             let folder = PartFolder::open(&args.output, process == 0)?;
             if process > 0 {
                 let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
-                return new(inputs, policy)?.run_host(process, addresses, &folder, None);
+                return new(inputs, policy)?.run_host((process, addresses, token), &folder, None);
             }
             let rejects = open_rejects(args, &inputs, session)?;
             let (ledger, list) = (open_ledger(args, &inputs, session)?, open_list(args, session)?);
             session.show_progress(&args.replay.messages, false, inputs.total_bytes());
             let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
             let results = Results { list, rejects, ledger, rows };
-            new(inputs, policy)?.run_host(process, addresses, &folder, Some(results))
+            new(inputs, policy)?.run_host((process, addresses, token), &folder, Some(results))
         }
     }
 }
@@ -249,15 +249,14 @@ impl ClusterRun<'_> {
     /// A process of `--hosts`.
     fn run_host(
         self,
-        process: usize,
-        addresses: Vec<String>,
+        (process, addresses, token): (usize, Vec<String>, String),
         folder: &PartFolder,
         first: Option<Results>,
     ) -> anyhow::Result<ExitCode> {
         let address = &addresses[process];
         let listener = TcpListener::bind(address.as_str())
             .with_context(|| format!("cannot listen on {}, the address of process {process}", escape::text(address)))?;
-        let mut cluster = self.connect(process, addresses, listener, token(), Box::new(|| false))?;
+        let mut cluster = self.connect(process, addresses, listener, token, Box::new(|| false))?;
         let stage = |path: &Path| self.session.staging.create(path, CommitOrder::Output).map_err(io::Error::other);
         let parts = self.parts(folder.path(), process, cluster.run(), stage)?;
         let exit_code = match first {

@@ -1,6 +1,7 @@
 //! Starting a run on several processes: the file of hosts, the processes of `--processes`, and what must be the same in
 //! all processes.
 
+use std::env::VarError;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use super::args::usage_error;
 use super::policy_args::{PolicyArgs, open_ledger};
 use super::run::RunArgs;
 use crate::engine::Settings;
@@ -24,9 +26,31 @@ use crate::input::{Input, InputPlan, Origin};
 /// The environment variable with the secret of the run.
 const TOKEN: &str = "ADSEG_CLUSTER_TOKEN";
 
+/// The environment variable with the number of this process.
+const PROCESS: &str = "ADSEG_PROCESS";
+
 /// The secret of the run; empty if there is none.
-pub fn token() -> String {
-    std::env::var(TOKEN).unwrap_or_default()
+pub fn token() -> anyhow::Result<String> {
+    Ok(variable(TOKEN, "set it to letters and digits")?.unwrap_or_default())
+}
+
+/// The number of this process in the environment, if it is set.
+pub fn process_of_environment() -> anyhow::Result<Option<usize>> {
+    const REMEDY: &str = "set it to the number of a process, counted from 0";
+    let Some(text) = variable(PROCESS, REMEDY)? else { return Ok(None) };
+    text.trim().parse().map_or_else(
+        |_| usage_error(format!("{PROCESS} is {}, not a number; {REMEDY}", escape::text(&text))),
+        |process| Ok(Some(process)),
+    )
+}
+
+/// The value of an environment variable. One that is not UTF-8 must not count as one that is not set.
+fn variable(name: &str, remedy: &str) -> anyhow::Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => usage_error(format!("{name} is not valid UTF-8; {remedy}")),
+    }
 }
 
 /// The addresses in a file of hosts. Blank lines and lines that begin with `#` are skipped.
@@ -54,7 +78,7 @@ pub fn read_hosts(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(addresses)
 }
 
-/// What the first process of `--processes` tells another one, in an environment variable.
+/// What the first process of `--processes` passes to another one, in an environment variable.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ChildRole {
     pub process: usize,
@@ -70,8 +94,9 @@ const CHILD: &str = "ADSEG_CLUSTER_CHILD";
 
 impl ChildRole {
     /// The role of this process, if another one has started it.
-    pub fn of_environment() -> Option<Self> {
-        serde_json::from_str(&std::env::var(CHILD).ok()?).ok()
+    pub fn of_environment() -> anyhow::Result<Option<Self>> {
+        let role = variable(CHILD, "unset it")?.map(|role| serde_json::from_str(&role)).transpose();
+        role.with_context(|| format!("{CHILD} was not set by adseg; unset it"))
     }
 }
 
