@@ -1,13 +1,13 @@
 //! `adseg run` on several processes: the options, and the course of the run in each process.
 //!
-//! With `--processes`, this process is the first one. It starts the others, and merges their parts into its output. With
-//! `--hosts`, the user starts all of them, and the parts stay in a directory.
+//! With `--processes`, this process is the first one and starts the others. All of them write to one file: each block at
+//! its place. With `--hosts`, the user starts all of them, and each worker writes a part in a directory.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,14 +29,14 @@ use super::summary::Summary;
 use crate::analysis::{Decide, DecideState};
 use crate::campaign::Policy;
 use crate::engine::cluster::{
-    Cluster, ClusterError, Gathered, MANIFEST, Manifest, ManifestInput, Membership, MergeError, PartWriter, Work,
+    Cluster, ClusterError, Destination, Gathered, MANIFEST, Manifest, ManifestInput, Membership, PartWriter, Work,
 };
 use crate::engine::{ReplayError, Settings};
 use crate::escape;
 use crate::input::InputPlan;
 use crate::output::{CommitOrder, Rejects};
 use crate::record::SourceKind;
-use crate::system::Blocking;
+use crate::system::{Blocking, stdout_file};
 
 /// A free port of this machine.
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -126,7 +126,8 @@ struct ClusterRun<'a> {
     began: Instant,
     settings: Settings,
     plans: Arc<[InputPlan]>,
-    /// It lives until the process ends, as the workers do.
+    /// It is leaked, because the workers borrow it and live until the process ends: joining them would wait for
+    /// processes that are lost.
     policy: &'static Policy,
     facts: Vec<(String, String)>,
 }
@@ -205,25 +206,30 @@ impl ClusterRun<'_> {
     /// The first process of `--processes`.
     fn run_parent(self, processes: usize, decisions: &Output, results: Results) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
-        let beside = (!decisions.is_stdout).then_some(self.args.output.as_path());
-        let folder = self.session.staging.create_scratch(beside).context("cannot create a directory for the parts")?;
+        let temporary = || tempfile::tempfile().map(Arc::new).context("cannot create a temporary file");
+        let (staged, header) = (decisions.staged_file(), encoder(self.args, self.policy).header());
+        let file = staged.clone().map_or_else(temporary, Ok)?;
+        (&*file).write_all(&header).map_err(|error| decisions.cannot_write(error))?;
         let mut addresses = vec![LOOPBACK.to_owned(); processes];
         addresses[0] = listener.local_addr().context("cannot listen on 127.0.0.1")?.to_string();
-        let children = Arc::new(Children::start(&addresses, &folder, self.settings.threads)?);
+        let children = Arc::new(Children::start(&addresses, &file, self.settings.threads)?);
         let token = children.token.clone();
         let of_connect = Arc::clone(&children);
         let mut cluster = self.connect(0, addresses, listener, token, Box::new(move || of_connect.has_failed()))?;
-        let parts = self.parts(&folder, 0, cluster.run(), |path| Ok(Arc::new(File::create(path)?)))?;
-        let merge = |manifest: &Manifest| {
-            let merged = manifest.merge(&folder, &mut decisions.writer());
-            merged.map_err(|error| match error {
-                MergeError::Write(error) => decisions.cannot_write(error),
-                error => error.into(),
-            })?;
-            self.session.staging.remove_scratch();
-            Ok(())
+        let parts = self.shared_parts(0, cluster.run(), &file)?;
+        let complete = |manifest: &Manifest| {
+            let copy = || {
+                let len = file.metadata()?.len();
+                assert_eq!(len, manifest.bytes, "all blocks are in their places");
+                if staged.is_none() {
+                    (&*file).rewind()?;
+                    io::copy(&mut BufReader::with_capacity(1 << 18, &*file), &mut decisions.writer())?;
+                }
+                Ok(())
+            };
+            copy().map_err(|error| decisions.cannot_write(error))
         };
-        let exit_code = self.lead(&mut cluster, parts, results, merge)?;
+        let exit_code = self.lead(&mut cluster, parts, results, complete)?;
         children.wait();
         Ok(exit_code)
     }
@@ -231,9 +237,10 @@ impl ClusterRun<'_> {
     /// A process that the first one has started. It is silent about the failures of others, which the first one reports.
     fn run_child(self, child: ChildRole) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
-        let ChildRole { process, addresses, folder, token, .. } = child;
+        let ChildRole { process, addresses, token, .. } = child;
+        let file = Arc::new(stdout_file().context("stdout")?);
         let followed = self.connect(process, addresses, listener, token, Box::new(|| false)).and_then(|mut cluster| {
-            let parts = self.parts(&folder, process, cluster.run(), |path| Ok(Arc::new(File::create(path)?)))?;
+            let parts = self.shared_parts(process, cluster.run(), &file)?;
             self.follow(&mut cluster, parts)
         });
         let is_of_other = |error: &anyhow::Error| {
@@ -257,8 +264,10 @@ impl ClusterRun<'_> {
         let listener = TcpListener::bind(address.as_str())
             .with_context(|| format!("cannot listen on {}, the address of process {process}", escape::text(address)))?;
         let mut cluster = self.connect(process, addresses, listener, token, Box::new(|| false))?;
-        let stage = |path: &Path| self.session.staging.create(path, CommitOrder::Output).map_err(io::Error::other);
-        let parts = self.parts(folder.path(), process, cluster.run(), stage)?;
+        let parts = self.parts(process, cluster.run(), |name| {
+            let staged = self.session.staging.create(&folder.path().join(name), CommitOrder::Output);
+            Ok(Destination::Own(Box::new(Blocking(staged.map_err(io::Error::other)?))))
+        })?;
         let exit_code = match first {
             None => self.follow(&mut cluster, parts)?,
             Some(results) => {
@@ -296,19 +305,23 @@ impl ClusterRun<'_> {
         Ok(Cluster::connect(membership, Duration::from_secs(stall_timeout.into()))?)
     }
 
-    /// The part files of this process, one for each worker.
+    /// The parts of this process, one for each worker, in the file that all processes share.
+    fn shared_parts(&self, process: usize, run: u64, file: &Arc<File>) -> anyhow::Result<Vec<PartWriter>> {
+        let header = encoder(self.args, self.policy).header().len() as u64;
+        self.parts(process, run, |_| Ok(Destination::Shared(Arc::clone(file), header)))
+    }
+
+    /// The parts of this process, one for each worker.
     fn parts(
         &self,
-        folder: &Path,
         process: usize,
         run: u64,
-        create: impl Fn(&Path) -> io::Result<Arc<File>>,
+        destination: impl Fn(&str) -> io::Result<Destination>,
     ) -> anyhow::Result<Vec<PartWriter>> {
         let part = |worker: usize| {
             let name = part_name(run, process, worker, self.args.output_format);
-            let path = folder.join(&name);
-            let open = || PartWriter::start(name, Box::new(Blocking(create(&path)?)));
-            open().with_context(|| format!("{}: cannot write", escape::path(&path)))
+            let start = || PartWriter::start(name.clone(), destination(&name)?);
+            start().with_context(|| format!("{}: cannot write", escape::text(&name)))
         };
         (0..self.settings.threads.get()).map(part).collect()
     }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -84,8 +84,6 @@ pub struct ChildRole {
     pub process: usize,
     /// One for each process. Only that of the first one is known.
     pub addresses: Vec<String>,
-    /// The directory of the parts.
-    pub folder: PathBuf,
     pub token: String,
     pub threads: NonZeroUsize,
 }
@@ -111,19 +109,19 @@ pub struct Children {
 const END_WAIT: Duration = Duration::from_secs(2);
 
 impl Children {
-    /// Starts a process for each address but the first, with the arguments of this process.
-    pub fn start(addresses: &[String], folder: &Path, threads: NonZeroUsize) -> anyhow::Result<Self> {
+    /// Starts a process for each address but the first, with the arguments of this process. `decisions` is the standard
+    /// output of all of them.
+    pub fn start(addresses: &[String], decisions: &File, threads: NonZeroUsize) -> anyhow::Result<Self> {
         let token = format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1));
         let children = Self { token: token.clone(), children: Mutex::default() };
         let program = std::env::current_exe().context("cannot find this program")?;
         for process in 1..addresses.len() {
-            let (addresses, folder, token) = (addresses.to_vec(), folder.to_owned(), token.clone());
-            let role = ChildRole { process, addresses, folder, token, threads };
+            let role = ChildRole { process, addresses: addresses.to_vec(), token: token.clone(), threads };
             let child = Command::new(&program)
                 .args(std::env::args_os().skip(1))
-                .env(CHILD, serde_json::to_string(&role).context("a path is not UTF-8")?)
+                .env(CHILD, serde_json::to_string(&role).expect("a role is plain data"))
                 .stdin(Stdio::null())
-                .stdout(Stdio::null())
+                .stdout(decisions.try_clone().context("cannot start a process")?)
                 .spawn()
                 .context("cannot start a process")?;
             children.lock().push(child);

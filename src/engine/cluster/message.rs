@@ -14,6 +14,7 @@ use timely::dataflow::channels::{ContainerBytes, Message as Envelope};
 use timely::progress::Stamp;
 
 use super::source::SourceBlock;
+use crate::engine::wire::push_number;
 
 /// What a message contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,10 +34,12 @@ pub enum Kind {
     Members,
     /// The reasons and the ledger rows of a block.
     Sends,
+    /// The length of the output of a block.
+    Length,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members, Kind::Sends];
+const KINDS: [Kind; 8] =
+    [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members, Kind::Sends, Kind::Length];
 
 /// A message.
 #[derive(Clone, Default)]
@@ -65,6 +68,12 @@ impl Default for Body {
 impl Message {
     pub const fn new(from: usize, to: usize, kind: Kind, body: Vec<u8>) -> Self {
         Self { to, from, kind, body: Body::Owned(body) }
+    }
+
+    pub fn number(from: usize, to: usize, kind: Kind, number: u64) -> Self {
+        let mut body = Vec::new();
+        push_number(number, &mut body);
+        Self::new(from, to, kind, body)
     }
 
     pub fn block(from: usize, to: usize, block: SourceBlock) -> Self {

@@ -62,7 +62,7 @@ use worker::Job;
 pub use connect::{Membership, process_name};
 pub use error::ClusterError;
 pub use manifest::{MANIFEST, Manifest, ManifestInput, MergeError};
-pub use part::{PartReport, PartWriter, checksum, fingerprint};
+pub use part::{Destination, PartReport, PartWriter, checksum, fingerprint};
 
 /// A computation whose states can be sent to another process.
 pub trait Portable: Computation + Clone + Send + 'static {
@@ -360,10 +360,8 @@ impl Cluster {
         work: Work<C>,
         parts: Vec<PartWriter>,
     ) -> Result<impl Iterator<Item = Option<WorkerReport>> + use<C>, ClusterError> {
-        let Work { computation, settings, plans, encoder, ledger } = work;
         let (threads, progress, events) = (parts.len(), Arc::clone(&self.progress), self.to_events.clone());
-        let hash_seed = self.hash_seed;
-        let job = Arc::new(Job { computation, settings, plans, encoder, ledger, hash_seed, events, progress });
+        let job = Arc::new(Job { work, hash_seed: self.hash_seed, events, progress });
         let failed = |error: String| ClusterError::Network(format!("cannot start the workers: {error}"));
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());
