@@ -1,5 +1,5 @@
-//! What makes a run on several machines fail: a process that is killed, stopped, missing or different, a stranger, bad
-//! records, a full disk. All processes end with an error in time, no result appears, and an earlier result stays.
+//! What makes a run on several machines fail: a process that is killed, stopped, missing or different, another program
+//! that connects, bad records, a full disk. All processes end with an error in time, no result appears, and an earlier result stays.
 
 #![cfg(all(target_os = "linux", feature = "cluster"))]
 
@@ -177,7 +177,7 @@ fn another_version_is_refused() {
 }
 
 #[test]
-fn strangers_are_refused_and_the_run_goes_on() {
+fn connections_without_the_token_are_refused_and_the_run_goes_on() {
     let scratch = Scratch::small_campaign();
     let mut hosts = Hosts::new(&scratch, 2);
     let run = format!("{RUN} -o answers --connect-timeout 20");

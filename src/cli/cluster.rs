@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 
-use super::args::{FAILED, usage_error};
+use super::args::{FAILED, MessageArgs, ProgressWhen, usage_error};
 use super::cluster_start::{
     ChildRole, Children, facts, plans, policy_facts, process_of_environment, read_hosts, token,
 };
@@ -140,10 +140,11 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
             "--codes cannot be used with --hosts or --processes: one process hands out the codes in order",
         );
     }
-    if role.process() == 0 {
+    let is_first = role.process() == 0;
+    if is_first {
         lock_outputs(args, session)?;
     }
-    let (mut settings, mut inputs) = prepare(args)?;
+    let (mut settings, inputs) = prepare(args)?;
     inputs.check_regular()?;
     if let Some(bytes) = args.cluster.block_bytes {
         settings.reader.block_bytes = bytes as usize;
@@ -155,40 +156,35 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
         settings.threads = child.threads;
     }
     let policy_facts = policy_facts(args)?;
-    let new = |inputs: Inputs, policy: Policy| -> anyhow::Result<ClusterRun<'_>> {
+    let start = |mut inputs: Inputs, ledger: Option<&Output>| -> anyhow::Result<(ClusterRun<'_>, Option<_>)> {
+        // The other processes print only errors.
+        let quiet = MessageArgs { progress: ProgressWhen::Never, quiet: true };
+        let messages = if is_first { &args.replay.messages } else { &quiet };
+        let (policy, data) = load_policy(args, &settings, ledger, &mut inputs, (messages, session))?;
         let inputs = inputs.into_inputs(&session.progress);
         let facts = facts(args, &settings, &inputs)?.into_iter().chain(policy_facts).collect();
         let plans = plans(&inputs, &settings)?;
-        Ok(ClusterRun { args, session, began, settings, plans, policy: Box::leak(Box::new(policy)), facts })
-    };
-    let load = |ledger: Option<&Output>, inputs: &mut Inputs| -> anyhow::Result<_> {
-        let (policy, data) = load_policy(args, &settings, ledger, inputs, session)?;
-        Ok((policy, data.map(|data| data.rows)))
+        let policy = Box::leak(Box::new(policy));
+        Ok((ClusterRun { args, session, began, settings, plans, policy, facts }, data.map(|data| data.rows)))
     };
     match role {
         Role::Parent { processes } => {
             let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
             session.show_progress(&args.replay.messages, decisions.is_terminal(), inputs.total_bytes());
-            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
-            let results = Results { list, rejects, ledger, rows };
-            new(inputs, policy)?.run_parent(processes, &decisions, results)
+            let (run, rows) = start(inputs, ledger.as_ref())?;
+            run.run_parent(processes, &decisions, Results { list, rejects, ledger, rows })
         }
-        Role::Child(child) => {
-            let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
-            new(inputs, policy)?.run_child(child)
-        }
+        Role::Child(child) => start(inputs, None)?.0.run_child(child),
         Role::Host { process, addresses, token } => {
-            let folder = PartFolder::open(&args.output, process == 0)?;
-            if process > 0 {
-                let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
-                return new(inputs, policy)?.run_host((process, addresses, token), &folder, None);
+            let folder = PartFolder::open(&args.output, is_first)?;
+            if !is_first {
+                return start(inputs, None)?.0.run_host((process, addresses, token), &folder, None);
             }
             let rejects = open_rejects(args, &inputs, session)?;
             let (ledger, list) = (open_ledger(args, &inputs, session)?, open_list(args, session)?);
             session.show_progress(&args.replay.messages, false, inputs.total_bytes());
-            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
-            let results = Results { list, rejects, ledger, rows };
-            new(inputs, policy)?.run_host((process, addresses, token), &folder, Some(results))
+            let (run, rows) = start(inputs, ledger.as_ref())?;
+            run.run_host((process, addresses, token), &folder, Some(Results { list, rejects, ledger, rows }))
         }
     }
 }
@@ -288,7 +284,7 @@ impl ClusterRun<'_> {
         addresses: Vec<String>,
         listener: TcpListener,
         token: String,
-        is_hopeless: Box<dyn Fn() -> bool>,
+        has_failed: Box<dyn Fn() -> bool>,
     ) -> anyhow::Result<Cluster> {
         let ClusterArgs { connect_timeout, stall_timeout, .. } = self.args.cluster;
         let progress = self.session.progress.clone();
@@ -300,7 +296,7 @@ impl ClusterRun<'_> {
             facts: self.facts.clone(),
             timeout: Duration::from_secs(connect_timeout.into()),
             warn: Arc::new(move |message| progress.print(&format!("adseg: {message}"))),
-            is_hopeless,
+            has_failed,
         };
         Ok(Cluster::connect(membership, Duration::from_secs(stall_timeout.into()))?)
     }
@@ -378,7 +374,7 @@ impl ClusterRun<'_> {
         Ok(exit_code)
     }
 
-    /// Tells the other processes about an error. Returns its message, which is the same as on one machine.
+    /// Sends an error to the other processes. Returns its message, which is the same as on one machine.
     fn failed(&self, cluster: &Cluster, error: ClusterError) -> anyhow::Error {
         cluster.fail_with(&error);
         match error {

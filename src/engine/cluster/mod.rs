@@ -6,7 +6,7 @@
 //! | file | content |
 //! |---|---|
 //! | `connect`, `greeting` | connecting the processes, and checking that they have the same version, options and inputs |
-//! | `event` | what the thread that watches a process is told |
+//! | `event` | the messages to the thread that watches a process |
 //! | `error` | why a run fails |
 //! | `control` | the control connections: signs of life, failures, the commit |
 //! | `source` | the blocks that a worker reads |
@@ -262,7 +262,7 @@ impl Cluster {
         self.send_to_all(&Control::Done);
     }
 
-    /// Tells the others why this process fails, so that they end too.
+    /// Sends the others the reason why this process fails, so that they end too.
     pub fn fail(&self, message: &str) {
         self.send_to_all(&Control::Failed { process: self.process, message: message.to_owned() });
     }
@@ -345,8 +345,8 @@ impl Cluster {
                 (*progress, *since) = (now, Instant::now());
             }
             // The first process can say who is silent, so it comes first.
-            let patience = if self.process == 0 { limit } else { limit + Duration::from_secs(1) };
-            if since.elapsed() > patience + TICK * 5 {
+            let wait = if self.process == 0 { limit } else { limit + Duration::from_secs(1) };
+            if since.elapsed() > wait + TICK * 5 {
                 let what = "no process completed a block; a read or a write may be blocked, which it was".to_owned();
                 return Err(ClusterError::Stalled { what, limit });
             }

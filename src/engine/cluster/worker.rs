@@ -73,15 +73,8 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
     let (plans, buffers) = (&job.work.plans, Arc::<Buffers>::default());
     let mut source = Source::start(plans, job.work.settings.reader, (index, peers), Arc::clone(&buffers))?;
     let partition = Rc::new(RefCell::new(Partition::new(Arc::clone(job), index)));
-    let owned = RefCell::default();
-    let owner = Rc::new(Owner {
-        job: Arc::clone(job),
-        index,
-        peers,
-        owned,
-        part: RefCell::new(part),
-        error: RefCell::default(),
-    });
+    let (read, owned, error) = Default::default();
+    let owner = Rc::new(Owner { job: Arc::clone(job), index, peers, read, owned, part: RefCell::new(part), error });
     let (mut input, probe) = worker.dataflow::<Epoch, _, _>(|scope| {
         let (input, blocks) = scope.new_input_with_builder::<NoopBuilder<Message>>();
         let mut decoding = Decoding::new(Arc::clone(job), index, peers, buffers);
@@ -91,7 +84,8 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
                 input.for_each(|time, message| {
                     let time = time.retain_least(output.output_index()).expect("a message has one time");
                     let plans = &decoding.job.work.plans;
-                    let block = message.take_block().unwrap_or_else(|| SourceBlock::of_bytes(message.bytes(), plans));
+                    let own = of_decode.read.borrow_mut().remove(time.time());
+                    let block = own.unwrap_or_else(|| SourceBlock::of_bytes(message.bytes(), plans));
                     let (pending, messages) = decoding.decode(block);
                     let earlier = of_decode.owned.borrow_mut().insert(*time.time(), pending);
                     assert!(earlier.is_none(), "each block arrives once");
@@ -125,7 +119,13 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
                     is_idle = false;
                     handle.advance_to(item.epoch);
                     in_flight.push_back(item.epoch);
-                    handle.send_batch(&mut Message::block(index, item.owner, item.block));
+                    let mut body = Vec::new();
+                    if item.owner == index {
+                        owner.read.borrow_mut().insert(item.epoch, item.block);
+                    } else {
+                        body = item.block.to_bytes();
+                    }
+                    handle.send_batch(&mut Message::new(index, item.owner, Kind::Block, body));
                     handle.advance_to(item.next.unwrap_or(Epoch::MAX));
                 }
                 // Dropping the handle is the end of the input.
@@ -235,6 +235,8 @@ struct Owner<C> {
     job: Arc<Job<C>>,
     index: usize,
     peers: usize,
+    /// The blocks that the worker has read and not decoded.
+    read: RefCell<BTreeMap<Epoch, SourceBlock>>,
     /// The blocks that wait for their decisions.
     owned: RefCell<BTreeMap<Epoch, Pending>>,
     part: RefCell<PartWriter>,
