@@ -236,6 +236,19 @@ fn a_part_that_cannot_be_written_ends_all_processes() {
     assert_no_result(&scratch);
 }
 
+#[test]
+fn an_output_of_processes_that_cannot_be_written_keeps_the_old_file() {
+    let scratch = long_campaign();
+    scratch.write("codes.txt", "old");
+    let run = LONG_RUN.replace("--block-bytes 40", "--block-bytes 4000").replace("-o answers", "-o codes.txt");
+    let output = scratch.sh(&format!("ulimit -f 100; exec adseg {run} --processes 2")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("cannot write a part of the decisions: File too large"), "{stderr}");
+    assert_same(scratch.read("codes.txt"), "old", "codes");
+    assert_eq!(scratch.names().iter().filter(|name| name.starts_with(".adseg-")).count(), 0);
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn a_panic_in_one_process_ends_all() {

@@ -5,11 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -40,6 +41,8 @@ use crate::system::{Blocking, stdout_file};
 
 /// A free port of this machine.
 const LOOPBACK: &str = "127.0.0.1:0";
+
+const RESOLVE_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
@@ -257,7 +260,7 @@ impl ClusterRun<'_> {
         first: Option<Results>,
     ) -> anyhow::Result<ExitCode> {
         let address = &addresses[process];
-        let listener = TcpListener::bind(address.as_str())
+        let listener = listen(address, Duration::from_secs(self.args.cluster.connect_timeout.into()))
             .with_context(|| format!("cannot listen on {}, the address of process {process}", escape::text(address)))?;
         let mut cluster = self.connect(process, addresses, listener, token, Box::new(|| false))?;
         let parts = self.parts(process, cluster.run(), |name| {
@@ -395,5 +398,17 @@ impl ClusterRun<'_> {
         let manifest = Manifest::new(run_name(run), header, &gathered.outcome.counts, inputs, gathered.parts.clone());
         manifest.check().expect("the parts that the workers report are complete");
         manifest
+    }
+}
+
+/// Listens on an address. Its name may not be known yet, because the name of a new host is published while it starts.
+fn listen(address: &str, timeout: Duration) -> io::Result<TcpListener> {
+    let began = Instant::now();
+    loop {
+        match address.to_socket_addrs() {
+            Ok(resolved) => return TcpListener::bind(&*resolved.collect::<Vec<_>>()),
+            Err(error) if began.elapsed() >= timeout => return Err(error),
+            Err(_) => thread::sleep(RESOLVE_INTERVAL),
+        }
     }
 }
