@@ -5,12 +5,11 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, Write};
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,7 +17,7 @@ use clap::Args;
 
 use super::args::{FAILED, MessageArgs, ProgressWhen, usage_error};
 use super::cluster_start::{
-    ChildRole, Children, facts, plans, policy_facts, process_of_environment, read_hosts, token,
+    ChildRole, Children, facts, listen, plans, policy_facts, process_of_environment, read_hosts, token,
 };
 use super::files::{Inputs, Output, OutputFile};
 use super::part_folder::{PartFolder, part_name, run_name};
@@ -41,8 +40,6 @@ use crate::system::{Blocking, stdout_file};
 
 /// A free port of this machine.
 const LOOPBACK: &str = "127.0.0.1:0";
-
-const RESOLVE_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
@@ -398,17 +395,5 @@ impl ClusterRun<'_> {
         let manifest = Manifest::new(run_name(run), header, &gathered.outcome.counts, inputs, gathered.parts.clone());
         manifest.check().expect("the parts that the workers report are complete");
         manifest
-    }
-}
-
-/// Listens on an address. Its name may not be known yet, because the name of a new host is published while it starts.
-fn listen(address: &str, timeout: Duration) -> io::Result<TcpListener> {
-    let began = Instant::now();
-    loop {
-        match address.to_socket_addrs() {
-            Ok(resolved) => return TcpListener::bind(&*resolved.collect::<Vec<_>>()),
-            Err(error) if began.elapsed() >= timeout => return Err(error),
-            Err(_) => thread::sleep(RESOLVE_INTERVAL),
-        }
     }
 }

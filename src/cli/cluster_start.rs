@@ -5,6 +5,7 @@ use std::env::VarError;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{TcpListener, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -76,6 +77,21 @@ pub fn read_hosts(path: &Path) -> anyhow::Result<Vec<String>> {
         bail!("{name}: there is no host");
     }
     Ok(addresses)
+}
+
+/// How often a name that is not known is looked up again.
+const RESOLVE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Listens on an address. Its name may not be known yet, because the name of a new host is published while it starts.
+pub fn listen(address: &str, timeout: Duration) -> io::Result<TcpListener> {
+    let began = Instant::now();
+    loop {
+        match address.to_socket_addrs() {
+            Ok(resolved) => return TcpListener::bind(&*resolved.collect::<Vec<_>>()),
+            Err(error) if began.elapsed() >= timeout => return Err(error),
+            Err(_) => thread::sleep(RESOLVE_INTERVAL),
+        }
+    }
 }
 
 /// What the first process of `--processes` passes to another one, in an environment variable.

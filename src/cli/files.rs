@@ -311,6 +311,7 @@ pub struct Output {
     file: Arc<File>,
     pub is_stdout: bool,
     /// Whether it is a staged file, and not a stream or a device.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only several processes write at offsets"))]
     is_staged: bool,
 }
 
