@@ -15,7 +15,7 @@
 //! | `message` | the messages between workers |
 //! | `sends` | the reasons and the ledger rows of a block |
 //! | `sequence` | the work in input order, at the first process |
-//! | `part`, `manifest` | the part files, and the manifest that proves them complete |
+//! | `part`, `manifest` | the parts of the workers, and the manifest that proves them complete |
 //!
 //! timely runs the dataflow and moves the messages. The rest is here: it panics when a process is lost, so its panics
 //! are caught, and the control connections say what happened.

@@ -1,4 +1,5 @@
-//! The part file of a worker: the decisions of its blocks, one after the other, and the length of each segment.
+//! The part of a worker: the decisions of its blocks, in a file of its own or at their places in the output of all
+//! workers, and the length of each segment.
 
 use std::collections::VecDeque;
 use std::fs::File;
