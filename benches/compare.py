@@ -265,12 +265,12 @@ class Comparison:
         skewed.unlink()
 
     def cluster(self):
-        """The same run in 1, 2 and 4 processes with one worker each, with the merge of their parts."""
+        """The same run in 1, 2 and 4 processes with one worker each, which write one file."""
         words = ["run", "--loyalty", self.loyalty, "--conversions", self.conversions, "-o", self.path("out.txt")]
         rows = [self.row("one process, 2 threads", [self.adseg, *words, "--threads", 2], writes=self.path("out.txt"))]
         for count in (1, 2, 4):
             more = ["--processes", count, "--threads", 1]
-            name = f"{count} process{'es' if count > 1 else ''} of one worker, merged"
+            name = f"{count} process{'es' if count > 1 else ''} of one worker"
             rows.append(self.row(name, [self.adseg, *words, *more], writes=self.path("out.txt")))
         self.table("Several processes", rows)
         self.target("2 processes of one worker, times as long as 2 threads", rows[2].median / rows[0].median, "×", 1.25)

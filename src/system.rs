@@ -31,6 +31,17 @@ fn duplicate(stream: impl AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_handle().try_clone_to_owned()?))
 }
 
+/// Writes some of `bytes` at this offset of a regular file that is not open for appending. Returns how many.
+#[cfg(all(unix, feature = "cluster"))]
+pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
+}
+
+#[cfg(all(windows, feature = "cluster"))]
+pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, offset)
+}
+
 /// A stream whose reads and writes always wait.
 ///
 /// `O_NONBLOCK` is shared by all processes that have the same terminal or pipe, so another process can set it. A read

@@ -6,8 +6,10 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -221,6 +223,18 @@ fn merged_parts_of_hosts_are_the_output_of_one_process() {
 }
 
 #[test]
+fn processes_append_to_standard_output() {
+    let scratch = campaign();
+    scratch.adseg(&format!("{RUN} --output-format csv -o alone")).assert().success();
+    let run = format!("{RUN} --output-format csv --processes 3 --threads 1 --block-bytes 1000");
+    for redirect in [">>", "| cat >>"] {
+        scratch.write("codes.txt", "old\n");
+        assert!(scratch.sh(&format!("adseg {run} {redirect} codes.txt")).status().unwrap().success());
+        assert_same(scratch.read("codes.txt"), "old\n".to_owned() + &scratch.read("alone"), redirect);
+    }
+}
+
+#[test]
 fn merge_refuses_parts_that_are_not_complete() {
     let scratch = campaign();
     let mut hosts = Hosts::start(&scratch, 2, &format!("{RUN} --block-bytes 1000 --threads 1 -o answers"));
@@ -287,6 +301,23 @@ fn wrong_use_of_hosts_exits_with_2() {
         assert_eq!(output.code, Some(2), "{args}: {}", output.stderr);
         assert!(output.stderr.contains(message), "{args}: {}", output.stderr);
     }
+    for (name, value, message) in [
+        ("ADSEG_CLUSTER_TOKEN", &b"t\xff"[..], "ADSEG_CLUSTER_TOKEN is not valid UTF-8; set it to letters and digits"),
+        ("ADSEG_PROCESS", b"\xff", "ADSEG_PROCESS is not valid UTF-8; set it to the number of a process"),
+        ("ADSEG_PROCESS", b"one", "ADSEG_PROCESS is one, not a number; set it to the number of a process"),
+    ] {
+        let process = if name == "ADSEG_PROCESS" { "" } else { "--process 1" };
+        let mut command = scratch.piped(&format!("{RUN} --hosts hosts.txt {process} -o answers --connect-timeout 1"));
+        let output = command.env(name, OsStr::from_bytes(value)).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.starts_with(&format!("adseg: {message}")), "{stderr}");
+    }
+    scratch.write("hosts.txt", "name.invalid:4001\n");
+    let output = scratch.run(&format!("{RUN} --hosts hosts.txt --process 0 -o answers --connect-timeout 1"));
+    assert_eq!(output.code, Some(1));
+    let message = "adseg: cannot listen on name.invalid:4001, the address of process 0: ";
+    assert!(output.stderr.starts_with(message), "{}", output.stderr);
     scratch.write("hosts.txt", "localhost\n");
     let output = scratch.run(&format!("{RUN} --hosts hosts.txt --process 0 -o answers"));
     assert_eq!((output.code, &*output.stderr), (Some(1), "adseg: hosts.txt:1: expected HOST:PORT\n"));

@@ -1,5 +1,5 @@
-//! What makes a run on several machines fail: a process that is killed, stopped, missing or different, a stranger, bad
-//! records, a full disk. All processes end with an error in time, no result appears, and an earlier result stays.
+//! What makes a run on several machines fail: a process that is killed, stopped, missing or different, another program
+//! that connects, bad records, a full disk. All processes end with an error in time, no result appears, and an earlier result stays.
 
 #![cfg(all(target_os = "linux", feature = "cluster"))]
 
@@ -177,7 +177,7 @@ fn another_version_is_refused() {
 }
 
 #[test]
-fn strangers_are_refused_and_the_run_goes_on() {
+fn connections_without_the_token_are_refused_and_the_run_goes_on() {
     let scratch = Scratch::small_campaign();
     let mut hosts = Hosts::new(&scratch, 2);
     let run = format!("{RUN} -o answers --connect-timeout 20");
@@ -234,6 +234,19 @@ fn a_part_that_cannot_be_written_ends_all_processes() {
     assert_failed(&outputs[1], "cannot write a part of the decisions: File too large");
     assert_failed(&outputs[0], "ended the run: cannot write a part of the decisions: File too large");
     assert_no_result(&scratch);
+}
+
+#[test]
+fn an_output_of_processes_that_cannot_be_written_keeps_the_old_file() {
+    let scratch = long_campaign();
+    scratch.write("codes.txt", "old");
+    let run = LONG_RUN.replace("--block-bytes 40", "--block-bytes 4000").replace("-o answers", "-o codes.txt");
+    let output = scratch.sh(&format!("ulimit -f 100; exec adseg {run} --processes 2")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("cannot write a part of the decisions: File too large"), "{stderr}");
+    assert_same(scratch.read("codes.txt"), "old", "codes");
+    assert_eq!(scratch.names().iter().filter(|name| name.starts_with(".adseg-")).count(), 0);
 }
 
 #[cfg(debug_assertions)]

@@ -1,13 +1,13 @@
 //! `adseg run` on several processes: the options, and the course of the run in each process.
 //!
-//! With `--processes`, this process is the first one. It starts the others, and merges their parts into its output. With
-//! `--hosts`, the user starts all of them, and the parts stay in a directory.
+//! With `--processes`, this process is the first one and starts the others. All of them write to one file: each block at
+//! its place. With `--hosts`, the user starts all of them, and each worker writes a part in a directory.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 
-use super::args::{FAILED, usage_error};
-use super::cluster_start::{ChildRole, Children, facts, plans, policy_facts, read_hosts, token};
+use super::args::{FAILED, MessageArgs, ProgressWhen, usage_error};
+use super::cluster_start::{
+    ChildRole, Children, facts, listen, plans, policy_facts, process_of_environment, read_hosts, token,
+};
 use super::files::{Inputs, Output, OutputFile};
 use super::part_folder::{PartFolder, part_name, run_name};
 use super::replay::{RejectObserver, write_report};
@@ -27,14 +29,14 @@ use super::summary::Summary;
 use crate::analysis::{Decide, DecideState};
 use crate::campaign::Policy;
 use crate::engine::cluster::{
-    Cluster, ClusterError, Gathered, MANIFEST, Manifest, ManifestInput, Membership, MergeError, PartWriter, Work,
+    Cluster, ClusterError, Destination, Gathered, MANIFEST, Manifest, ManifestInput, Membership, PartWriter, Work,
 };
 use crate::engine::{ReplayError, Settings};
 use crate::escape;
 use crate::input::InputPlan;
 use crate::output::{CommitOrder, Rejects};
 use crate::record::SourceKind;
-use crate::system::Blocking;
+use crate::system::{Blocking, stdout_file};
 
 /// A free port of this machine.
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -83,7 +85,7 @@ pub enum Role {
     /// A process that the first one has started.
     Child(ChildRole),
     /// A process of `--hosts`.
-    Host { process: usize, addresses: Vec<String> },
+    Host { process: usize, addresses: Vec<String>, token: String },
 }
 
 impl Role {
@@ -100,22 +102,20 @@ impl ClusterArgs {
     /// The role of this process; `None` if it runs alone.
     pub fn role(&self) -> anyhow::Result<Option<Role>> {
         if let Some(processes) = self.processes {
-            let child = ChildRole::of_environment();
+            let child = ChildRole::of_environment()?;
             return Ok(Some(child.map_or(Role::Parent { processes: usize::from(processes) }, Role::Child)));
         }
         let Some(hosts) = &self.hosts else { return Ok(None) };
         let addresses = read_hosts(hosts)?;
-        let of_environment = || std::env::var("ADSEG_PROCESS").ok().map(|text| text.trim().parse());
-        let process = match self.process.map(Ok).or_else(of_environment) {
-            Some(Ok(process)) => process,
-            Some(Err(_)) => return usage_error("ADSEG_PROCESS is not the number of a process"),
-            None => return usage_error("--hosts needs --process I, or the environment variable ADSEG_PROCESS"),
+        let process = self.process.map_or_else(process_of_environment, |process| Ok(Some(process)))?;
+        let Some(process) = process else {
+            return usage_error("--hosts needs --process I, or the environment variable ADSEG_PROCESS");
         };
         if process >= addresses.len() {
             let (name, last) = (escape::path(hosts), addresses.len() - 1);
             return usage_error(format!("there is no process {process}: {name} names the processes 0 to {last}"));
         }
-        Ok(Some(Role::Host { process, addresses }))
+        Ok(Some(Role::Host { process, addresses, token: token()? }))
     }
 }
 
@@ -126,7 +126,8 @@ struct ClusterRun<'a> {
     began: Instant,
     settings: Settings,
     plans: Arc<[InputPlan]>,
-    /// It lives until the process ends, as the workers do.
+    /// It is leaked, because the workers borrow it and live until the process ends: joining them would wait for
+    /// processes that are lost.
     policy: &'static Policy,
     facts: Vec<(String, String)>,
 }
@@ -139,10 +140,11 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
             "--codes cannot be used with --hosts or --processes: one process hands out the codes in order",
         );
     }
-    if role.process() == 0 {
+    let is_first = role.process() == 0;
+    if is_first {
         lock_outputs(args, session)?;
     }
-    let (mut settings, mut inputs) = prepare(args)?;
+    let (mut settings, inputs) = prepare(args)?;
     inputs.check_regular()?;
     if let Some(bytes) = args.cluster.block_bytes {
         settings.reader.block_bytes = bytes as usize;
@@ -154,40 +156,35 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
         settings.threads = child.threads;
     }
     let policy_facts = policy_facts(args)?;
-    let new = |inputs: Inputs, policy: Policy| -> anyhow::Result<ClusterRun<'_>> {
+    let start = |mut inputs: Inputs, ledger: Option<&Output>| -> anyhow::Result<(ClusterRun<'_>, Option<_>)> {
+        // The other processes print only errors.
+        let quiet = MessageArgs { progress: ProgressWhen::Never, quiet: true };
+        let messages = if is_first { &args.replay.messages } else { &quiet };
+        let (policy, data) = load_policy(args, &settings, ledger, &mut inputs, (messages, session))?;
         let inputs = inputs.into_inputs(&session.progress);
         let facts = facts(args, &settings, &inputs)?.into_iter().chain(policy_facts).collect();
         let plans = plans(&inputs, &settings)?;
-        Ok(ClusterRun { args, session, began, settings, plans, policy: Box::leak(Box::new(policy)), facts })
-    };
-    let load = |ledger: Option<&Output>, inputs: &mut Inputs| -> anyhow::Result<_> {
-        let (policy, data) = load_policy(args, &settings, ledger, inputs, session)?;
-        Ok((policy, data.map(|data| data.rows)))
+        let policy = Box::leak(Box::new(policy));
+        Ok((ClusterRun { args, session, began, settings, plans, policy, facts }, data.map(|data| data.rows)))
     };
     match role {
         Role::Parent { processes } => {
             let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
             session.show_progress(&args.replay.messages, decisions.is_terminal(), inputs.total_bytes());
-            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
-            let results = Results { list, rejects, ledger, rows };
-            new(inputs, policy)?.run_parent(processes, &decisions, results)
+            let (run, rows) = start(inputs, ledger.as_ref())?;
+            run.run_parent(processes, &decisions, Results { list, rejects, ledger, rows })
         }
-        Role::Child(child) => {
-            let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
-            new(inputs, policy)?.run_child(child)
-        }
-        Role::Host { process, addresses } => {
-            let folder = PartFolder::open(&args.output, process == 0)?;
-            if process > 0 {
-                let policy = args.policy.load_for_other_process((&args.inputs, &settings), &mut inputs, session)?;
-                return new(inputs, policy)?.run_host(process, addresses, &folder, None);
+        Role::Child(child) => start(inputs, None)?.0.run_child(child),
+        Role::Host { process, addresses, token } => {
+            let folder = PartFolder::open(&args.output, is_first)?;
+            if !is_first {
+                return start(inputs, None)?.0.run_host((process, addresses, token), &folder, None);
             }
             let rejects = open_rejects(args, &inputs, session)?;
             let (ledger, list) = (open_ledger(args, &inputs, session)?, open_list(args, session)?);
             session.show_progress(&args.replay.messages, false, inputs.total_bytes());
-            let (policy, rows) = load(ledger.as_ref(), &mut inputs)?;
-            let results = Results { list, rejects, ledger, rows };
-            new(inputs, policy)?.run_host(process, addresses, &folder, Some(results))
+            let (run, rows) = start(inputs, ledger.as_ref())?;
+            run.run_host((process, addresses, token), &folder, Some(Results { list, rejects, ledger, rows }))
         }
     }
 }
@@ -205,25 +202,30 @@ impl ClusterRun<'_> {
     /// The first process of `--processes`.
     fn run_parent(self, processes: usize, decisions: &Output, results: Results) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
-        let beside = (!decisions.is_stdout).then_some(self.args.output.as_path());
-        let folder = self.session.staging.create_scratch(beside).context("cannot create a directory for the parts")?;
+        let temporary = || tempfile::tempfile().map(Arc::new).context("cannot create a temporary file");
+        let (staged, header) = (decisions.staged_file(), encoder(self.args, self.policy).header());
+        let file = staged.clone().map_or_else(temporary, Ok)?;
+        (&*file).write_all(&header).map_err(|error| decisions.cannot_write(error))?;
         let mut addresses = vec![LOOPBACK.to_owned(); processes];
         addresses[0] = listener.local_addr().context("cannot listen on 127.0.0.1")?.to_string();
-        let children = Arc::new(Children::start(&addresses, &folder, self.settings.threads)?);
+        let children = Arc::new(Children::start(&addresses, &file, self.settings.threads)?);
         let token = children.token.clone();
         let of_connect = Arc::clone(&children);
         let mut cluster = self.connect(0, addresses, listener, token, Box::new(move || of_connect.has_failed()))?;
-        let parts = self.parts(&folder, 0, cluster.run(), |path| Ok(Arc::new(File::create(path)?)))?;
-        let merge = |manifest: &Manifest| {
-            let merged = manifest.merge(&folder, &mut decisions.writer());
-            merged.map_err(|error| match error {
-                MergeError::Write(error) => decisions.cannot_write(error),
-                error => error.into(),
-            })?;
-            self.session.staging.remove_scratch();
-            Ok(())
+        let parts = self.shared_parts(0, cluster.run(), &file)?;
+        let complete = |manifest: &Manifest| {
+            let copy = || {
+                let len = file.metadata()?.len();
+                assert_eq!(len, manifest.bytes, "all blocks are in their places");
+                if staged.is_none() {
+                    (&*file).rewind()?;
+                    io::copy(&mut BufReader::with_capacity(1 << 18, &*file), &mut decisions.writer())?;
+                }
+                Ok(())
+            };
+            copy().map_err(|error| decisions.cannot_write(error))
         };
-        let exit_code = self.lead(&mut cluster, parts, results, merge)?;
+        let exit_code = self.lead(&mut cluster, parts, results, complete)?;
         children.wait();
         Ok(exit_code)
     }
@@ -231,9 +233,10 @@ impl ClusterRun<'_> {
     /// A process that the first one has started. It is silent about the failures of others, which the first one reports.
     fn run_child(self, child: ChildRole) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
-        let ChildRole { process, addresses, folder, token, .. } = child;
+        let ChildRole { process, addresses, token, .. } = child;
+        let file = Arc::new(stdout_file().context("stdout")?);
         let followed = self.connect(process, addresses, listener, token, Box::new(|| false)).and_then(|mut cluster| {
-            let parts = self.parts(&folder, process, cluster.run(), |path| Ok(Arc::new(File::create(path)?)))?;
+            let parts = self.shared_parts(process, cluster.run(), &file)?;
             self.follow(&mut cluster, parts)
         });
         let is_of_other = |error: &anyhow::Error| {
@@ -249,17 +252,18 @@ impl ClusterRun<'_> {
     /// A process of `--hosts`.
     fn run_host(
         self,
-        process: usize,
-        addresses: Vec<String>,
+        (process, addresses, token): (usize, Vec<String>, String),
         folder: &PartFolder,
         first: Option<Results>,
     ) -> anyhow::Result<ExitCode> {
         let address = &addresses[process];
-        let listener = TcpListener::bind(address.as_str())
+        let listener = listen(address, Duration::from_secs(self.args.cluster.connect_timeout.into()))
             .with_context(|| format!("cannot listen on {}, the address of process {process}", escape::text(address)))?;
-        let mut cluster = self.connect(process, addresses, listener, token(), Box::new(|| false))?;
-        let stage = |path: &Path| self.session.staging.create(path, CommitOrder::Output).map_err(io::Error::other);
-        let parts = self.parts(folder.path(), process, cluster.run(), stage)?;
+        let mut cluster = self.connect(process, addresses, listener, token, Box::new(|| false))?;
+        let parts = self.parts(process, cluster.run(), |name| {
+            let staged = self.session.staging.create(&folder.path().join(name), CommitOrder::Output);
+            Ok(Destination::Own(Box::new(Blocking(staged.map_err(io::Error::other)?))))
+        })?;
         let exit_code = match first {
             None => self.follow(&mut cluster, parts)?,
             Some(results) => {
@@ -280,7 +284,7 @@ impl ClusterRun<'_> {
         addresses: Vec<String>,
         listener: TcpListener,
         token: String,
-        is_hopeless: Box<dyn Fn() -> bool>,
+        has_failed: Box<dyn Fn() -> bool>,
     ) -> anyhow::Result<Cluster> {
         let ClusterArgs { connect_timeout, stall_timeout, .. } = self.args.cluster;
         let progress = self.session.progress.clone();
@@ -292,24 +296,28 @@ impl ClusterRun<'_> {
             facts: self.facts.clone(),
             timeout: Duration::from_secs(connect_timeout.into()),
             warn: Arc::new(move |message| progress.print(&format!("adseg: {message}"))),
-            is_hopeless,
+            has_failed,
         };
         Ok(Cluster::connect(membership, Duration::from_secs(stall_timeout.into()))?)
     }
 
-    /// The part files of this process, one for each worker.
+    /// The parts of this process, one for each worker, in the file that all processes share.
+    fn shared_parts(&self, process: usize, run: u64, file: &Arc<File>) -> anyhow::Result<Vec<PartWriter>> {
+        let header = encoder(self.args, self.policy).header().len() as u64;
+        self.parts(process, run, |_| Ok(Destination::Shared(Arc::clone(file), header)))
+    }
+
+    /// The parts of this process, one for each worker.
     fn parts(
         &self,
-        folder: &Path,
         process: usize,
         run: u64,
-        create: impl Fn(&Path) -> io::Result<Arc<File>>,
+        destination: impl Fn(&str) -> io::Result<Destination>,
     ) -> anyhow::Result<Vec<PartWriter>> {
         let part = |worker: usize| {
             let name = part_name(run, process, worker, self.args.output_format);
-            let path = folder.join(&name);
-            let open = || PartWriter::start(name, Box::new(Blocking(create(&path)?)));
-            open().with_context(|| format!("{}: cannot write", escape::path(&path)))
+            let start = || PartWriter::start(name.clone(), destination(&name)?);
+            start().with_context(|| format!("{}: cannot write", escape::text(&name)))
         };
         (0..self.settings.threads.get()).map(part).collect()
     }
@@ -366,7 +374,7 @@ impl ClusterRun<'_> {
         Ok(exit_code)
     }
 
-    /// Tells the other processes about an error. Returns its message, which is the same as on one machine.
+    /// Sends an error to the other processes. Returns its message, which is the same as on one machine.
     fn failed(&self, cluster: &Cluster, error: ClusterError) -> anyhow::Error {
         cluster.fail_with(&error);
         match error {

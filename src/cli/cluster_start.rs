@@ -1,11 +1,13 @@
 //! Starting a run on several processes: the file of hosts, the processes of `--processes`, and what must be the same in
 //! all processes.
 
+use std::env::VarError;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{TcpListener, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use super::args::usage_error;
 use super::policy_args::{PolicyArgs, open_ledger};
 use super::run::RunArgs;
 use crate::engine::Settings;
@@ -24,9 +27,31 @@ use crate::input::{Input, InputPlan, Origin};
 /// The environment variable with the secret of the run.
 const TOKEN: &str = "ADSEG_CLUSTER_TOKEN";
 
+/// The environment variable with the number of this process.
+const PROCESS: &str = "ADSEG_PROCESS";
+
 /// The secret of the run; empty if there is none.
-pub fn token() -> String {
-    std::env::var(TOKEN).unwrap_or_default()
+pub fn token() -> anyhow::Result<String> {
+    Ok(variable(TOKEN, "set it to letters and digits")?.unwrap_or_default())
+}
+
+/// The number of this process in the environment, if it is set.
+pub fn process_of_environment() -> anyhow::Result<Option<usize>> {
+    const REMEDY: &str = "set it to the number of a process, counted from 0";
+    let Some(text) = variable(PROCESS, REMEDY)? else { return Ok(None) };
+    text.trim().parse().map_or_else(
+        |_| usage_error(format!("{PROCESS} is {}, not a number; {REMEDY}", escape::text(&text))),
+        |process| Ok(Some(process)),
+    )
+}
+
+/// The value of an environment variable. One that is not UTF-8 must not count as one that is not set.
+fn variable(name: &str, remedy: &str) -> anyhow::Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => usage_error(format!("{name} is not valid UTF-8; {remedy}")),
+    }
 }
 
 /// The addresses in a file of hosts. Blank lines and lines that begin with `#` are skipped.
@@ -54,14 +79,27 @@ pub fn read_hosts(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(addresses)
 }
 
-/// What the first process of `--processes` tells another one, in an environment variable.
+/// How often a name that is not known is looked up again.
+const RESOLVE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Listens on an address. Its name may not be known yet, because the name of a new host is published while it starts.
+pub fn listen(address: &str, timeout: Duration) -> io::Result<TcpListener> {
+    let began = Instant::now();
+    loop {
+        match address.to_socket_addrs() {
+            Ok(resolved) => return TcpListener::bind(&*resolved.collect::<Vec<_>>()),
+            Err(error) if began.elapsed() >= timeout => return Err(error),
+            Err(_) => thread::sleep(RESOLVE_INTERVAL),
+        }
+    }
+}
+
+/// What the first process of `--processes` passes to another one, in an environment variable.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ChildRole {
     pub process: usize,
     /// One for each process. Only that of the first one is known.
     pub addresses: Vec<String>,
-    /// The directory of the parts.
-    pub folder: PathBuf,
     pub token: String,
     pub threads: NonZeroUsize,
 }
@@ -70,8 +108,9 @@ const CHILD: &str = "ADSEG_CLUSTER_CHILD";
 
 impl ChildRole {
     /// The role of this process, if another one has started it.
-    pub fn of_environment() -> Option<Self> {
-        serde_json::from_str(&std::env::var(CHILD).ok()?).ok()
+    pub fn of_environment() -> anyhow::Result<Option<Self>> {
+        let role = variable(CHILD, "unset it")?.map(|role| serde_json::from_str(&role)).transpose();
+        role.with_context(|| format!("{CHILD} was not set by adseg; unset it"))
     }
 }
 
@@ -86,19 +125,19 @@ pub struct Children {
 const END_WAIT: Duration = Duration::from_secs(2);
 
 impl Children {
-    /// Starts a process for each address but the first, with the arguments of this process.
-    pub fn start(addresses: &[String], folder: &Path, threads: NonZeroUsize) -> anyhow::Result<Self> {
+    /// Starts a process for each address but the first, with the arguments of this process. `decisions` is the standard
+    /// output of all of them.
+    pub fn start(addresses: &[String], decisions: &File, threads: NonZeroUsize) -> anyhow::Result<Self> {
         let token = format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1));
         let children = Self { token: token.clone(), children: Mutex::default() };
         let program = std::env::current_exe().context("cannot find this program")?;
         for process in 1..addresses.len() {
-            let (addresses, folder, token) = (addresses.to_vec(), folder.to_owned(), token.clone());
-            let role = ChildRole { process, addresses, folder, token, threads };
+            let role = ChildRole { process, addresses: addresses.to_vec(), token: token.clone(), threads };
             let child = Command::new(&program)
                 .args(std::env::args_os().skip(1))
-                .env(CHILD, serde_json::to_string(&role).context("a path is not UTF-8")?)
+                .env(CHILD, serde_json::to_string(&role).expect("a role is plain data"))
                 .stdin(Stdio::null())
-                .stdout(Stdio::null())
+                .stdout(decisions.try_clone().context("cannot start a process")?)
                 .spawn()
                 .context("cannot start a process")?;
             children.lock().push(child);

@@ -310,6 +310,9 @@ pub struct Output {
     name: String,
     file: Arc<File>,
     pub is_stdout: bool,
+    /// Whether it is a staged file, and not a stream or a device.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only several processes write at offsets"))]
+    is_staged: bool,
 }
 
 impl Output {
@@ -324,10 +327,13 @@ impl Output {
     pub fn open_unchecked(path: &Path, session: &Session, order: CommitOrder) -> anyhow::Result<Self> {
         let name = if is_dash(path) { "stdout".to_owned() } else { escape::path(path) };
         if let Some((file, is_stdout)) = standard_stream(path)? {
-            return Ok(Self { name, file, is_stdout });
+            return Ok(Self { name, file, is_stdout, is_staged: false });
         }
         match session.staging.create(path, order) {
-            Ok(file) => Ok(Self { name, file, is_stdout: false }),
+            Ok(file) => {
+                let is_staged = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                Ok(Self { name, file, is_stdout: false, is_staged })
+            }
             Err(StageError::DuplicatePath) => usage_error(format!("{name} is named for two outputs")),
             Err(StageError::InRejectsFolder) => {
                 usage_error(format!("{name} is in the rejects directory; name another directory"))
@@ -342,6 +348,12 @@ impl Output {
 
     pub fn writer(&self) -> OutputFile {
         Blocking(Arc::clone(&self.file))
+    }
+
+    /// The staged file, for writes at any offset. `None` for a stream or a device.
+    #[cfg(feature = "cluster")]
+    pub fn staged_file(&self) -> Option<Arc<File>> {
+        self.is_staged.then(|| Arc::clone(&self.file))
     }
 
     pub fn cannot_write(&self, error: io::Error) -> anyhow::Error {

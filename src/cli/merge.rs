@@ -48,7 +48,7 @@ pub fn merge(args: &MergeArgs, session: &Session) -> anyhow::Result<ExitCode> {
     }
     let out = Output::open_unchecked(output, session, CommitOrder::Output)?;
     if out.is_stdout {
-        // Nothing that is written can be taken back.
+        // What is written to standard output cannot be undone.
         manifest.verify(folder)?;
     }
     manifest.merge(folder, &mut out.writer()).map_err(|error| match error {

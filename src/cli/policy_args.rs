@@ -8,8 +8,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
-#[cfg(feature = "cluster")]
-use super::args::ProgressWhen;
 use super::args::{MessageArgs, OnError, ReplayArgs, usage_error};
 use super::file_id::is_dash;
 use super::files::{Inputs, Output, OutputFile};
@@ -139,7 +137,8 @@ impl PolicyArgs {
         Ok(ledgers)
     }
 
-    /// Loads the ledger and the codes of a run with these rules. The new ledger is `output`.
+    /// Loads the ledger and the codes of a run with these rules. The new ledger is `output`; without it the run appends
+    /// nothing.
     pub fn load_ledger_and_codes(
         &self,
         rules: &PolicyRules,
@@ -147,66 +146,24 @@ impl PolicyArgs {
         output: Option<&Output>,
         messages: &MessageArgs,
         session: &Session,
-    ) -> anyhow::Result<Option<(Ledger, RunData)>> {
+    ) -> anyhow::Result<(Option<Ledger>, Option<RunData>)> {
         let mut codes = codes.map(read_codes).transpose()?;
-        let (Some(path), Some(output)) = (&self.ledger, output) else { return Ok(None) };
+        let Some(path) = &self.ledger else { return Ok((None, None)) };
         let mut ledger = self.empty_ledger(rules);
-        let rows = self.copy_ledger(path, &mut ledger, codes.as_mut(), output, (messages, session))?;
+        let file = open_ledger(path)?;
+        let has_header = file.as_ref().map(|file| read_ledger(file, path, &mut ledger, codes.as_mut())).transpose()?;
         codes.iter_mut().for_each(Codes::seal);
-        Ok(Some((ledger, RunData { rows, codes })))
-    }
-
-    /// Loads the policy of a run in a process that does not write the ledger. It prints nothing but errors.
-    #[cfg(feature = "cluster")]
-    pub fn load_for_other_process(
-        &self,
-        (input_args, settings): (&InputArgs, &Settings),
-        inputs: &mut Inputs,
-        session: &Session,
-    ) -> anyhow::Result<Policy> {
-        let rules = self.rules(&input_args.policy);
-        let mut ledger = None;
-        if let Some(path) = &self.ledger {
-            let read = ledger.insert(self.empty_ledger(&rules));
-            if let Some(file) = open_ledger(path)? {
-                read_ledger(file, path, read, None)?;
-            }
+        let Some(output) = output else { return Ok((Some(ledger), None)) };
+        if has_header != Some(true) && !messages.quiet {
+            let name = escape::path(path);
+            session.progress.print(&format!("adseg: note: {name} does not exist or is empty; a new ledger begins"));
         }
-        let quiet = MessageArgs { progress: ProgressWhen::Never, quiet: true };
-        let suppression = self.load_suppression(inputs, settings, &quiet, session)?;
-        Ok(Policy::new(rules, suppression, ledger))
+        let rows = copy_ledger(path, file, has_header == Some(true), output)?;
+        Ok((Some(ledger), Some(RunData { rows, codes })))
     }
 
     fn empty_ledger(&self, rules: &PolicyRules) -> Ledger {
         Ledger::new(self.run_id.as_deref().map(str::as_bytes), rules.once(true))
-    }
-
-    /// Reads the ledger, which may not exist, and copies it to the new one.
-    fn copy_ledger(
-        &self,
-        path: &Path,
-        ledger: &mut Ledger,
-        codes: Option<&mut Codes>,
-        output: &Output,
-        (messages, session): (&MessageArgs, &Session),
-    ) -> anyhow::Result<BufWriter<OutputFile>> {
-        let mut rows = BufWriter::with_capacity(1 << 16, output.writer());
-        let cannot_read = || format!("{}: cannot read", escape::path(path));
-        let mut file = open_ledger(path)?;
-        let mut has_header = false;
-        if let Some(file) = &mut file {
-            has_header = read_ledger(&*file, path, ledger, codes)?;
-            file.rewind().with_context(cannot_read)?;
-            io::copy(file, &mut rows).map_err(|error| output.cannot_write(error))?;
-        }
-        if !has_header {
-            if !messages.quiet {
-                let name = escape::path(path);
-                session.progress.print(&format!("adseg: note: {name} does not exist or is empty; a new ledger begins"));
-            }
-            writeln!(rows, "{}", LEDGER_COLUMNS.join(",")).map_err(|error| output.cannot_write(error))?;
-        }
-        Ok(rows)
     }
 
     /// Loads the suppression lists.
@@ -236,6 +193,24 @@ impl PolicyArgs {
         }
         Ok(Some(Arc::new(list)))
     }
+}
+
+/// Copies the ledger, if there is a file, to the new one, and adds the header row if it has none.
+fn copy_ledger(
+    path: &Path,
+    file: Option<File>,
+    has_header: bool,
+    output: &Output,
+) -> anyhow::Result<BufWriter<OutputFile>> {
+    let mut rows = BufWriter::with_capacity(1 << 16, output.writer());
+    if let Some(mut file) = file {
+        file.rewind().with_context(|| format!("{}: cannot read", escape::path(path)))?;
+        io::copy(&mut file, &mut rows).map_err(|error| output.cannot_write(error))?;
+    }
+    if !has_header {
+        writeln!(rows, "{}", LEDGER_COLUMNS.join(",")).map_err(|error| output.cannot_write(error))?;
+    }
+    Ok(rows)
 }
 
 /// The codes of a file, without those that occur in the ledger.

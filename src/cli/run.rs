@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::args::{EXIT_CODES, OnError, ReplayArgs, count, usage_error};
+use super::args::{EXIT_CODES, MessageArgs, OnError, ReplayArgs, count, usage_error};
 use super::file_id::is_dash;
 use super::files::{Inputs, Output};
 use super::input_args::InputArgs;
@@ -172,7 +172,7 @@ pub fn run(args: &RunArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let Outputs { decisions, list, ledger, rejects } = Outputs::open(args, &inputs, session)?;
     let messages = &args.replay.messages;
     session.show_progress(messages, decisions.is_terminal(), inputs.total_bytes());
-    let (policy, data) = load_policy(args, &settings, ledger.as_ref(), &mut inputs, session)?;
+    let (policy, data) = load_policy(args, &settings, ledger.as_ref(), &mut inputs, (messages, session))?;
     let computation = Decide { keeps_rows: list.is_some(), policy: &policy };
     let sends = data.map(|RunData { rows, codes }| Sends::new(&policy, codes, Box::new(rows)));
     let output = DecisionOutput { encoder: encoder(args, &policy), sends, out: Box::new(decisions.writer()) };
@@ -215,18 +215,17 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<(Settings, Inputs)> {
     Ok((settings, inputs))
 }
 
-/// The policy, and the new ledger with the codes if there is a ledger.
+/// The policy, and the new ledger with the codes if the ledger is open for writing.
 pub fn load_policy(
     args: &RunArgs,
     settings: &Settings,
     ledger: Option<&Output>,
     inputs: &mut Inputs,
-    session: &Session,
+    (messages, session): (&MessageArgs, &Session),
 ) -> anyhow::Result<(Policy, Option<RunData>)> {
-    let messages = &args.replay.messages;
     let rules = args.policy.rules(&args.inputs.policy);
-    let data = args.policy.load_ledger_and_codes(&rules, args.codes.as_deref(), ledger, messages, session)?;
-    let (old_ledger, data) = data.unzip();
+    let codes = args.codes.as_deref();
+    let (old_ledger, data) = args.policy.load_ledger_and_codes(&rules, codes, ledger, messages, session)?;
     let suppression = args.policy.load_suppression(inputs, settings, messages, session)?;
     Ok((Policy::new(rules, suppression, old_ledger), data))
 }

@@ -243,11 +243,6 @@ impl Block {
         Self { input, offset, format, content, buffer: bytes, len, boundaries: Vec::new() }
     }
 
-    /// The length of [`Self::to_bytes`].
-    pub const fn encoded_len(&self) -> usize {
-        HEADER_BYTES + self.len
-    }
-
     /// The block for another process.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.len);

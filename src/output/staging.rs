@@ -4,9 +4,6 @@
 //! before any rename, and the folder of a rename before the next rename that depends on it. If a step fails, the steps
 //! before it are undone. A path that is not a regular file (a device, a FIFO) is written directly and never replaced.
 
-#[cfg(feature = "cluster")]
-mod scratch;
-
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,9 +57,6 @@ struct State {
     created_folders: Vec<PathBuf>,
     /// The locks of the list and the ledger that are replaced.
     file_locks: Vec<FileLock>,
-    /// A folder for temporary files.
-    #[cfg(feature = "cluster")]
-    scratch: Option<tempfile::TempDir>,
     /// Other locked files and folders.
     locks: Vec<Arc<File>>,
     /// The folder of the rejects, as a canonical path.
@@ -296,8 +290,6 @@ impl State {
 
     fn remove_uncommitted(&mut self) {
         self.staged.clear();
-        #[cfg(feature = "cluster")]
-        drop(self.scratch.take());
         self.remove_created_folders();
     }
 

@@ -1,6 +1,6 @@
 //! Connecting the processes of a run, and checking that they belong to it.
 //!
-//! Every process listens on its address. Each other process connects to the first one and tells its facts: version,
+//! Every process listens on its address. Each other process connects to the first one and sends its facts: version,
 //! options, inputs. If all agree, each process connects to those before it, and the sockets are handed to timely. A
 //! connection that does not begin with the protocol and the token of the run is refused, and the run goes on.
 
@@ -36,10 +36,10 @@ pub struct Membership {
     pub facts: Vec<(String, String)>,
     /// How long to wait for the other processes.
     pub timeout: Duration,
-    /// Prints a message about a stranger.
+    /// Prints a message about a connection that was refused.
     pub warn: Arc<dyn Fn(&str) + Send + Sync>,
     /// Whether a process that must connect has ended.
-    pub is_hopeless: Box<dyn Fn() -> bool>,
+    pub has_failed: Box<dyn Fn() -> bool>,
 }
 
 /// The connections of a process.
@@ -56,10 +56,10 @@ const TEST_VECTOR: &[u8] = b"playfulwally@fakeemail.com";
 /// The number of connections that may be greeting at the same time.
 const MAX_GREETING: usize = 64;
 const RETRY_INTERVAL: Duration = Duration::from_millis(30);
-/// How long a first process that fails waits for processes to tell them.
+/// How long a first process that fails waits for processes to send them the reason.
 const REFUSAL_TIME: Duration = Duration::from_millis(500);
-/// The number of strangers that are reported.
-const PRINTED_STRANGERS: usize = 5;
+/// The number of refused connections that are printed.
+const PRINTED_REFUSALS: usize = 5;
 
 impl Membership {
     /// The name of a process in messages.
@@ -87,11 +87,8 @@ impl Membership {
         for (process, address) in agreement.addresses.iter().enumerate().take(self.process) {
             let mut stream = self.open(process, address, deadline)?;
             let purpose = Purpose::Data { run: agreement.run };
-            match self.greet(process, &mut stream, purpose, deadline)? {
-                Reply::Accepted => data[process] = Some(stream),
-                Reply::Refused(reason) => return Err(self.refused(process, reason)),
-                Reply::Welcome(_) => return Err(self.refused(process, "an unexpected reply".to_owned())),
-            }
+            self.greet(process, &mut stream, purpose, deadline)?;
+            data[process] = Some(stream);
         }
         while let Some(missing) = (self.process + 1..data.len()).find(|process| data[*process].is_none()) {
             let (hello, mut stream) = self.next_greeting(&greetings, deadline, missing)?;
@@ -101,7 +98,7 @@ impl Membership {
                 continue;
             };
             if is_expected && run == agreement.run {
-                reply(&mut stream, &Reply::Accepted);
+                reply(&mut stream, &Reply::Accepted(None));
                 data[hello.process] = Some(stream);
             } else {
                 reply(&mut stream, &Reply::Refused("this is another run".to_owned()));
@@ -114,7 +111,7 @@ impl Membership {
         Ok(Connections { control, data, agreement })
     }
 
-    /// The first process: waits for all others. If it fails, it tells those that have come or come soon.
+    /// The first process: waits for all others. If it fails, it sends the reason to those that have come or come soon.
     fn gather(
         &self,
         greetings: &Receiver<(Hello, TcpStream)>,
@@ -172,7 +169,7 @@ impl Membership {
         let test_hash = portable_hash(&RapidSecrets::seed(hash_seed), TEST_VECTOR);
         let agreement = Agreement { run, hash_seed, test_hash, addresses };
         for stream in control.iter_mut().flatten() {
-            reply(stream, &Reply::Welcome(agreement.clone()));
+            reply(stream, &Reply::Accepted(Some(agreement.clone())));
         }
         Ok(agreement)
     }
@@ -182,19 +179,11 @@ impl Membership {
         let mut stream = self.open(0, &self.addresses[0], deadline)?;
         let port = self.listener.local_addr().map_or(0, |address| address.port());
         let purpose = Purpose::Control { facts: self.facts.clone(), port };
-        match self.greet(0, &mut stream, purpose, deadline)? {
-            Reply::Welcome(agreement) => {
-                let mut control: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
-                control[0] = Some(stream);
-                Ok((control, agreement))
-            }
-            Reply::Refused(reason) => Err(self.refused(0, reason)),
-            Reply::Accepted => Err(self.refused(0, "an unexpected reply".to_owned())),
-        }
-    }
-
-    fn refused(&self, process: usize, reason: String) -> ClusterError {
-        ClusterError::Refused { name: self.name(process), reason }
+        let agreement = self.greet(0, &mut stream, purpose, deadline)?;
+        let agreement = agreement.ok_or_else(|| ClusterError::Network("process 0 sent no agreement".to_owned()))?;
+        let mut control: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
+        control[0] = Some(stream);
+        Ok((control, agreement))
     }
 
     /// Opens a connection to a process, which may not listen yet.
@@ -222,7 +211,7 @@ impl Membership {
         stream: &mut TcpStream,
         purpose: Purpose,
         deadline: Instant,
-    ) -> Result<Reply, ClusterError> {
+    ) -> Result<Option<Agreement>, ClusterError> {
         let hello = Hello { token: self.token.clone(), process: self.process, purpose };
         // The first process answers when all have come.
         let wait = deadline.saturating_duration_since(Instant::now()) + GREETING_TIMEOUT;
@@ -230,10 +219,12 @@ impl Membership {
             .set_read_timeout(Some(wait))
             .and_then(|()| write_greeting(stream, &hello))
             .and_then(|()| read_greeting::<Reply>(stream));
-        replied.map_err(|error| {
-            let name = self.name(process);
-            ClusterError::Network(format!("{name} does not answer: {}", os_error(&error)))
-        })
+        let name = self.name(process);
+        match replied {
+            Ok(Reply::Accepted(agreement)) => Ok(agreement),
+            Ok(Reply::Refused(reason)) => Err(ClusterError::Refused { name, reason }),
+            Err(error) => Err(ClusterError::Network(format!("{name} does not answer: {}", os_error(&error)))),
+        }
     }
 
     /// The next valid greeting.
@@ -246,7 +237,7 @@ impl Membership {
         while Instant::now() < deadline {
             match greetings.recv_timeout(RETRY_INTERVAL) {
                 Ok(greeting) => return Ok(greeting),
-                Err(RecvTimeoutError::Timeout) if (self.is_hopeless)() => {
+                Err(RecvTimeoutError::Timeout) if (self.has_failed)() => {
                     return Err(ClusterError::Network("a process ended before it had connected".to_owned()));
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
@@ -256,13 +247,13 @@ impl Membership {
         Err(ClusterError::Network(format!("{name} did not connect within {seconds} s")))
     }
 
-    /// Accepts connections until the process ends. Each has its own thread while it is greeting, so a stranger who says
-    /// nothing does not delay the others.
+    /// Accepts connections until the process ends. Each has its own thread while it is greeting, so one that
+    /// sends nothing does not delay the others.
     fn listen(&self) -> io::Result<Receiver<(Hello, TcpStream)>> {
         let (to_run, greetings) = channel();
         let listener = self.listener.try_clone()?;
         let (token, warn) = (self.token.clone(), Arc::clone(&self.warn));
-        let (greeting, strangers) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (greeting, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let accept = move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else {
@@ -274,10 +265,10 @@ impl Membership {
                     continue;
                 }
                 let (token, warn, to_run) = (token.clone(), Arc::clone(&warn), to_run.clone());
-                let (of_greeting, strangers) = (Arc::clone(&greeting), Arc::clone(&strangers));
+                let (of_greeting, refused) = (Arc::clone(&greeting), Arc::clone(&refused));
                 let receive = move || {
                     if let Err(refusal) = receive_greeting(stream, &token, &to_run)
-                        && strangers.fetch_add(1, Ordering::SeqCst) < PRINTED_STRANGERS
+                        && refused.fetch_add(1, Ordering::SeqCst) < PRINTED_REFUSALS
                     {
                         warn(&refusal);
                     }

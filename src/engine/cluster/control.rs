@@ -1,4 +1,5 @@
-//! The control connections between the first process and each other one: what ends a run, and how a process is missed.
+//! The control connections between the first process and each other one: what ends a run, and how the loss of a process
+//! is detected.
 //!
 //! The data of a run is on other connections, which belong to timely. A control connection carries a sign of life every
 //! second, a failure, and at the end the results and the commit. Its end means that the process is lost.
@@ -20,7 +21,7 @@ const STATE: u8 = 1;
 /// The interval of the signs of life.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a write to a process that does not read may take.
+/// The time limit of a write to a process that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection to another process.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rapidhash::v3::RapidSecrets;
 
-use super::Portable;
 use super::message::{Kind, Message};
 use super::part::portable_hash;
 use super::sends::{pack_no_sends, pack_sends, sends_of_block};
 use super::source::SourceBlock;
 use super::worker::Job;
+use super::{Portable, Work};
 use crate::campaign::{EmailHash, EmailHasher, Partitioner, with_lower_case};
 use crate::engine::slice::packet::pack_nothing;
 use crate::engine::slice::{DecodeContext, Slice};
@@ -85,18 +85,18 @@ impl<C: Portable> Decoding<C> {
     pub fn new(job: Arc<Job<C>>, index: usize, peers: usize, buffers: Arc<Buffers>) -> Self {
         let partitions = u32::try_from(peers).ok().and_then(|peers| peers.try_into().ok());
         let partitioner = Partitioner {
-            hasher: job.computation.hasher(),
+            hasher: job.work.computation.hasher(),
             partitions: partitions.expect("there are 1 to 2^32 workers"),
         };
         let secrets = RapidSecrets::seed(job.hash_seed);
-        let spare = Rc::new(Spare { slices: RefCell::default(), buffers, reader: job.settings.reader });
+        let spare = Rc::new(Spare { slices: RefCell::default(), buffers, reader: job.work.settings.reader });
         Self { job, index, peers, secrets, partitioner, spare }
     }
 
     /// Decodes a block. Returns the messages about it: the events for every partition, and the digest.
     pub fn decode(&mut self, block: SourceBlock) -> (Pending, Vec<Message>) {
         let mut digest = vec![u8::from(block.ends_segment) | u8::from(block.ends_input) << 1];
-        let Settings { reader, max_rejects, .. } = self.job.settings;
+        let Settings { reader, max_rejects, .. } = self.job.work.settings;
         let mut slice = None;
         match block.content {
             Err(damage) => {
@@ -108,7 +108,7 @@ impl<C: Portable> Decoding<C> {
                 push_number(block.offset, &mut digest);
                 if block.content == Content::Records {
                     let mut records = self.spare.slices.borrow_mut().pop().unwrap_or_else(|| Slice::new(self.peers));
-                    let computation = &self.job.computation;
+                    let computation = &self.job.work.computation;
                     let context = DecodeContext {
                         decoder: Decoder { source: block.input.source, max_record_bytes: reader.max_record_bytes },
                         partitioner: &self.partitioner,
@@ -117,7 +117,7 @@ impl<C: Portable> Decoding<C> {
                             secrets: &self.secrets,
                             ignores_case: self.partitioner.hasher.ignores_case(),
                         },
-                        keeps_fields: computation.needs_fields() || self.job.encoder.needs_fields(),
+                        keeps_fields: computation.needs_fields() || self.job.work.encoder.needs_fields(),
                         allowed_rejects: max_rejects,
                         spare_bytes: spare_bytes(reader),
                     };
@@ -154,7 +154,7 @@ pub struct Encoded {
 
 impl Pending {
     /// Encodes the block with the decisions of all partitions, in their order. The output is in this buffer.
-    pub fn encode<'a, C>(self, decisions: impl Iterator<Item = &'a [u8]>, job: &Job<C>, buffer: Vec<u8>) -> Encoded {
+    pub fn encode<'a, C>(self, decisions: impl Iterator<Item = &'a [u8]>, work: &Work<C>, buffer: Vec<u8>) -> Encoded {
         let mut encoded = Encoded { output: buffer, conversions: 0, sends: Vec::new() };
         let Some((block, mut slice)) = self.decoded else {
             pack_no_sends(&mut encoded.sends);
@@ -164,12 +164,12 @@ impl Pending {
         for (partition, bytes) in decisions.enumerate() {
             slice.unpack_decided(partition, bytes, &mut decided);
         }
-        let mut sends = job.ledger.map(sends_of_block);
+        let mut sends = work.ledger.map(sends_of_block);
         if let Some(sends) = &mut sends {
             sends.grant(&block, &mut slice, iter::once(decided.claims.as_slice()));
         }
         slice.output = encoded.output;
-        slice.encode(&block, iter::once(decided.decisions.as_slice()), &job.encoder, sends.as_ref());
+        slice.encode(&block, iter::once(decided.decisions.as_slice()), &work.encoder, sends.as_ref());
         encoded.output = std::mem::take(&mut slice.output);
         encoded.conversions = slice.counts.conversions();
         pack_sends(&slice, &mut encoded.sends);

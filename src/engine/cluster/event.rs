@@ -1,4 +1,4 @@
-//! What the thread that watches a process is told: by its workers, and by the other processes.
+//! The messages to the thread that watches a process: from its workers, and from the other processes.
 
 use std::any::Any;
 use std::io;
@@ -13,7 +13,7 @@ use super::source::Epoch;
 pub enum Control {
     /// The process is alive.
     Alive,
-    /// A process failed, and why. Everybody ends.
+    /// A process failed, and why. All processes end.
     Failed { process: usize, message: String },
     /// The process has finished its part of the run. Its states precede this message.
     Finished(Vec<PartReport>),

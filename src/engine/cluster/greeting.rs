@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How long a new connection may take for its greeting.
+/// How long a new connection may be without a greeting.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the first process decides for all.
@@ -42,8 +42,8 @@ pub enum Purpose {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    Welcome(Agreement),
-    Accepted,
+    /// With the agreement if the connection is a control connection.
+    Accepted(Option<Agreement>),
     Refused(String),
 }
 

@@ -59,24 +59,10 @@ pub struct ManifestInput {
 /// Why parts cannot be merged.
 #[derive(Debug, Error)]
 pub enum MergeError {
-    /// There is no manifest.
-    #[error("{0}: the run has no manifest; it failed or has not ended")]
-    NoManifest(String),
-    /// The manifest is not one of this version.
-    #[error("{0}: this is not a manifest of this version of adseg")]
-    BadManifest(String),
-    /// The numbers of the manifest contradict each other.
-    #[error("{file}: {what}; the result is not complete")]
-    Inconsistent {
-        /// The manifest.
-        file: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// A part is not the one that the run wrote.
-    #[error("{file}: the part is not complete: {what}; run again, or copy the part again")]
-    Part {
-        /// The part.
+    /// There is no manifest, or it or a part is not the one of a complete run.
+    #[error("{file}: {what}")]
+    Incomplete {
+        /// The directory, the manifest or the part.
         file: String,
         /// What is wrong.
         what: String,
@@ -119,16 +105,20 @@ impl Manifest {
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_dir() => {
-                return Err(MergeError::NoManifest(escape::path(folder)));
+                let what = "the run has no manifest; it failed or has not ended".to_owned();
+                return Err(MergeError::Incomplete { file: escape::path(folder), what });
             }
             Err(cause) => return Err(MergeError::Read { file, cause }),
         };
-        let manifest: Self = serde_json::from_slice(&text).map_err(|_| MergeError::BadManifest(file.clone()))?;
-        if manifest.manifest != VERSION {
-            return Err(MergeError::BadManifest(file));
+        let manifest: Option<Self> = serde_json::from_slice(&text).ok();
+        let Some(manifest) = manifest.filter(|manifest| manifest.manifest == VERSION) else {
+            let what = "this is not a manifest of this version of adseg".to_owned();
+            return Err(MergeError::Incomplete { file, what });
+        };
+        match manifest.check() {
+            Ok(()) => Ok(manifest),
+            Err(what) => Err(MergeError::Incomplete { file, what: format!("{what}; the result is not complete") }),
         }
-        manifest.check().map_err(|what| MergeError::Inconsistent { file, what })?;
-        Ok(manifest)
     }
 
     /// Writes the manifest as JSON.
@@ -202,8 +192,7 @@ impl Manifest {
             let file = File::open(&path).map_err(read)?;
             let len = file.metadata().map_err(read)?.len();
             if len != report.bytes {
-                let what = format!("it has {len} bytes and not {}", report.bytes);
-                return Err(MergeError::Part { file: name, what });
+                return Err(incomplete_part(name, &format!("it has {len} bytes and not {}", report.bytes)));
             }
             parts.push(Part { name, file, checksum: Checksum::default(), segments: report.segments.iter() });
         }
@@ -225,11 +214,16 @@ impl Manifest {
         out.flush().map_err(MergeError::Write)?;
         for (part, report) in parts.into_iter().zip(&self.parts) {
             if part.checksum.finish() != report.rapidhash {
-                return Err(MergeError::Part { file: part.name, what: "its checksum differs".to_owned() });
+                return Err(incomplete_part(part.name, "its checksum differs"));
             }
         }
         Ok(())
     }
+}
+
+fn incomplete_part(file: String, what: &str) -> MergeError {
+    let what = format!("the part is not complete: {what}; run again, or copy the part again");
+    MergeError::Incomplete { file, what }
 }
 
 /// A part that is being read.

@@ -4,24 +4,23 @@
 //! never encoded event by event.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use timely::Accountable;
-use timely::bytes::arc::Bytes;
+use timely::bytes::arc::{Bytes, BytesMut};
 use timely::communication::Push;
 use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message as Envelope};
 use timely::progress::Stamp;
 
-use super::source::SourceBlock;
+use crate::engine::wire::push_number;
 
 /// What a message contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// Nothing: the message was taken.
+    /// Nothing: the message was sent.
     #[default]
     Nothing,
-    /// A block, for the worker that decodes and encodes it.
+    /// A block, for the worker that decodes and encodes it; empty if that worker has read it.
     Block,
     /// The events of a block for one partition.
     Events,
@@ -33,58 +32,42 @@ pub enum Kind {
     Members,
     /// The reasons and the ledger rows of a block.
     Sends,
+    /// The length of the output of a block.
+    Length,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members, Kind::Sends];
+const KINDS: [Kind; 8] =
+    [Kind::Nothing, Kind::Block, Kind::Events, Kind::Digest, Kind::Decisions, Kind::Members, Kind::Sends, Kind::Length];
 
 /// A message.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Message {
     pub to: usize,
     pub from: usize,
     pub kind: Kind,
-    body: Body,
+    /// It is not copied when it is received.
+    body: Bytes,
 }
 
-#[derive(Clone)]
-enum Body {
-    Owned(Vec<u8>),
-    /// Received from another process, and not copied.
-    Received(Bytes),
-    /// For a worker of this process.
-    Block(Arc<SourceBlock>),
-}
-
-impl Default for Body {
+impl Default for Message {
     fn default() -> Self {
-        Self::Owned(Vec::new())
+        Self::new(0, 0, Kind::Nothing, Vec::new())
     }
 }
 
 impl Message {
-    pub const fn new(from: usize, to: usize, kind: Kind, body: Vec<u8>) -> Self {
-        Self { to, from, kind, body: Body::Owned(body) }
+    pub fn new(from: usize, to: usize, kind: Kind, body: Vec<u8>) -> Self {
+        Self { to, from, kind, body: BytesMut::from(body).freeze() }
     }
 
-    pub fn block(from: usize, to: usize, block: SourceBlock) -> Self {
-        Self { to, from, kind: Kind::Block, body: Body::Block(Arc::new(block)) }
+    pub fn number(from: usize, to: usize, kind: Kind, number: u64) -> Self {
+        let mut body = Vec::new();
+        push_number(number, &mut body);
+        Self::new(from, to, kind, body)
     }
 
-    /// The bytes of a message that is not a block of this process.
     pub fn bytes(&self) -> &[u8] {
-        match &self.body {
-            Body::Owned(bytes) => bytes,
-            Body::Received(bytes) => bytes,
-            Body::Block(_) => unreachable!("a block of this process is not read as bytes"),
-        }
-    }
-
-    /// The block, if it comes from a worker of this process.
-    pub fn take_block(&mut self) -> Option<SourceBlock> {
-        let Body::Block(block) = &mut self.body else { return None };
-        let block = std::mem::take(block);
-        Some(Arc::into_inner(block).expect("a message has one receiver"))
+        &self.body
     }
 }
 
@@ -102,35 +85,24 @@ impl ContainerBytes for Message {
         let header = bytes.extract_to(HEADER_BYTES);
         let number = |at: usize| u64::from_le_bytes(header[at * 8..at * 8 + 8].try_into().expect("it has 8 bytes"));
         let (to, from, kind, len) = (number(0), number(1), number(2), number(3));
-        let body = Body::Received(bytes.extract_to(len as usize));
+        let body = bytes.extract_to(len as usize);
         Self { to: to as usize, from: from as usize, kind: KINDS[kind as usize], body }
     }
 
     fn length_in_bytes(&self) -> usize {
-        let body = match &self.body {
-            Body::Block(block) => block.bytes_len(),
-            Body::Owned(_) | Body::Received(_) => self.bytes().len(),
-        };
         // timely keeps its own headers aligned.
-        (HEADER_BYTES + body).next_multiple_of(8)
+        (HEADER_BYTES + self.body.len()).next_multiple_of(8)
     }
 
     fn into_bytes<W: Write>(&self, writer: &mut W) {
-        let encoded;
-        let body = match &self.body {
-            Body::Block(block) => {
-                encoded = block.to_bytes();
-                &encoded
-            }
-            Body::Owned(_) | Body::Received(_) => self.bytes(),
-        };
         let kind = KINDS.iter().position(|kind| *kind == self.kind).expect("all kinds are listed");
-        let padding = (HEADER_BYTES + body.len()).next_multiple_of(8) - HEADER_BYTES - body.len();
+        let len = self.body.len();
+        let padding = self.length_in_bytes() - HEADER_BYTES - len;
         let mut write = |bytes: &[u8]| writer.write_all(bytes).expect("the buffer has room for the announced length");
-        for number in [self.to, self.from, kind, body.len()] {
+        for number in [self.to, self.from, kind, len] {
             write(&(number as u64).to_le_bytes());
         }
-        write(body);
+        write(&self.body);
         write(&[0; 8][..padding]);
     }
 }

@@ -6,7 +6,7 @@
 //! | file | content |
 //! |---|---|
 //! | `connect`, `greeting` | connecting the processes, and checking that they have the same version, options and inputs |
-//! | `event` | what the thread that watches a process is told |
+//! | `event` | the messages to the thread that watches a process |
 //! | `error` | why a run fails |
 //! | `control` | the control connections: signs of life, failures, the commit |
 //! | `source` | the blocks that a worker reads |
@@ -15,7 +15,7 @@
 //! | `message` | the messages between workers |
 //! | `sends` | the reasons and the ledger rows of a block |
 //! | `sequence` | the work in input order, at the first process |
-//! | `part`, `manifest` | the part files, and the manifest that proves them complete |
+//! | `part`, `manifest` | the parts of the workers, and the manifest that proves them complete |
 //!
 //! timely runs the dataflow and moves the messages. The rest is here: it panics when a process is lost, so its panics
 //! are caught, and the control connections say what happened.
@@ -62,7 +62,7 @@ use worker::Job;
 pub use connect::{Membership, process_name};
 pub use error::ClusterError;
 pub use manifest::{MANIFEST, Manifest, ManifestInput, MergeError};
-pub use part::{PartReport, PartWriter, checksum, fingerprint};
+pub use part::{Destination, PartReport, PartWriter, checksum, fingerprint};
 
 /// A computation whose states can be sent to another process.
 pub trait Portable: Computation + Clone + Send + 'static {
@@ -262,7 +262,7 @@ impl Cluster {
         self.send_to_all(&Control::Done);
     }
 
-    /// Tells the others why this process fails, so that they end too.
+    /// Sends the others the reason why this process fails, so that they end too.
     pub fn fail(&self, message: &str) {
         self.send_to_all(&Control::Failed { process: self.process, message: message.to_owned() });
     }
@@ -345,8 +345,8 @@ impl Cluster {
                 (*progress, *since) = (now, Instant::now());
             }
             // The first process can say who is silent, so it comes first.
-            let patience = if self.process == 0 { limit } else { limit + Duration::from_secs(1) };
-            if since.elapsed() > patience + TICK * 5 {
+            let wait = if self.process == 0 { limit } else { limit + Duration::from_secs(1) };
+            if since.elapsed() > wait + TICK * 5 {
                 let what = "no process completed a block; a read or a write may be blocked, which it was".to_owned();
                 return Err(ClusterError::Stalled { what, limit });
             }
@@ -360,10 +360,8 @@ impl Cluster {
         work: Work<C>,
         parts: Vec<PartWriter>,
     ) -> Result<impl Iterator<Item = Option<WorkerReport>> + use<C>, ClusterError> {
-        let Work { computation, settings, plans, encoder, ledger } = work;
         let (threads, progress, events) = (parts.len(), Arc::clone(&self.progress), self.to_events.clone());
-        let hash_seed = self.hash_seed;
-        let job = Arc::new(Job { computation, settings, plans, encoder, ledger, hash_seed, events, progress });
+        let job = Arc::new(Job { work, hash_seed: self.hash_seed, events, progress });
         let failed = |error: String| ClusterError::Network(format!("cannot start the workers: {error}"));
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());

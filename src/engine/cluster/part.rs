@@ -1,17 +1,63 @@
-//! The part file of a worker: the decisions of its blocks, one after the other, and the length of each segment.
+//! The part of a worker: the decisions of its blocks, in a file of its own or at their places in the output of all
+//! workers, and the length of each segment.
 
+use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rapidhash::v3::{RapidSecrets, RapidStreamHasherV3, rapidhash_v3_seeded};
 use serde::{Deserialize, Serialize};
 
 use crate::output::Writer;
+use crate::system::write_at;
 
 /// Writes a part.
 pub struct PartWriter {
     writer: Writer,
     checksum: Checksum,
     report: PartReport,
+    shared: Option<Shared>,
+}
+
+/// Where the decisions of a worker are written.
+pub enum Destination {
+    /// To a file of its own.
+    Own(Box<dyn io::Write + Send>),
+    /// To the one output of all workers of this machine, which write from this offset on, each block at its place.
+    Shared(Arc<File>, u64),
+}
+
+/// The blocks of a worker that wait for their places in the shared output.
+struct Shared {
+    /// The end of the blocks that have places.
+    end: u64,
+    waiting: VecDeque<Vec<u8>>,
+    ranges: Sender<Range<u64>>,
+}
+
+/// The shared output. Each buffer is written to the range that was sent for it.
+struct Placed {
+    file: Arc<File>,
+    range: Range<u64>,
+    ranges: Receiver<Range<u64>>,
+}
+
+impl io::Write for Placed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.range.is_empty() {
+            self.range = self.ranges.recv().expect("a range is sent for every buffer");
+        }
+        let written = write_at(&self.file, bytes, self.range.start)?;
+        self.range.start += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The description of a complete part.
@@ -29,13 +75,21 @@ pub struct PartReport {
 }
 
 impl PartWriter {
-    /// A part that is written to `out`, which is the file of this name.
+    /// A part, and the name of its file.
     ///
     /// # Errors
     /// When the system cannot start a thread.
-    pub fn start(file: String, out: Box<dyn io::Write + Send>) -> io::Result<Self> {
+    pub fn start(file: String, destination: Destination) -> io::Result<Self> {
         let report = PartReport { file, ..PartReport::default() };
-        Ok(Self { writer: Writer::start(out)?, checksum: Checksum::default(), report })
+        let (out, shared) = match destination {
+            Destination::Own(out) => (out, None),
+            Destination::Shared(file, end) => {
+                let (ranges, of_writer) = channel();
+                let out = Box::new(Placed { file, range: 0..0, ranges: of_writer });
+                (out as _, Some(Shared { end, waiting: VecDeque::new(), ranges }))
+            }
+        };
+        Ok(Self { writer: Writer::start(out)?, checksum: Checksum::default(), report, shared })
     }
 
     /// An empty buffer to write.
@@ -43,15 +97,41 @@ impl PartWriter {
         self.writer.buffer()
     }
 
-    /// Writes the output of the next block, which may begin a segment.
+    /// Whether blocks must be placed.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Writes the output of the next block, which may begin a segment. If the output is shared, it waits for its place.
     pub(super) fn write(&mut self, output: Vec<u8>, decisions: u64, begins_segment: bool) -> io::Result<()> {
-        self.checksum.update(&output);
         self.report.bytes += output.len() as u64;
         self.report.decisions += decisions;
         if begins_segment {
             self.report.segments.push(0);
         }
         *self.report.segments.last_mut().expect("the first block begins a segment") += output.len() as u64;
+        if let Some(shared) = &mut self.shared {
+            shared.waiting.push_back(output);
+            return Ok(());
+        }
+        self.checksum.update(&output);
+        self.writer.write(output)
+    }
+
+    /// Places the next block of any worker, which has this length, after the one before it.
+    pub(super) fn place(&mut self, length: u64, is_own: bool) -> io::Result<()> {
+        let shared = self.shared.as_mut().expect("only blocks of a shared output have places");
+        let range = shared.end..shared.end + length;
+        shared.end = range.end;
+        if !is_own {
+            return Ok(());
+        }
+        let output = shared.waiting.pop_front().expect("the worker has encoded its block");
+        assert_eq!(output.len() as u64, length, "blocks are placed in the order in which they were encoded");
+        if !range.is_empty() {
+            // The writer has ended if a write failed, which is reported next.
+            let _ = shared.ranges.send(range);
+        }
         self.writer.write(output)
     }
 

@@ -38,18 +38,7 @@ pub struct SourceBlock {
     pub ends_input: bool,
 }
 
-impl Default for SourceBlock {
-    fn default() -> Self {
-        Self { content: Err(String::new()), ends_segment: false, ends_input: false }
-    }
-}
-
 impl SourceBlock {
-    /// The length of [`Self::to_bytes`].
-    pub fn bytes_len(&self) -> usize {
-        1 + self.content.as_ref().map_or_else(String::len, Block::encoded_len)
-    }
-
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![u8::from(self.ends_segment) | u8::from(self.ends_input) << 1];
         match &self.content {
@@ -178,7 +167,7 @@ impl Share {
                 None => true,
             };
             if !goes_on {
-                // The worker must not take this for the end. It waits until the run is ended because of the damage.
+                // The worker must not mistake this for the end. It waits until the run is ended because of the damage.
                 loop {
                     thread::park();
                 }

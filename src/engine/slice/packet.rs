@@ -18,9 +18,13 @@ const KINDS: [RecordKind; 5] = [
     RecordKind::EarlierPurchase,
 ];
 
+/// The room that is reserved for an event. It grows if the events are longer.
+const USUAL_EVENT_BYTES: usize = 40;
+
 impl EventBatch<'_> {
     /// Appends the events to `out`.
     pub(in crate::engine) fn pack(self, out: &mut Vec<u8>) {
+        out.reserve(self.routes.len() * USUAL_EVENT_BYTES);
         push_number(self.input as u64, out);
         out.push(u8::from(self.has_quoting) | u8::from(!self.fields.is_empty()) << 1);
         push_number(self.routes.len() as u64, out);
@@ -144,7 +148,9 @@ impl Slice {
         let routes = &self.routes[partition];
         let (bytes, rows) = bytes.split_at_checked(routes.len()).expect("there is one decision for each event");
         let mut rows = Reader::new(rows);
-        for (&Route { entry, .. }, &byte) in routes.iter().zip(bytes).filter(|(_, byte)| **byte != 0) {
+        out.decisions.reserve(routes.len());
+        // Which events have a decision that is not the default cannot be predicted, so all are appended.
+        for (&Route { entry, .. }, &byte) in routes.iter().zip(bytes) {
             let gate = usize::from(byte >> GATE_SHIFT & GATE_MASK);
             let stopped_by = gate.checked_sub(1).map(|index| GATES[index]);
             let decision = Decision { send: byte & SEND != 0, enrolled: byte & ENROLLED != 0, stopped_by };
