@@ -113,8 +113,10 @@ impl<'a> PolicyState<'a> {
         if !new.is_empty() {
             self.learn(customers, &new);
         }
+        let facts = || passed().filter_map(|click| self.facts(click));
+        self.sent.prefetch(facts().map(|facts| facts.first_spelling));
         if let Some(ledger) = self.policy.ledger() {
-            ledger.prefetch_sent(passed().filter_map(|click| self.facts(click)?.in_ledger));
+            ledger.prefetch_sent(facts().filter_map(|facts| facts.in_ledger));
         }
         for (promo, click) in promos.into_iter().zip(clicks) {
             let (decision, claim) = self.decide(click, promo);
