@@ -262,7 +262,7 @@ impl EmailIndex {
                 self.entries.extend_from_slice(&len.to_le_bytes());
             }
         }
-        self.entries.extend_from_slice(email);
+        lanes::push(email, &mut self.entries);
         position
     }
 
