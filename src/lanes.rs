@@ -50,6 +50,12 @@ pub fn controls(lanes: u8x16) -> u8x16 {
     lanes.simd_lt(u8x16::splat(b' ')) | lanes.simd_eq(u8x16::splat(0x7f))
 }
 
+/// The upper-case ASCII letters.
+#[inline(always)]
+pub fn upper_case(lanes: u8x16) -> u8x16 {
+    lanes.simd_gt(u8x16::splat(b'A' - 1)) & lanes.simd_lt(u8x16::splat(b'Z' + 1))
+}
+
 /// The bytes that are one of `bytes`.
 #[inline(always)]
 pub fn one_of<const COUNT: usize>(bytes: [u8; COUNT]) -> impl Fn(u8x16) -> u8x16 {
@@ -106,6 +112,11 @@ mod tests {
                 bytes[at] = b'~';
             }
         }
+    }
+
+    #[test]
+    fn only_upper_case_letters_are_found() {
+        assert!((0..=u8::MAX).all(|byte| any(&[byte], upper_case) == byte.is_ascii_uppercase()));
     }
 
     #[test]

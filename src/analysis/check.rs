@@ -13,6 +13,7 @@ use super::copies::{Copies, LevelCounts};
 use super::names::{Names, Occurrences};
 use crate::campaign::{EmailHash, EmailHasher, EmailIndex, Event};
 use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
+use crate::lanes;
 use crate::record::{Action, TotalCost};
 
 /// Counts records, and collects warnings.
@@ -86,7 +87,7 @@ impl ListedEmails {
     #[inline]
     fn has_spelling(&self, hash: EmailHash, email: &[u8]) -> Option<bool> {
         let number = self.emails.find(hash, email)?;
-        let is_lower_case = !email.iter().any(u8::is_ascii_uppercase);
+        let is_lower_case = !lanes::any(email, lanes::upper_case);
         Some(if is_lower_case { self.has_lower_case[number as usize] } else { self.spellings.contains(email) })
     }
 
@@ -95,7 +96,7 @@ impl ListedEmails {
         if is_new {
             self.has_lower_case.push(false);
         }
-        if email.iter().any(u8::is_ascii_uppercase) {
+        if lanes::any(email, lanes::upper_case) {
             self.spellings.insert(email.to_owned());
         } else {
             self.has_lower_case[number as usize] = true;
@@ -122,7 +123,7 @@ struct AtSigns {
 impl AtSigns {
     #[inline]
     fn count(&mut self, email: &[u8], once: Occurrences) {
-        if email.contains(&b'@') {
+        if lanes::any(email, lanes::one_of(*b"@")) {
             self.first_with.get_or_insert(once.first);
         } else {
             self.without += once;
