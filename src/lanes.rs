@@ -50,10 +50,10 @@ pub fn controls(lanes: u8x16) -> u8x16 {
     lanes.simd_lt(u8x16::splat(b' ')) | lanes.simd_eq(u8x16::splat(0x7f))
 }
 
-/// The ASCII capital letters.
+/// The upper-case ASCII letters.
 #[inline(always)]
-pub fn capitals(lanes: u8x16) -> u8x16 {
-    lanes.simd_ge(u8x16::splat(b'A')) & lanes.simd_le(u8x16::splat(b'Z'))
+pub fn upper_case(lanes: u8x16) -> u8x16 {
+    lanes.simd_gt(u8x16::splat(b'A' - 1)) & lanes.simd_lt(u8x16::splat(b'Z' + 1))
 }
 
 /// The bytes that are one of `bytes`.
@@ -91,6 +91,32 @@ pub fn push(bytes: &[u8], out: &mut Vec<u8>) {
     out.truncate(start + len);
 }
 
+/// A constant text of at most 16 bytes, which is appended with one store.
+#[derive(Debug, Clone, Copy)]
+pub struct ShortText {
+    bytes: [u8; LANES],
+    len: usize,
+}
+
+impl ShortText {
+    /// # Panics
+    /// When the text is longer.
+    pub const fn new(text: &str) -> Self {
+        assert!(text.len() <= LANES, "the text fits");
+        let mut bytes = [0; LANES];
+        bytes.split_at_mut(text.len()).0.copy_from_slice(text.as_bytes());
+        Self { bytes, len: text.len() }
+    }
+
+    /// Appends the text.
+    #[inline(always)]
+    pub fn push(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes);
+        out.truncate(start + self.len);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
@@ -109,13 +135,27 @@ mod tests {
                 }
                 for (byte, is_capital) in [(b'@', false), (b'A', true), (b'Z', true), (b'[', false), (0xc1, false)] {
                     bytes[at] = byte;
-                    assert_eq!(any(&bytes, capitals), is_capital, "{at} of {len}");
+                    assert_eq!(any(&bytes, upper_case), is_capital, "{at} of {len}");
                 }
                 bytes[at] = b'"';
                 assert!(!any(&bytes, controls) && any(&bytes, one_of([b',', b'"'])), "{at} of {len}");
                 bytes[at] = b'~';
             }
         }
+    }
+
+    #[test]
+    fn only_upper_case_letters_are_found() {
+        assert!((0..=u8::MAX).all(|byte| any(&[byte], upper_case) == byte.is_ascii_uppercase()));
+    }
+
+    #[test]
+    fn a_short_text_is_appended() {
+        let mut out = vec![7];
+        for text in ["0123456789abcdef", "", "true"] {
+            ShortText::new(text).push(&mut out);
+        }
+        assert_eq!(out, b"\x070123456789abcdeftrue");
     }
 
     #[test]

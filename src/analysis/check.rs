@@ -3,7 +3,7 @@
 //! Customers are assigned to partitions by their emails in lower case, so emails that differ only in case are in one
 //! partition.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::mem;
 use std::num::NonZeroU32;
 
@@ -11,9 +11,9 @@ use foldhash::quality::RandomState;
 
 use super::copies::{Copies, LevelCounts};
 use super::names::{Names, Occurrences};
-use crate::campaign::{EmailHasher, Event};
-use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES};
-use crate::record::field::ascii_lower_case;
+use crate::campaign::{EmailHash, EmailHasher, EmailIndex, Event};
+use crate::engine::{Computation, Decided, EventBatch, MAX_PARTITIONS_WITH_NAMES, PREFETCH};
+use crate::lanes;
 use crate::record::{Action, TotalCost};
 
 /// Counts records, and collects warnings.
@@ -50,10 +50,7 @@ const FIRST_EMAILS: usize = 1_000;
 /// The findings of a check.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The emails of the members in lower case, each with whether the list has this spelling.
-    members: HashMap<Vec<u8>, bool, RandomState>,
-    /// The other spellings of these emails in the list.
-    spellings: HashSet<Vec<u8>, RandomState>,
+    members: ListedEmails,
     /// The number of loyalty rows for an email that has an earlier row.
     pub duplicates: u64,
     pub promos: Names,
@@ -66,6 +63,51 @@ pub struct Findings {
     list_emails: AtSigns,
     /// Of the conversions.
     conversion_emails: AtSigns,
+}
+
+/// The emails of the loyalty rows.
+#[derive(Debug)]
+struct ListedEmails {
+    /// One spelling of each email.
+    emails: EmailIndex,
+    /// Whether the list has the spelling in lower case, by the number of the email.
+    has_lower_case: Vec<bool>,
+    /// The spellings that are not in lower case.
+    spellings: HashSet<Vec<u8>, RandomState>,
+}
+
+impl ListedEmails {
+    /// No emails. The hasher must ignore case.
+    fn new(hasher: EmailHasher) -> Self {
+        let emails = EmailIndex::with_case(hasher, true);
+        Self { emails, has_lower_case: Vec::new(), spellings: HashSet::default() }
+    }
+
+    /// Whether the list has this spelling of the email. `None` if it has no spelling of it.
+    #[inline]
+    fn has_spelling(&self, hash: EmailHash, email: &[u8]) -> Option<bool> {
+        let number = self.emails.find(hash, email)?;
+        let is_lower_case = !lanes::any(email, lanes::upper_case);
+        Some(if is_lower_case { self.has_lower_case[number as usize] } else { self.spellings.contains(email) })
+    }
+
+    fn insert(&mut self, hash: EmailHash, email: &[u8]) {
+        let (number, is_new) = self.emails.insert(hash, email);
+        if is_new {
+            self.has_lower_case.push(false);
+        }
+        if lanes::any(email, lanes::upper_case) {
+            self.spellings.insert(email.to_owned());
+        } else {
+            self.has_lower_case[number as usize] = true;
+        }
+    }
+}
+
+impl Default for ListedEmails {
+    fn default() -> Self {
+        Self::new(EmailHasher::new(true))
+    }
 }
 
 /// The emails with and without an `@`.
@@ -81,7 +123,7 @@ struct AtSigns {
 impl AtSigns {
     #[inline]
     fn count(&mut self, email: &[u8], once: Occurrences) {
-        if email.contains(&b'@') {
+        if lanes::any(email, lanes::one_of(*b"@")) {
             self.first_with.get_or_insert(once.first);
         } else {
             self.without += once;
@@ -106,8 +148,8 @@ impl Computation for Check {
 
     const MAX_PARTITIONS: NonZeroU32 = MAX_PARTITIONS_WITH_NAMES;
 
-    fn new_state(&self, _hasher: &EmailHasher) -> Findings {
-        Findings::default()
+    fn new_state(&self, hasher: &EmailHasher) -> Findings {
+        Findings { members: ListedEmails::new(hasher.clone()), ..Findings::default() }
     }
 
     /// Emails that differ only in ASCII case are counted together.
@@ -118,9 +160,12 @@ impl Computation for Check {
     fn apply(&self, state: &mut Findings, events: EventBatch<'_>, _decided: &mut Decided) {
         let has_quoting = events.has_quoting();
         state.copies.keep_from(self.distinct_records.lowest());
-        for (_, _, event) in events.events() {
-            state.copies.add(&event, &self.distinct_records);
-            state.count(&event, has_quoting);
+        for chunk in events.chunks(PREFETCH) {
+            state.members.emails.prefetch(chunk.hashes());
+            for (_, hash, event) in chunk.events() {
+                state.copies.add(&event, &self.distinct_records);
+                state.count(&event, hash, has_quoting);
+            }
         }
     }
 }
@@ -161,7 +206,7 @@ impl Findings {
         all
     }
 
-    fn count(&mut self, event: &Event<'_>, has_quoting: bool) {
+    fn count(&mut self, event: &Event<'_>, hash: EmailHash, has_quoting: bool) {
         let once = Occurrences { count: 1, first: event.number };
         let conversion = event.conversion();
         let total_cost = match conversion.map(|conversion| conversion.action) {
@@ -181,28 +226,21 @@ impl Findings {
         let emails = if conversion.is_none() { &mut self.list_emails } else { &mut self.conversion_emails };
         emails.count(event.email, once);
         match conversion {
-            None => self.count_member(event.email, once),
+            None => self.count_member(event.email, hash, once),
             Some(conversion) => {
                 self.promos.count(conversion.promo, once);
                 if let Action::Click { channel } = conversion.action {
                     self.channels.count(channel, once);
                 }
-                if self.is_listed(event.email) == Some(false) {
+                if self.members.has_spelling(hash, event.email) == Some(false) {
                     self.warn(WarningKind::OtherCase, once);
                 }
             }
         }
     }
 
-    /// Whether the list has this spelling of the email. `None` if it has no spelling of it.
-    fn is_listed(&self, email: &[u8]) -> Option<bool> {
-        let lower_case = ascii_lower_case(email);
-        let is_listed = *self.members.get(&*lower_case)?;
-        Some(if email == &*lower_case { is_listed } else { self.spellings.contains(email) })
-    }
-
-    fn count_member(&mut self, email: &[u8], once: Occurrences) {
-        match self.is_listed(email) {
+    fn count_member(&mut self, email: &[u8], hash: EmailHash, once: Occurrences) {
+        match self.members.has_spelling(hash, email) {
             Some(true) => {
                 self.duplicates += 1;
                 return;
@@ -210,12 +248,7 @@ impl Findings {
             Some(false) => self.warn(WarningKind::OtherCase, once),
             None => {}
         }
-        let lower_case = ascii_lower_case(email);
-        let is_lower_case = email == &*lower_case;
-        *self.members.entry(lower_case.into_owned()).or_default() |= is_lower_case;
-        if !is_lower_case {
-            self.spellings.insert(email.to_owned());
-        }
+        self.members.insert(hash, email);
     }
 
     fn warn(&mut self, kind: WarningKind, once: Occurrences) {

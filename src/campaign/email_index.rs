@@ -49,7 +49,7 @@ impl EmailHasher {
     /// The hash of `email`.
     #[inline]
     pub fn hash(&self, email: &[u8]) -> EmailHash {
-        if self.ignores_case && lanes::any(email, lanes::capitals) {
+        if self.ignores_case && lanes::any(email, lanes::upper_case) {
             return self.hash_lower_case(email);
         }
         let mut hasher = self.key.build_hasher();
@@ -282,7 +282,7 @@ impl EmailIndex {
                 self.entries.extend_from_slice(&len.to_le_bytes());
             }
         }
-        self.entries.extend_from_slice(email);
+        lanes::push(email, &mut self.entries);
         position
     }
 

@@ -190,16 +190,12 @@ impl<'a> PolicyState<'a> {
                 return (Decision::stopped(Gate::Holdout), None);
             }
         }
-        if self.held_out.contains(facts.first_spelling, promo) {
-            (Decision::stopped(Gate::Holdout), None)
-        } else if self.policy.once() == Once::Customer
-            && facts.in_ledger.is_some_and(|customer| ledger.run_sent(customer))
-        {
+        if self.policy.once() == Once::Customer && facts.in_ledger.is_some_and(|customer| ledger.run_sent(customer)) {
             // This run sent the only code of the customer before, at a click for another promo.
             (Decision::stopped(Gate::Once), None)
         } else if self.is_held_out(click) {
-            self.held_out.insert(facts.first_spelling, promo);
-            (Decision::stopped(Gate::Holdout), Some(Claim::HoldOut))
+            let is_new = self.held_out.insert(facts.first_spelling, promo);
+            (Decision::stopped(Gate::Holdout), is_new.then_some(Claim::HoldOut))
         } else {
             (Decision::SEND, Some(Claim::Send))
         }
@@ -260,7 +256,7 @@ impl FirstSpellings {
         if let Some(number) = self.emails.find(hash, email) {
             return self.customers[number as usize];
         }
-        if !lanes::any(email, lanes::capitals) {
+        if !lanes::any(email, lanes::upper_case) {
             return click.customer;
         }
         // An email without capital letters is not in `emails`.

@@ -21,7 +21,7 @@ pub use codes::{CodeError, CodePosition, Codes, MAX_CODE_BYTES};
 pub use customers::{CustomerTable, Event, Membership, Step, Tracked};
 #[cfg(feature = "cluster")]
 pub use email_index::with_lower_case;
-pub use email_index::{CustomerNumber, EmailHash, EmailHasher, Partitioner};
+pub use email_index::{CustomerNumber, EmailHash, EmailHasher, EmailIndex, Partitioner};
 pub use gates::{Claim, Click, PolicyState};
 pub use holdout::Holdout;
 pub use ledger::{Ledger, LedgerOutcome, LedgerRow, SentRowNumber};

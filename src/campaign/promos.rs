@@ -83,17 +83,18 @@ pub struct PromoSets {
 }
 
 impl PromoSets {
-    /// Adds a promo to the set of a customer.
-    pub fn insert(&mut self, customer: CustomerNumber, promo: PromoNumber) {
+    /// Adds a promo to the set of a customer. Returns whether it is new.
+    pub fn insert(&mut self, customer: CustomerNumber, promo: PromoNumber) -> bool {
         if promo >= u32::BITS {
-            self.further.insert((customer, promo));
-            return;
+            return self.further.insert((customer, promo));
         }
         let index = customer as usize;
         if index >= self.bits.len() {
             self.bits.resize(index + 1, 0);
         }
+        let is_new = self.bits[index] & 1 << promo == 0;
         self.bits[index] |= 1 << promo;
+        is_new
     }
 
     /// Whether the set of a customer contains a promo.
@@ -121,7 +122,7 @@ mod tests {
         let is_member = |customer: u32, promo: u32| (customer * 7 + promo).is_multiple_of(3);
         let pairs = || (0..40).flat_map(|customer| (0..70).map(move |promo| (customer, promo)));
         for (customer, promo) in pairs().filter(|&(customer, promo)| is_member(customer, promo)) {
-            sets.insert(customer, promo);
+            assert!(sets.insert(customer, promo) && !sets.insert(customer, promo));
         }
         for (customer, promo) in pairs() {
             assert_eq!(sets.contains(customer, promo), is_member(customer, promo), "{customer}, {promo}");

@@ -212,6 +212,14 @@ impl<'a> BlockReader<'a> {
             buffer.scanned += consumed;
             return;
         }
+        // Only some row ends become boundaries of slices.
+        let (mut row_ends, distance) = (Vec::new(), self.settings.slice_bytes / 4);
+        let consumed = self.rows.skip_usual(buffer.unscanned(), delimiter, |row_end| match &mut row_ends[..] {
+            [.., before, last] if row_end - *before < distance => *last = row_end,
+            _ => row_ends.push(row_end),
+        });
+        row_ends.into_iter().for_each(|row_end| buffer.mark_record_end(buffer.scanned + row_end));
+        buffer.scanned += consumed;
         loop {
             let scanned = self.rows.scan_row(buffer.unscanned(), delimiter, is_last);
             buffer.scanned += scanned.bytes;

@@ -4,8 +4,13 @@
 //! bad: the row ends where it would end without the quote. A line feed, a carriage return, or both together end a row
 //! outside quotes.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr_iter, memchr3, memrchr2};
 
+use super::quotes::QuoteParity;
+use super::separators::CHUNK;
+use crate::lanes;
 use crate::record::Span;
 
 /// The number of lines of a row. A row without a line feed at its end is also a line.
@@ -68,6 +73,32 @@ impl RowScanner {
             }
         }
         Scanned { bytes: bytes.len(), row_ended: false }
+    }
+
+    /// Consumes rows in the usual form, a chunk at a time, and calls `mark` for the ends of some rows and of the last one.
+    /// Returns the number of bytes consumed.
+    pub(super) fn skip_usual(&mut self, bytes: &[u8], delimiter: u8, mut mark: impl FnMut(usize)) -> usize {
+        let (is_quoted, can_open) = (*self == Self::Quoted, matches!(self, Self::FieldStart | Self::QuoteInQuoted));
+        let mut parity = QuoteParity { delimiter, is_quoted, can_open };
+        let mut consumed = 0;
+        while let Some((chunk, [next, ..])) = bytes[consumed..].split_first_chunk::<CHUNK>() {
+            let Some(found) = parity.separators(chunk, *next) else { break };
+            if let Some(last) = found.line_feeds.checked_ilog2() {
+                mark(consumed + last as usize + 1);
+            }
+            consumed += CHUNK;
+        }
+        // The line feed after a carriage return must be consumed with it.
+        consumed -= usize::from(!parity.is_quoted && bytes[..consumed].ends_with(b"\r"));
+        *self = match bytes[..consumed].last() {
+            None => *self,
+            Some(_) if parity.is_quoted => Self::Quoted,
+            Some(b'"') => Self::QuoteInQuoted,
+            Some(b'\n') => Self::FieldStart,
+            Some(&last) if last == delimiter => Self::FieldStart,
+            Some(_) => Self::Unquoted,
+        };
+        consumed
     }
 
     /// Consumes all of `bytes` without scanning every field if there is no quote and no open quoted field. Returns the
@@ -168,6 +199,19 @@ impl RowFields {
         self.well_quoted &= end == close + 1;
         let field = if is_escaped { unescape(&bytes[start..close], scratch) } else { Span::in_block(start, close) };
         (field, end)
+    }
+}
+
+/// A field of a well-quoted row, without the quotes around it. Quotes in it are unescaped in `scratch`.
+#[inline(always)]
+pub(super) fn unquoted(bytes: &[u8], Range { start, end }: Range<usize>, scratch: &mut Vec<u8>) -> Span {
+    let Some((b'"', rest)) = bytes[start..end].split_first() else { return Span::in_block(start, end) };
+    // A row may end with a carriage return.
+    let len = rest.len() - 1 - usize::from(rest.ends_with(b"\r"));
+    if lanes::any(&rest[..len], lanes::one_of(*b"\"")) {
+        unescape(&rest[..len], scratch)
+    } else {
+        Span::in_block(start + 1, start + 1 + len)
     }
 }
 
@@ -278,6 +322,27 @@ mod tests {
             let mut skipping = RowScanner::default();
             prop_assert_eq!(skipping.skip_unquoted(bytes, b',', is_last), Some((at, row_end)));
             prop_assert_eq!(skipping, scanning);
+        }
+
+        #[test]
+        fn skipping_usual_rows_ends_in_the_state_of_scanning_them(
+            rows in prop::collection::vec("(\"[a,\n\r]{0,50}(\"\")?\"|a{0,50})(,a?|,\"a{0,20}\"){0,3}\r?", 0..8),
+            damage in "|\"|a\"|\r", skipped in 0..9_usize,
+        ) {
+            let text = [rows.join("\n"), damage].concat();
+            let bytes = text.as_bytes();
+            // In the middle of a row, the state is that after scanning its beginning.
+            let mut start = RowScanner::default();
+            let from = start.scan_row(&bytes[..skipped.min(bytes.len())], b',', false).bytes;
+            let (mut skipping, mut marked) = (start, None);
+            let consumed = skipping.skip_usual(&bytes[from..], b',', |end| marked = Some(from + end));
+            let (mut scanning, mut at, mut row_end) = (start, from, None);
+            while at < from + consumed {
+                let scanned = scanning.scan_row(&bytes[at..from + consumed], b',', true);
+                at += scanned.bytes;
+                row_end = if scanned.row_ended { Some(at) } else { row_end };
+            }
+            prop_assert_eq!((skipping, marked), (scanning, row_end));
         }
     }
 }

@@ -129,7 +129,7 @@ impl Header {
     pub(super) fn fields<'a>(
         &self,
         width: usize,
-        field: impl Fn(usize) -> Span,
+        mut field: impl FnMut(usize) -> Span,
     ) -> Result<TableFields, RecordError<'a>> {
         if width != self.width {
             return Err(RecordError::WrongWidth { header: self.width as u32, row: width as u32 });

@@ -33,6 +33,7 @@ mod header;
 mod json;
 mod json_usual;
 mod ledger;
+mod quotes;
 mod reader;
 mod row;
 #[cfg(feature = "cluster")]

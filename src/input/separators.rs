@@ -3,7 +3,7 @@
 use wide::u8x16;
 
 /// The number of bytes that are tested together: one bit of a mask each.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 const LANES: usize = 16;
 
 /// The number of positions that are written together: more than most masks have.
@@ -31,7 +31,7 @@ pub(super) fn find_separators<'a>(
 
 /// Writes the positions of the bits of `mask`, which begins at `at`, to `buffer` after the first `count`.
 #[inline(always)]
-fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut usize) {
+pub(super) fn push_positions(at: usize, mut mask: u64, buffer: &mut Vec<u32>, count: &mut usize) {
     if buffer.len() < *count + CHUNK {
         buffer.resize(*count + *count / 2 + CHUNK, 0);
     }
@@ -56,6 +56,13 @@ fn mask_of(chunk: &[u8; CHUNK], [first, second]: [u8x16; 2]) -> u64 {
         let found = lane.simd_eq(first) | lane.simd_eq(second);
         mask | (u64::from(found.to_bitmask()) << (number * LANES))
     })
+}
+
+/// A mask with a bit for every byte of the chunk that is `byte`.
+#[inline(always)]
+pub(super) fn positions_of(chunk: &[u8; CHUNK], byte: u8) -> u64 {
+    let byte = u8x16::splat(byte);
+    mask_of(chunk, [byte; 2])
 }
 
 #[cfg(test)]

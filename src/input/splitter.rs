@@ -1,17 +1,18 @@
 //! Splits a slice into records and fields, and decodes them.
 //!
-//! Fields are found in one pass over the bytes. Only a CSV slice that contains a quote or a lone carriage return is
-//! split row by row. A field that must be unescaped is copied to the scratch buffer; all others stay in the block.
+//! Fields are found in one pass over the bytes. Only a CSV slice with a row of several lines, or with a misplaced quote
+//! or carriage return, is split row by row. A field that must be unescaped is copied to the scratch buffer; all others stay in the block.
 
 use std::ops::{ControlFlow, Range};
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use super::block::Block;
-use super::csv::{RowFields, count_lines};
+use super::csv::{RowFields, count_lines, unquoted};
 use super::format::{Format, payload_at};
 use super::header::Header;
 use super::json::{JsonKeys, ObjectFields};
+use super::quotes::find_csv_separators;
 use super::separators::find_separators;
 use crate::record::field::TextFields;
 use crate::record::{self, Bytes, DecodedRecord, Decoder, RecordError, TableFields, TableRules, decode_table};
@@ -79,46 +80,27 @@ impl RecordSplitter {
         let (bytes, start) = (&block.bytes()[..range.end], range.start);
         match &block.format {
             Format::Text => {
-                self.lines(bytes, start, b',', |record, fields, _| visit_text(record, fields, decoder, visitor))
+                let separators = find_separators(bytes, start, *b",\n", &mut self.separators);
+                lines(bytes, start, separators, |record, fields| visit_text(record, fields, decoder, visitor))
             }
             Format::Framed => self.frames(bytes, start, |record, fields| visit_text(record, fields, decoder, visitor)),
-            Format::Csv(header) if is_unquoted(&bytes[start..]) => {
-                self.lines(bytes, start, header.delimiter, |record, fields, scratch| {
-                    let field = |index| fields.get(index).expect("an index below the header's width");
-                    let table = decoder
-                        .check_length(record.end - record.start)
-                        .and_then(|()| header.fields(fields.count(), field));
-                    visit_table(record, bytes, scratch, table, &header.rules, decoder, visitor)
-                })
+            Format::Csv(header) => {
+                let Self { separators, scratch, .. } = self;
+                match find_csv_separators(bytes, start, header.delimiter, separators) {
+                    Some(separators) => lines(bytes, start, separators, |record, fields| {
+                        let table = decoder.check_length(record.end - record.start).and_then(|()| {
+                            header.fields(fields.count(), |index| {
+                                let field = unquoted(bytes, fields.unstripped(index), scratch);
+                                Bytes { block: bytes, scratch }.trim(field)
+                            })
+                        });
+                        visit_table(record, bytes, scratch, table, &header.rules, decoder, visitor)
+                    }),
+                    None => self.rows(bytes, start, header, decoder, visitor),
+                }
             }
-            Format::Csv(header) => self.rows(bytes, start, header, decoder, visitor),
             Format::JsonLines(keys) => self.objects(bytes, start, keys, decoder, visitor),
         }
-    }
-
-    /// Visits lines.
-    #[inline(always)]
-    fn lines<'b, F>(&mut self, bytes: &'b [u8], mut start: usize, delimiter: u8, mut visit: F) -> ControlFlow<()>
-    where
-        F: FnMut(RawRecord, &TextFields<'b, '_>, &mut Vec<u8>) -> ControlFlow<()>,
-    {
-        let Self { separators, scratch, .. } = self;
-        let separators = find_separators(bytes, start, [delimiter, b'\n'], separators);
-        let mut next = 0;
-        while start < bytes.len() {
-            let first = next;
-            while separators.get(next).is_some_and(|&at| bytes[at as usize] == delimiter) {
-                next += 1;
-            }
-            // The last line may lack its line feed.
-            let end = separators.get(next).map_or(bytes.len(), |&line_feed| line_feed as usize);
-            let raw = start..bytes.len().min(end + 1);
-            let fields = TextFields { block: bytes, start, end, commas: &separators[first..next] };
-            start = raw.end;
-            visit(RawRecord { start: raw.start, end, raw, lines: 1 }, &fields, scratch)?;
-            next += 1;
-        }
-        ControlFlow::Continue(())
     }
 
     /// Visits the payloads of frames.
@@ -200,6 +182,29 @@ impl RecordSplitter {
     }
 }
 
+/// Visits lines whose fields and ends are at these separators.
+#[inline(always)]
+fn lines<'b, F>(bytes: &'b [u8], mut start: usize, separators: &[u32], mut visit: F) -> ControlFlow<()>
+where
+    F: FnMut(RawRecord, &TextFields<'b, '_>) -> ControlFlow<()>,
+{
+    let mut next = 0;
+    while start < bytes.len() {
+        let first = next;
+        while separators.get(next).is_some_and(|&at| bytes[at as usize] != b'\n') {
+            next += 1;
+        }
+        // The last line may lack its line feed.
+        let end = separators.get(next).map_or(bytes.len(), |&line_feed| line_feed as usize);
+        let raw = start..bytes.len().min(end + 1);
+        let fields = TextFields { block: bytes, start, end, commas: &separators[first..next] };
+        start = raw.end;
+        visit(RawRecord { start: raw.start, end, raw, lines: 1 }, &fields)?;
+        next += 1;
+    }
+    ControlFlow::Continue(())
+}
+
 /// Decodes the fields of a line or a frame.
 #[inline(always)]
 fn visit_text(
@@ -209,7 +214,10 @@ fn visit_text(
     visitor: &mut impl RecordVisitor,
 ) -> ControlFlow<()> {
     match decoder.decode_usual(fields) {
-        Some(decoded) => visitor.visit(record, fields.bytes(), Ok(decoded)),
+        Some(decoded) => {
+            debug_assert_eq!(decoder.decode_text(fields), Ok(decoded));
+            visitor.visit(record, fields.bytes(), Ok(decoded))
+        }
         None => visit_unusual(record, fields, decoder, visitor),
     }
 }
@@ -225,25 +233,42 @@ fn visit_unusual(
 }
 
 /// Decodes the fields of a row or an object.
+#[inline(always)]
 fn visit_table(
     record: RawRecord,
     block: &[u8],
     scratch: &mut Vec<u8>,
-    mut table: Result<TableFields, RecordError<'_>>,
+    table: Result<TableFields, RecordError<'_>>,
     rules: &TableRules,
     decoder: &Decoder,
     visitor: &mut impl RecordVisitor,
 ) -> ControlFlow<()> {
-    if let Ok(fields) = &mut table {
-        record::complete_fields(fields, rules, block, scratch);
+    match table {
+        Ok(mut fields) => {
+            record::complete_fields(&mut fields, rules, block, scratch);
+            let bytes = Bytes { block, scratch };
+            match record::decode_usual_table(decoder.source, bytes, &fields, rules) {
+                Some(decoded) => {
+                    debug_assert_eq!(decode_table(decoder.source, bytes, &fields, rules), Ok(decoded));
+                    visitor.visit(record, bytes, Ok(decoded))
+                }
+                None => visit_unusual_table(record, bytes, Ok(&fields), rules, decoder, visitor),
+            }
+        }
+        Err(error) => visit_unusual_table(record, Bytes { block, scratch }, Err(error), rules, decoder, visitor),
     }
-    let bytes = Bytes { block, scratch };
-    visitor.visit(record, bytes, table.and_then(|fields| decode_table(decoder.source, bytes, &fields, rules)))
 }
 
-/// Whether every row of `bytes` is a line without quotes.
-fn is_unquoted(bytes: &[u8]) -> bool {
-    memchr(b'"', bytes).is_none() && memchr_iter(b'\r', bytes).all(|at| bytes.get(at + 1) == Some(&b'\n'))
+#[inline(never)]
+fn visit_unusual_table(
+    record: RawRecord,
+    bytes: Bytes<'_>,
+    table: Result<&TableFields, RecordError<'_>>,
+    rules: &TableRules,
+    decoder: &Decoder,
+    visitor: &mut impl RecordVisitor,
+) -> ControlFlow<()> {
+    visitor.visit(record, bytes, table.and_then(|fields| decode_table(decoder.source, bytes, fields, rules)))
 }
 
 #[cfg(test)]
@@ -269,13 +294,15 @@ mod tests {
     fn records(format: Format, bytes: Vec<u8>, start: usize) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
         let mut records = Vec::new();
         let mut splitter = RecordSplitter::default();
-        let mut add = |record: RawRecord, fields: &TextFields<'_, '_>| {
+        let add = |record: RawRecord, fields: &TextFields<'_, '_>| {
             let field = |index| fields.bytes().get(fields.get(index).unwrap()).to_vec();
             records.push((bytes[record.raw].to_vec(), (0..fields.count()).map(field).collect()));
             ControlFlow::Continue(())
         };
         let _ = match format {
-            Format::Text => splitter.lines(&bytes, start, b',', |record, fields, _| add(record, fields)),
+            Format::Text => {
+                lines(&bytes, start, find_separators(&bytes, start, *b",\n", &mut splitter.separators), add)
+            }
             _ => splitter.frames(&bytes, start, add),
         };
         records

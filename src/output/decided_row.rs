@@ -4,11 +4,29 @@
 //! the time.
 
 use super::encoder::{DecidedConversion, DecisionEncoder};
+use crate::campaign::Reason;
 use crate::escape::{push_csv_field, push_json_string};
-use crate::lanes;
+use crate::lanes::{self, ShortText};
 use crate::record::{Action, Conversion, ConversionKind, Items, TotalCost};
 
 const IS_CONVERSION: &str = "only conversions that were decoded are encoded";
+
+/// The fields `send` and `enrolled`, each after its comma, by their values.
+const SEND_AND_ENROLLED: [[ShortText; 2]; 2] = [
+    [ShortText::new(",false,false"), ShortText::new(",false,true")],
+    [ShortText::new(",true,false"), ShortText::new(",true,true")],
+];
+
+/// The names of the reasons, in the order of [`Reason::ALL`].
+const REASONS: [ShortText; Reason::ALL.len()] = {
+    let mut names = [ShortText::new(""); Reason::ALL.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = ShortText::new(Reason::ALL[index].name());
+        index += 1;
+    }
+    names
+};
 
 /// The channel, the items and the total cost, if the conversion has them.
 fn optional_fields<'a>(conversion: &Conversion<'a>) -> (Option<&'a [u8]>, Option<Items<'a>>, Option<&'a [u8]>) {
@@ -46,15 +64,10 @@ pub(super) fn push_csv_row(encoder: &DecisionEncoder, decided: &DecidedConversio
         out.push(b',');
         push_csv_field(conversion.time.unwrap_or_default(), out);
     }
-    out.extend_from_slice(match (decision.send, decision.enrolled) {
-        (false, false) => b",false,false",
-        (false, true) => b",false,true",
-        (true, false) => b",true,false",
-        (true, true) => b",true,true",
-    });
+    SEND_AND_ENROLLED[usize::from(decision.send)][usize::from(decision.enrolled)].push(out);
     if encoder.with_policy {
         out.push(b',');
-        out.extend_from_slice(decision.reason(conversion.kind()).name().as_bytes());
+        REASONS[decision.reason(conversion.kind()) as usize].push(out);
         out.push(b',');
         push_csv_field(code, out);
     }

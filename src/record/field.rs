@@ -3,6 +3,7 @@
 //! There is no quoting in the text format: a comma always ends a field. CSV rows are split in `input::csv`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::lanes;
 
@@ -80,6 +81,13 @@ impl<'a> TextFields<'a, '_> {
         let start = if index == 0 { self.start } else { *self.commas.get(index - 1)? as usize + 1 };
         let end = self.commas.get(index).map_or(self.end, |&comma| comma as usize);
         Some(self.bytes().trim(Span::in_block(start, end)))
+    }
+
+    /// The field with this index, which the record has, not stripped.
+    #[inline(always)]
+    pub fn unstripped(&self, index: usize) -> Range<usize> {
+        let start = if index == 0 { self.start } else { self.commas[index - 1] as usize + 1 };
+        start..self.commas.get(index).map_or(self.end, |&comma| comma as usize)
     }
 
     /// The field with this index if it is not empty and has no white space around it except one space after the comma.
@@ -175,7 +183,7 @@ impl<'a> Bytes<'a> {
 
 /// The bytes with ASCII letters in lower case. Other bytes are kept.
 pub fn ascii_lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if lanes::any(bytes, lanes::capitals) { bytes.to_ascii_lowercase().into() } else { bytes.into() }
+    if lanes::any(bytes, lanes::upper_case) { bytes.to_ascii_lowercase().into() } else { bytes.into() }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use column::{Column, ColumnNames, TableFields, TableRules, TypeNames};
 pub use decoder::tests::decode;
 pub use decoder::{Decoder, MD5_DIGITS, SourceKind, is_digest};
 pub use field::{Bytes, Span};
-pub use table::{check_table_email, complete_fields, decode_table};
+pub use table::{check_table_email, complete_fields, decode_table, decode_usual_table};
 pub use time::{Time, TimeWindow};
 pub use types::{
     Action, Conversion, ConversionKind, DecodedRecord, FieldSpans, Items, LoyaltyRow, RecordKind, TotalCost,

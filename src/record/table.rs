@@ -7,6 +7,7 @@ use super::decoder::{LOYALTY_ROW, check_email, required_fields, suppressed};
 use super::field::{Bytes, Span, trim};
 use super::time::Time;
 use super::{ConversionKind, DecodedRecord, FieldSpans, Items, RecordError, RecordKind, SourceKind, TotalCost};
+use crate::lanes;
 
 /// Decodes the fields of one row or object of this source.
 ///
@@ -25,6 +26,42 @@ pub fn decode_table<'a>(
         SourceKind::Interleaved => fields.get(Column::Conversion).is_some(),
     };
     if is_conversion { conversion(bytes, fields, rules) } else { loyalty_row(bytes, fields, rules) }
+}
+
+/// Decodes a good conversion without a time; `None` for everything else, which [`decode_table`] decodes. Without errors,
+/// its result stays in registers.
+#[inline(always)]
+pub fn decode_usual_table(
+    source: SourceKind,
+    bytes: Bytes<'_>,
+    fields: &TableFields,
+    rules: &TableRules,
+) -> Option<DecodedRecord> {
+    if source != SourceKind::Conversions || rules.has_times || !fields.has_valid_items {
+        return None;
+    }
+    let NamedType::Conversion(kind) = rules.types.get(bytes.get(fields.get(Column::Conversion)?)) else { return None };
+    let email = fields.get(Column::Email)?;
+    let is_bad = |lanes| lanes::controls(lanes) | lanes::one_of(*b",")(lanes);
+    if email.is_empty() || lanes::any(bytes.get(email), is_bad) {
+        return None;
+    }
+    let second = fields.get_or_empty(if kind == ConversionKind::Click { Column::Where } else { Column::Items });
+    if kind != ConversionKind::Click && !second.is_empty() {
+        Items::parse(bytes.get(second)).ok()?;
+    }
+    let third = if kind == ConversionKind::Purchase { fields.get(Column::TotalCost) } else { None };
+    if let Some(total_cost) = third {
+        TotalCost::parse(bytes.get(total_cost)).ok()?;
+    }
+    let fields = FieldSpans {
+        first: fields.get_or_empty(Column::Promo),
+        second,
+        third: third.unwrap_or(Span::ABSENT),
+        extra: Span::ABSENT,
+        time: fields.get(Column::Time).unwrap_or(Span::ABSENT),
+    };
+    Some(DecodedRecord { kind: RecordKind::Conversion(kind), email, fields, time: None })
 }
 
 fn conversion<'a>(
@@ -117,10 +154,11 @@ fn without_commas_around(field: &[u8]) -> &[u8] {
 
 /// Checks an email that was not split at commas. The text after a comma could be mistaken for the decision.
 pub fn check_table_email(email: &[u8]) -> Result<(), RecordError<'_>> {
-    if email.contains(&b',') { Err(RecordError::CommaInEmail { email }) } else { check_email(email) }
+    if lanes::any(email, lanes::one_of(*b",")) { Err(RecordError::CommaInEmail { email }) } else { check_email(email) }
 }
 
 /// Completes the fields of a row or an object before it is decoded: converts its items, and sets its promo.
+#[inline(always)]
 pub fn complete_fields(fields: &mut TableFields, rules: &TableRules, block: &[u8], scratch: &mut Vec<u8>) {
     convert_items(fields, block, scratch);
     fill_promo(fields, rules, scratch);
@@ -139,11 +177,19 @@ fn fill_promo(fields: &mut TableFields, rules: &TableRules, scratch: &mut Vec<u8
 /// Writes a list of ids in another form as `[6;14]`, the form of the text format, to `scratch`. These forms are
 /// accepted: `6;14`, `[6, 14]`, `["6","14"]`, `{6,14}` (an PostgreSQL array). The span is unchanged if the items
 /// already have that form, or are not a list of ids, which clears `has_valid_items`.
+#[inline(always)]
 fn convert_items(fields: &mut TableFields, block: &[u8], scratch: &mut Vec<u8>) {
     let Some(span) = fields.get(Column::Items) else { return };
+    match (Bytes { block, scratch }).get(span) {
+        [] => {}
+        [b'[', inner @ .., b']'] if !lanes::any(inner, lanes::one_of(*b",\"")) => {}
+        _ => convert_other_items(span, fields, block, scratch),
+    }
+}
+
+#[inline(never)]
+fn convert_other_items(span: Span, fields: &mut TableFields, block: &[u8], scratch: &mut Vec<u8>) {
     let ids = match (Bytes { block, scratch }).get(span) {
-        [] => return,
-        [b'[', inner @ .., b']'] if !inner.iter().any(|byte| matches!(byte, b',' | b'"')) => return,
         list @ [b'[', inner @ .., b']'] => {
             if inner.contains(&b'"') {
                 json_ids(list)
