@@ -62,7 +62,8 @@ pub struct PolicyState<'a> {
     /// By customer number. `None` before the first click for a promo that gets codes.
     facts: Vec<Option<MemberFacts>>,
     first_spellings: FirstSpellings,
-    /// The promos for which this run sent each customer a code, or [`ANY_PROMO`].
+    /// The promos for which each customer was sent a code, or [`ANY_PROMO`]: those of this run, and the first ones of the
+    /// ledger.
     sent: PromoSets,
     /// The promos for which this run added a row that holds out the customer.
     held_out: PromoSets,
@@ -111,13 +112,9 @@ impl<'a> PolicyState<'a> {
         let passed = || promos.iter().zip(clicks).filter(|(promo, _)| promo.is_some()).map(|(_, click)| click);
         let new: Vec<_> = passed().filter(|click| self.facts(click).is_none()).collect();
         if !new.is_empty() {
-            self.learn(customers, &new);
+            self.find_facts(customers, &new);
         }
-        let facts = || passed().filter_map(|click| self.facts(click));
-        self.sent.prefetch(facts().map(|facts| facts.first_spelling));
-        if let Some(ledger) = self.policy.ledger() {
-            ledger.prefetch_sent(facts().filter_map(|facts| facts.in_ledger));
-        }
+        self.sent.prefetch(passed().filter_map(|click| self.facts(click)).map(|facts| facts.first_spelling));
         for (promo, click) in promos.into_iter().zip(clicks) {
             let (decision, claim) = self.decide(click, promo);
             decided(click.entry, decision, claim);
@@ -152,7 +149,7 @@ impl<'a> PolicyState<'a> {
         let ledger = self.policy.ledger();
         if let Some(sent_promo) = sent_promo {
             let in_ledger = ledger.zip(facts.in_ledger);
-            if in_ledger.is_some_and(|(ledger, customer)| ledger.was_sent(customer, sent_promo)) {
+            if in_ledger.is_some_and(|(ledger, customer)| ledger.earlier().contains_further(customer, sent_promo)) {
                 return stopped(Gate::Once);
             }
             if self.sent.contains(facts.first_spelling, sent_promo) {
@@ -212,24 +209,31 @@ impl<'a> PolicyState<'a> {
         self.facts.get(click.customer as usize).copied().flatten()
     }
 
-    /// Computes the facts of the members who made these clicks.
-    fn learn(&mut self, customers: &CustomerTable, clicks: &[&Click<'_>]) {
+    /// Finds the facts of the members who made these clicks.
+    fn find_facts(&mut self, customers: &CustomerTable, clicks: &[&Click<'_>]) {
         let ledger = self.policy.ledger();
         if let Some(ledger) = ledger {
             ledger.prefetch(clicks.iter().map(|click| click.hash));
         }
+        let find = |click: &&Click<'_>| ledger.and_then(|ledger| ledger.find(click.hash, click.event.email));
+        let in_ledger: Vec<_> = clicks.iter().map(find).collect();
+        if let Some(ledger) = ledger {
+            ledger.earlier().prefetch(in_ledger.iter().copied().flatten());
+        }
         let emails = clicks.iter().map(|click| click.event.email);
         let mut suppressed = self.policy.suppression().map(|list| list.contains_each(emails));
-        for click in clicks {
+        for (click, in_ledger) in clicks.iter().zip(in_ledger) {
             let is_suppressed = suppressed.as_mut().is_some_and(|list| list.next().expect("there is one for each"));
-            let in_ledger = ledger.and_then(|ledger| ledger.find(click.hash, click.event.email));
-            // Only then are hashes those of a hasher that ignores case.
+            // The table distinguishes spellings, but the sends do not.
             let joins_spellings = self.policy.remembers_sends() && !self.policy.ignores_case();
             let first_spelling =
                 if joins_spellings { self.first_spellings.of(customers, click) } else { click.customer };
             let index = click.customer as usize;
             if index >= self.facts.len() {
                 self.facts.resize(index + 1, None);
+            }
+            if let Some((ledger, customer)) = ledger.zip(in_ledger) {
+                self.sent.insert_first_of(first_spelling, ledger.earlier(), customer);
             }
             self.facts[index] = Some(MemberFacts { is_suppressed, is_held_out: None, first_spelling, in_ledger });
         }

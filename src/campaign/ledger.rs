@@ -80,7 +80,7 @@ pub struct Ledger {
     /// Emails that differ only in ASCII case are one customer.
     customers: EmailIndex,
     promos: PromoNumbers,
-    /// The promos for which other runs sent each customer a code.
+    /// The promos for which other runs sent each customer a code, or [`ANY_PROMO`].
     earlier: PromoSets,
     run_rows: HashMap<(CustomerNumber, PromoNumber), RunRows, RandomState>,
     /// The customers whom this run sent a code.
@@ -213,14 +213,9 @@ impl Ledger {
         self.customers.find(hash, email)
     }
 
-    /// Prefetches the memory that [`Self::was_sent`] reads for these customers.
-    pub(super) fn prefetch_sent(&self, customers: impl Iterator<Item = CustomerNumber>) {
-        self.earlier.prefetch(customers);
-    }
-
-    /// Whether another run sent a customer a code: for this promo, or for [`ANY_PROMO`].
-    pub(super) fn was_sent(&self, customer: CustomerNumber, promo: PromoNumber) -> bool {
-        self.earlier.contains(customer, promo)
+    /// The promos for which other runs sent each customer a code, or [`ANY_PROMO`].
+    pub(super) const fn earlier(&self) -> &PromoSets {
+        &self.earlier
     }
 
     /// Whether a row of this run sent a customer a code.

@@ -88,22 +88,38 @@ impl PromoSets {
         if promo >= u32::BITS {
             return self.further.insert((customer, promo));
         }
+        let bits = self.bits_mut(customer);
+        let is_new = *bits & 1 << promo == 0;
+        *bits |= 1 << promo;
+        is_new
+    }
+
+    /// Adds the first 32 promos of a customer in another set. Ask that set with [`Self::contains_further`] for others.
+    pub fn insert_first_of(&mut self, customer: CustomerNumber, other: &Self, other_customer: CustomerNumber) {
+        *self.bits_mut(customer) |= other.bits.get(other_customer as usize).copied().unwrap_or(0);
+    }
+
+    fn bits_mut(&mut self, customer: CustomerNumber) -> &mut u32 {
         let index = customer as usize;
         if index >= self.bits.len() {
             self.bits.resize(index + 1, 0);
         }
-        let is_new = self.bits[index] & 1 << promo == 0;
-        self.bits[index] |= 1 << promo;
-        is_new
+        &mut self.bits[index]
     }
 
     /// Whether the set of a customer contains a promo.
     #[inline]
     pub fn contains(&self, customer: CustomerNumber, promo: PromoNumber) -> bool {
         if promo >= u32::BITS {
-            return self.further.contains(&(customer, promo));
+            return self.contains_further(customer, promo);
         }
         self.bits.get(customer as usize).is_some_and(|bits| bits & 1 << promo != 0)
+    }
+
+    /// Whether the set of a customer contains a promo that is not one of the first 32.
+    #[inline]
+    pub fn contains_further(&self, customer: CustomerNumber, promo: PromoNumber) -> bool {
+        promo >= u32::BITS && self.further.contains(&(customer, promo))
     }
 
     /// Prefetches the sets of these customers, so their cache misses overlap.
@@ -128,6 +144,13 @@ mod tests {
             assert_eq!(sets.contains(customer, promo), is_member(customer, promo), "{customer}, {promo}");
         }
         assert!(!sets.contains(u32::MAX, 0) && !sets.contains(u32::MAX, 32));
+        let mut other = PromoSets::default();
+        other.insert(5, 1);
+        other.insert_first_of(5, &sets, 3);
+        for promo in 0..70 {
+            assert_eq!(other.contains(5, promo), promo < 32 && (promo == 1 || is_member(3, promo)), "{promo}");
+            assert_eq!(sets.contains_further(3, promo), promo >= 32 && is_member(3, promo), "{promo}");
+        }
     }
 
     #[test]

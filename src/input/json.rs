@@ -97,9 +97,13 @@ impl ObjectFields {
         keys: &JsonKeys,
         scratch: &mut Vec<u8>,
     ) -> Result<TableFields, RecordError<'a>> {
+        let scratch_len = scratch.len();
         match usual_fields(bytes, start, &self.keys, scratch) {
             Some(fields) => Ok(fields),
-            None => self.split_unusual(&bytes[start..], keys, scratch),
+            None => {
+                scratch.truncate(scratch_len);
+                self.split_unusual(&bytes[start..], keys, scratch)
+            }
         }
     }
 
@@ -192,10 +196,11 @@ impl<'a> Visitor<'a> for &mut Object<'_, 'a> {
                 }
                 Meaning::Nothing => {
                     map.next_value::<IgnoredAny>()?;
-                    if let Key::Borrowed(key) = key
-                        && self.keys.only_known
-                    {
-                        self.found.fault.get_or_insert(RecordError::UnknownKey { key: key.as_bytes() });
+                    if self.keys.only_known {
+                        self.found.fault.get_or_insert(match key {
+                            Key::Borrowed(key) => RecordError::UnknownKey { key: key.as_bytes() },
+                            Key::Unescaped(_) => RecordError::UnknownEscapedKey,
+                        });
                     }
                 }
             }

@@ -195,7 +195,7 @@ mod tests {
     fn object() -> impl Strategy<Value = String> {
         let key = prop_oneof![
             8 => Just("items"), 4 => Just("email"), 2 => Just("total_cost"), 1 => Just("x"), 1 => Just("E-Mail"),
-            1 => Just("\\u0065mail"),
+            1 => Just("\\u0065mail"), 1 => Just("\\u0078"),
         ];
         let value = prop_oneof![
             4 => "\"[a-z@. \\u{7f}é;,\\[\\]]{0,40}\"",
@@ -211,6 +211,15 @@ mod tests {
                 format!("{{{}}}{}", members.join(&format!(",{space}")), end.unwrap_or_default())
             },
         )
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_if_only_known_keys_are_kept() {
+        for line in [r#"{"email":"a@x","x":1}"#, r#"{"email":"a@x","\u0078":1}"#] {
+            assert!(fields("{}", line, false).is_ok());
+            assert!(fields("{}", line, true).unwrap_err().contains("would be lost"), "{line}");
+            assert!(fields(line, line, true).is_err(), "{line}");
+        }
     }
 
     proptest! {

@@ -101,6 +101,8 @@ pub enum RecordError<'a> {
     /// A key that a saved list would lose.
     #[error("the key {} would be lost when the saved list replaces this file; save to another file", Quoted(key))]
     UnknownKey { key: &'a [u8] },
+    #[error("a key with an escape would be lost when the saved list replaces this file; save to another file")]
+    UnknownEscapedKey,
     #[error(
         "the time {} is not a time (expected something like 2024-05-01T10:00:00Z, or seconds since 1970)",
         Quoted(time)
