@@ -364,3 +364,26 @@ fn standard_streams_are_not_written_to_the_ledger() {
         assert!(!scratch.file("out.csv").exists());
     }
 }
+
+#[test]
+fn every_promo_of_a_long_ledger_is_remembered() {
+    let scratch = campaign();
+    let promos = 0..70;
+    let row = |promo| format!("earlier,P{promo},C{}@x,sent,\n", promo % 2);
+    scratch.write("ledger.csv", HEADER.to_owned() + &promos.clone().map(row).collect::<String>());
+    let clicks = promos.clone().flat_map(|promo| {
+        [0, 1, 2].map(|customer| format!("P{promo}, ClickConversion, c{customer}@x, w\n")).into_iter().chain(
+            // The second click of a promo.
+            [format!("P{promo}, ClickConversion, c2@x, w\n")],
+        )
+    });
+    scratch.write("conversions.txt", clicks.collect::<String>());
+    scratch.adseg(&format!("{RUN} --ledger ledger.csv --run-id now")).assert().success();
+    let sent: HashSet<_> = rows(&scratch).into_iter().skip(70).map(|[_, promo, email, ..]| (promo, email)).collect();
+    let expected = promos.flat_map(|promo| {
+        let others = [0, 1, 2].into_iter().filter(move |customer| *customer != promo % 2);
+        others.map(move |customer| (format!("P{promo}"), format!("c{customer}@x")))
+    });
+    assert_eq!(sent, expected.collect());
+    assert_eq!(rows(&scratch).len(), 70 + 140);
+}
