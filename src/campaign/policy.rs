@@ -61,12 +61,8 @@ impl Policy {
 
     /// Whether any gate may stop a click. If not, decisions are those of the rule alone.
     pub fn has_gates(&self) -> bool {
-        let Self { rules, suppression, ledger } = self;
-        suppression.is_some()
-            || ledger.is_some()
-            || rules.promos.is_some()
-            || rules.holdout.is_some()
-            || self.once() != Once::Never
+        let Self { rules, suppression, .. } = self;
+        suppression.is_some() || rules.promos.is_some() || rules.holdout.is_some() || self.remembers_sends()
     }
 
     /// Whether emails that differ only in ASCII case are one customer.

@@ -74,7 +74,7 @@ impl<'a> ClickPromos<'a> {
     }
 }
 
-/// A set of promos for each customer. Four bytes for a customer, and some 15 for each promo after the first 32.
+/// A set of promos for each customer. A customer needs four bytes, and each promo after the first 32 some 15 bytes.
 #[derive(Debug, Default)]
 pub struct PromoSets {
     /// By customer number: a bit for each of the first promos.
