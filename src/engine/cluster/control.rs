@@ -1,8 +1,8 @@
 //! The control connections between the first process and each other one: what ends a run, and how the loss of a process
 //! is detected.
 //!
-//! The data of a run is on other connections, which belong to timely. A control connection carries a sign of life every
-//! second, a failure, and at the end the results and the commit. Its end means that the process is lost.
+//! The data of a run is on other connections, which belong to timely. A control connection carries signs of life, a
+//! failure, and at the end the results and the commit. Its end means that the process is lost.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -18,8 +18,8 @@ use super::event::{Control, Event};
 const JSON: u8 = 0;
 const STATE: u8 = 1;
 
-/// The interval of the signs of life.
-const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval of the signs of life. It is shorter than any time limit.
+const ALIVE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The time limit of a write to a process that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Thread};
 
-use crate::input::{Block, Buffers, InputError, InputPlan, ReaderSettings};
+use crate::input::{Block, Buffers, InputPlan, ReaderSettings};
 use crate::system::panic_point;
 
 /// The position of a block: 32 bits for the input, 48 for the segment, 48 for the block of the segment.
@@ -185,7 +185,7 @@ impl Share {
             } else {
                 epoch_from(&self.plans, input + 1, self.worker, self.peers)
             };
-            let mut sink = |block: Result<Block, InputError>, is_last: bool| {
+            let mut sink = |block: Result<Block, String>, is_last: bool| {
                 let at = epoch(input, segment, number);
                 number += 1;
                 self.emit(
@@ -220,14 +220,13 @@ impl Share {
     fn emit(
         &self,
         epoch: Epoch,
-        block: Result<Block, InputError>,
+        content: Result<Block, String>,
         ends_segment: bool,
         ends_input: bool,
         next: Option<Epoch>,
     ) -> bool {
         let (input, segment, _) = position(epoch);
-        let is_damaged = block.is_err();
-        let content = block.map_err(|damage| damage.to_string());
+        let is_damaged = content.is_err();
         let block = SourceBlock { content, ends_segment, ends_input };
         let next = if is_damaged { Some(epoch + 1) } else { next };
         let owner = owner(input, segment, self.peers);

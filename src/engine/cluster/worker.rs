@@ -45,7 +45,7 @@ pub struct Job<C> {
     pub hash_seed: u64,
     /// To the thread that watches this process.
     pub events: SyncSender<Event>,
-    /// The number of epochs that were completed.
+    /// Grows while the workers of this process see that blocks of any worker are completed.
     pub progress: Arc<AtomicU64>,
 }
 
@@ -103,7 +103,7 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
         (input, written.probe().0)
     });
 
-    let mut in_flight = VecDeque::new();
+    let (mut in_flight, mut earliest) = (VecDeque::new(), None);
     if let Some(first) = first_epoch(plans, index, peers) {
         input.advance_to(first);
     }
@@ -143,6 +143,11 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
         }
         while in_flight.front().is_some_and(|epoch| !probe.less_equal(epoch)) {
             in_flight.pop_front();
+        }
+        // A worker without blocks of its own also sees progress.
+        let now = probe.with_frontier(|frontier| frontier.first().copied());
+        if now != earliest {
+            earliest = now;
             job.progress.fetch_add(1, Ordering::Relaxed);
         }
     }
