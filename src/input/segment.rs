@@ -94,6 +94,14 @@ impl InputPlan {
         self.cut.map(|cut| cut.size.saturating_sub(cut.start).div_ceil(cut.segment_bytes))
     }
 
+    /// How the file is divided, for a comparison with other processes.
+    pub fn division(&self) -> String {
+        match self.cut {
+            Some(Cut { start, size, segment_bytes }) => format!("bytes {start} to {size} in steps of {segment_bytes}"),
+            None => "the whole file".to_owned(),
+        }
+    }
+
     /// Shows the progress of a file that other processes also read.
     pub fn add_progress(&self, bytes: u64) {
         if self.cut.is_some() {

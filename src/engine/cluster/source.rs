@@ -82,7 +82,6 @@ pub enum Next {
 /// The blocks of one worker.
 pub struct Source {
     items: Receiver<Option<SourceItem>>,
-    has_ended: bool,
 }
 
 /// The number of blocks that wait for a worker.
@@ -100,24 +99,18 @@ impl Source {
         let (plans, wakes) = (Arc::clone(plans), thread::current());
         let share = Share { plans, settings, worker, peers, buffers, to_worker, wakes };
         thread::Builder::new().name("reader".to_owned()).spawn(move || share.read())?;
-        Ok(Self { items, has_ended: false })
+        Ok(Self { items })
     }
 
-    /// The next block, if one is ready.
+    /// The next block, if one is ready. Must not be called after the end.
     ///
     /// # Panics
     /// When the reader panicked. That must not look like the end.
-    pub fn next(&mut self) -> Next {
+    pub fn next(&self) -> Next {
         use std::sync::mpsc::TryRecvError::{Disconnected, Empty};
-        if self.has_ended {
-            return Next::End;
-        }
         match self.items.try_recv() {
             Ok(Some(item)) => Next::Item(item),
-            Ok(None) => {
-                self.has_ended = true;
-                Next::End
-            }
+            Ok(None) => Next::End,
             Err(Empty) => Next::NotYet,
             Err(Disconnected) => panic!("the reader thread panicked"),
         }
