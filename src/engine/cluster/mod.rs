@@ -54,6 +54,7 @@ use crate::system::os_error;
 use control::Link;
 use error::{is_lost_peer, silence_lost_peers};
 use event::{Control, Event};
+use greeting::Agreement;
 use part::WorkerReport;
 use sends::GatheredSends;
 use sequence::Digests;
@@ -95,8 +96,7 @@ pub struct Cluster {
     data: Vec<Option<std::net::TcpStream>>,
     events: Receiver<Event>,
     to_events: SyncSender<Event>,
-    hash_seed: u64,
-    run: u64,
+    agreement: Agreement,
     stall_timeout: Duration,
     progress: Arc<AtomicU64>,
     /// The progress that was seen last, and when. `None` while no block is expected.
@@ -142,19 +142,16 @@ impl Cluster {
                 stream.map(|stream| Link::start(process, stream, to_events.clone())).transpose()
             });
         let links = links.collect::<io::Result<Vec<_>>>().map_err(|error| ClusterError::Network(os_error(&error)))?;
-        let (hash_seed, run) = (connections.agreement.hash_seed, connections.agreement.run);
-        let (data, progress) = (connections.data, Arc::default());
         Ok(Self {
             process,
             addresses,
             links,
-            data,
+            data: connections.data,
             events,
             to_events,
-            hash_seed,
-            run,
+            agreement: connections.agreement,
             stall_timeout,
-            progress,
+            progress: Arc::default(),
             seen: None,
             lost: None,
         })
@@ -162,11 +159,7 @@ impl Cluster {
 
     /// A random number that identifies the run.
     pub const fn run(&self) -> u64 {
-        self.run
-    }
-
-    fn name(&self, process: usize) -> String {
-        process_name(process, &self.addresses)
+        self.agreement.run
     }
 
     /// The first process: replays, and gathers the results of all processes. New ledger rows are written to `rows`.
@@ -196,10 +189,8 @@ impl Cluster {
                 Event::Members(members) => digests.add_members(members),
                 Event::Worker(worker, report) => {
                     reports[worker] = Some(report?);
-                    if reports.iter().all(Option::is_some) {
-                        // All blocks are completed. Large states may still take long to arrive.
-                        self.seen = None;
-                    }
+                    // After the last one all blocks are completed, but large states may take long to arrive.
+                    self.seen = self.seen.filter(|_| reports.iter().any(Option::is_none));
                 }
                 Event::State(process, state) => other_states[process].push(state),
                 Event::Control(process, Control::Finished(parts)) => other_parts[process] = Some(parts),
@@ -286,11 +277,10 @@ impl Cluster {
         // A process that is lost has ended.
         let sent = self.links.iter().flatten().filter(|link| link.send_last(message).is_ok()).count();
         let (mut ended, until) = (0, Instant::now() + END_WAIT);
-        while ended < sent {
-            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(event) => ended += usize::from(matches!(event, Event::Lost(_))),
-                Err(_) => return,
-            }
+        while ended < sent
+            && let Ok(event) = self.events.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            ended += usize::from(matches!(event, Event::Lost(_)));
         }
     }
 
@@ -339,7 +329,7 @@ impl Cluster {
     }
 
     fn peer(&self, process: usize, message: String) -> ClusterError {
-        ClusterError::Peer { process, name: self.name(process), message }
+        ClusterError::Peer { process, name: process_name(process, &self.addresses), message }
     }
 
     /// Fails if a process is silent, or the dataflow does not advance.
@@ -350,7 +340,7 @@ impl Cluster {
         let limit = self.stall_timeout;
         let silent = |link: &Option<Link>| link.as_ref().is_some_and(|link| link.silence() > limit);
         if let Some(process) = self.links.iter().position(silent) {
-            return Err(ClusterError::Silent { name: self.name(process), limit });
+            return Err(ClusterError::Silent { name: process_name(process, &self.addresses), limit });
         }
         if let Some((progress, since)) = &mut self.seen {
             let now = self.progress.load(Ordering::Relaxed);
@@ -373,7 +363,7 @@ impl Cluster {
         parts: Vec<PartWriter>,
     ) -> Result<Vec<Option<WorkerReport>>, ClusterError> {
         let (threads, progress, events) = (parts.len(), Arc::clone(&self.progress), self.to_events.clone());
-        let job = Arc::new(Job { work, hash_seed: self.hash_seed, events, progress });
+        let job = Arc::new(Job { work, hash_seed: self.agreement.hash_seed, events, progress });
         let failed = |error: io::Error| ClusterError::Replay(ReplayError::Threads(error));
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());
