@@ -11,9 +11,10 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
-use common::cluster::{Hosts, Shape, assert_agrees, files};
+use common::cluster::{Hosts, Shape, assert_agrees, files, wait_for_parts};
 use common::{RUN, Scratch, assert_same, cases, frame};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -269,6 +270,48 @@ fn merge_refuses_parts_that_are_not_complete() {
     scratch.write("answers/manifest.json", manifest);
     scratch.adseg("merge answers -o codes.txt").assert().success();
     scratch.adseg(RUN).assert().success().stdout(scratch.read("codes.txt"));
+}
+
+#[test]
+fn merge_does_not_replace_a_part_or_the_manifest() {
+    let scratch = Scratch::small_campaign();
+    let mut hosts = Hosts::start(&scratch, 2, &format!("{RUN} --threads 1 -o answers"));
+    assert!(hosts.wait_all(Duration::from_secs(30)).iter().all(|output| output.code == Some(0)));
+    let before = files(&scratch.file("answers"));
+    for command in [
+        "cd answers && exec adseg merge . -o manifest.json",
+        "cd answers && exec adseg merge ../answers -o new",
+        "exec adseg merge answers -o ./answers/../answers/new",
+        "ln -s answers/manifest.json link && exec adseg merge answers -o link",
+    ] {
+        let output = scratch.sh(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}: {output:?}");
+        assert_eq!(files(&scratch.file("answers")), before, "{command}");
+    }
+    for command in ["cd answers && exec adseg merge .", "cd answers && exec adseg merge . -o - | cat"] {
+        let output = scratch.sh(command).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), common::SMALL_DECISIONS, "{command}: {output:?}");
+    }
+}
+
+#[test]
+fn a_file_that_one_worker_reads_stalls_no_process() {
+    let scratch = campaign();
+    let rows = "P,ClickConversion,member1@example.com\n".repeat(4_000);
+    scratch.write("conversions.txt", "promo,conversion,email\n".to_owned() + &rows);
+    let mut hosts =
+        Hosts::start(&scratch, 2, &format!("{RUN} --block-bytes 40 --threads 1 --stall-timeout 1 -o answers"));
+    wait_for_parts(&scratch, "answers", 2);
+    // Slow, so that the run takes longer than the limit, and never silent for that long.
+    for _ in 0..30 {
+        hosts.signal(0, "-STOP");
+        thread::sleep(Duration::from_millis(120));
+        hosts.signal(0, "-CONT");
+        thread::sleep(Duration::from_millis(10));
+    }
+    for output in hosts.wait_all(Duration::from_secs(30)) {
+        assert_eq!((output.code, &*output.stderr), (Some(0), ""));
+    }
 }
 
 #[test]

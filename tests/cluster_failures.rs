@@ -140,12 +140,20 @@ fn processes_that_differ_are_refused_with_the_difference() {
     }
 }
 
-/// What a process of another version would send.
-fn greeting(version: &str, token: &str) -> Vec<u8> {
-    let facts = serde_json::json!([["the version of adseg", version]]);
-    let purpose = serde_json::json!({"Control": {"facts": facts, "port": 1}});
-    let body = serde_json::json!({"token": token, "process": 1, "purpose": purpose}).to_string();
+/// A message as processes send it when they connect.
+fn message(content: &serde_json::Value) -> Vec<u8> {
+    let body = content.to_string();
     [b"adseg/1\n", &(body.len() as u32).to_le_bytes()[..], body.as_bytes()].concat()
+}
+
+/// The first message: the token.
+fn hello(token: &str) -> Vec<u8> {
+    message(&serde_json::json!({"token": token, "process": 1}))
+}
+
+/// What a process of another version would send after it.
+fn facts(version: &str) -> Vec<u8> {
+    message(&serde_json::json!({"Control": {"facts": [["the version of adseg", version]], "port": 1}}))
 }
 
 /// Connects to the first process, and returns what it replies until it closes the connection.
@@ -169,7 +177,7 @@ fn another_version_is_refused() {
     let scratch = Scratch::small_campaign();
     let mut hosts = Hosts::new(&scratch, 2);
     hosts.spawn(0, command(&scratch, 0, &format!("{RUN} -o answers")));
-    let reply = exchange(&hosts.addresses[0], &greeting("0.0.9", ""));
+    let reply = exchange(&hosts.addresses[0], &[hello(""), facts("0.0.9")].concat());
     let version = env!("CARGO_PKG_VERSION");
     assert!(reply.contains(&format!("the version of adseg is 0.0.9 here and {version} there")), "{reply}");
     assert_failed(&hosts.wait(0, LIMIT), &format!("the version of adseg is 0.0.9 there and {version} here"));
@@ -187,7 +195,7 @@ fn connections_without_the_token_are_refused_and_the_run_goes_on() {
     let address = hosts.addresses[0].clone();
     assert_eq!(exchange(&address, b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"), "");
     assert_eq!(exchange(&address, b"adseg/1\n\xff\xff\xff\xff"), "");
-    assert!(exchange(&address, &greeting("0.0.9", "guessed")).contains("the token differs"));
+    assert!(exchange(&address, &hello("guessed")).contains("the token differs"));
     let mut wrong = command(&scratch, 1, &run);
     wrong.env("ADSEG_CLUSTER_TOKEN", "another token");
     hosts.spawn(1, wrong);
@@ -304,7 +312,10 @@ fn is_running(process: u32) -> bool {
 
 #[test]
 fn killing_any_process_of_one_machine_ends_all() {
-    for (kills_parent, signal) in [(true, "-KILL"), (true, "-TERM"), (false, "-KILL")] {
+    let (soon, later) = (Duration::ZERO, Duration::from_millis(400));
+    for (kills_parent, signal, wait) in
+        [(true, "-KILL", later), (true, "-KILL", soon), (true, "-TERM", later), (false, "-KILL", later)]
+    {
         let scratch = long_campaign();
         scratch.write("codes.txt", "old");
         let args = LONG_RUN.replace("-o answers", "-o codes.txt --processes 3");
@@ -318,7 +329,7 @@ fn killing_any_process_of_one_machine_ends_all() {
             assert!(began.elapsed() < LIMIT, "the processes start");
         };
         // Usually the data flows by now. The others end also if it does not.
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(wait);
         let killed = if kills_parent { parent.id() } else { others[0] };
         assert!(std::process::Command::new("kill").args([signal, &killed.to_string()]).status().unwrap().success());
         let began = Instant::now();

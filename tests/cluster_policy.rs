@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::cluster::{Hosts, assert_agrees, command};
+use common::cluster::{Hosts, assert_agrees, command, files};
 use common::{Scratch, assert_same, cases};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -172,6 +172,15 @@ fn processes_with_another_policy_are_refused_with_the_difference() {
         }
         assert_same(scratch.read("ledger"), scratch.read("old"), difference);
     }
+}
+
+#[test]
+fn withholding_without_codes_agrees_with_one_process() {
+    let scratch = policy_campaign();
+    scratch.write("campaign.toml", scratch.read("campaign.toml") + "[codes]\nwhen_exhausted = \"withhold\"\n");
+    fs::copy(scratch.file("old"), scratch.file("ledger")).unwrap();
+    let args = format!("{POLICY_RUN} {OPTIONS} -o codes.csv");
+    assert_agrees(&files(scratch.path()), &args, (2, 1, 1000), "withhold");
 }
 
 #[test]

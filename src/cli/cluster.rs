@@ -1,4 +1,4 @@
-//! `adseg run` on several processes: the options, and the course of the run in each process.
+//! `adseg run` on several processes: the course of the run in each process.
 //!
 //! With `--processes`, this process is the first one and starts the others. All of them write to one file: each block at
 //! its place. With `--hosts`, the user starts all of them, and each worker writes a part in a directory.
@@ -7,18 +7,15 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::Args;
 
 use super::args::{FAILED, MessageArgs, ProgressWhen, usage_error};
-use super::cluster_start::{
-    ChildRole, Children, facts, listen, plans, policy_facts, process_of_environment, read_hosts, token,
-};
+use super::cluster_args::{ClusterArgs, Role};
+use super::cluster_start::{ChildRole, Children, end_with_parent, facts, listen, plans, policy_facts};
 use super::files::{Inputs, Output, OutputFile};
 use super::part_folder::{PartFolder, part_name, run_name};
 use super::replay::{RejectObserver, write_report};
@@ -34,90 +31,12 @@ use crate::engine::cluster::{
 use crate::engine::{ReplayError, Settings};
 use crate::escape;
 use crate::input::InputPlan;
-use crate::output::{CommitOrder, Rejects};
+use crate::output::{CommitOrder, DecisionEncoder, Rejects};
 use crate::record::SourceKind;
 use crate::system::{Blocking, stdout_file};
 
 /// A free port of this machine.
 const LOOPBACK: &str = "127.0.0.1:0";
-
-#[derive(Debug, Args)]
-pub struct ClusterArgs {
-    /// Run on the machines in FILE, one HOST:PORT per line; start this command on each of them with its --process
-    ///
-    /// Line I is the address of process I, counted from 0. The file and all inputs have the same names and content on
-    /// every machine. --output names a directory: each process writes its part of the decisions there, and process 0
-    /// writes a manifest when all parts are complete. `adseg merge` makes one file of them.
-    ///
-    /// A process that knows the value of the environment variable ADSEG_CLUSTER_TOKEN can take part in the run. The
-    /// connections are not encrypted: use them only in a private network.
-    #[arg(long, value_name = "FILE", conflicts_with = "processes", help_heading = "Several machines")]
-    hosts: Option<PathBuf>,
-
-    /// The number of this process with --hosts [default: the environment variable ADSEG_PROCESS]
-    #[arg(long, value_name = "I", requires = "hosts", help_heading = "Several machines")]
-    process: Option<usize>,
-
-    /// Run in N processes on this machine
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    #[arg(allow_negative_numbers = true, help_heading = "Several machines")]
-    processes: Option<u16>,
-
-    /// Fail if a process does not connect for SECONDS
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
-    #[arg(allow_negative_numbers = true, help_heading = "Several machines")]
-    connect_timeout: u32,
-
-    /// Fail if a process does not answer, or no block is completed, for SECONDS
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
-    #[arg(allow_negative_numbers = true, help_heading = "Several machines")]
-    stall_timeout: u32,
-
-    /// The size of a block with several processes, for tests
-    #[arg(long, value_name = "BYTES", hide = true, value_parser = clap::value_parser!(u32).range(1..=1 << 28))]
-    block_bytes: Option<u32>,
-}
-
-/// What this process is in a run on several processes.
-pub enum Role {
-    /// The first process of `--processes`.
-    Parent { processes: usize },
-    /// A process that the first one has started.
-    Child(ChildRole),
-    /// A process of `--hosts`.
-    Host { process: usize, addresses: Vec<String>, token: String },
-}
-
-impl Role {
-    const fn process(&self) -> usize {
-        match self {
-            Self::Parent { .. } => 0,
-            Self::Child(child) => child.process,
-            Self::Host { process, .. } => *process,
-        }
-    }
-}
-
-impl ClusterArgs {
-    /// The role of this process; `None` if it runs alone.
-    pub fn role(&self) -> anyhow::Result<Option<Role>> {
-        if let Some(processes) = self.processes {
-            let child = ChildRole::of_environment()?;
-            return Ok(Some(child.map_or(Role::Parent { processes: usize::from(processes) }, Role::Child)));
-        }
-        let Some(hosts) = &self.hosts else { return Ok(None) };
-        let addresses = read_hosts(hosts)?;
-        let process = self.process.map_or_else(process_of_environment, |process| Ok(Some(process)))?;
-        let Some(process) = process else {
-            return usage_error("--hosts needs --process I, or the environment variable ADSEG_PROCESS");
-        };
-        if process >= addresses.len() {
-            let (name, last) = (escape::path(hosts), addresses.len() - 1);
-            return usage_error(format!("there is no process {process}: {name} names the processes 0 to {last}"));
-        }
-        Ok(Some(Role::Host { process, addresses, token: token()? }))
-    }
-}
 
 /// The run in this process.
 struct ClusterRun<'a> {
@@ -129,6 +48,7 @@ struct ClusterRun<'a> {
     /// It is leaked, because the workers borrow it and live until the process ends: joining them would wait for
     /// processes that are lost.
     policy: &'static Policy,
+    encoder: DecisionEncoder,
     facts: Vec<(String, String)>,
 }
 
@@ -141,6 +61,9 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
         );
     }
     let is_first = role.process() == 0;
+    if matches!(role, Role::Child(_)) {
+        end_with_parent().context("cannot start a thread")?;
+    }
     if is_first {
         lock_outputs(args, session)?;
     }
@@ -162,10 +85,11 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
         let messages = if is_first { &args.replay.messages } else { &quiet };
         let (policy, data) = load_policy(args, &settings, ledger, &mut inputs, (messages, session))?;
         let inputs = inputs.into_inputs(&session.progress);
-        let facts = facts(args, &settings, &inputs)?.into_iter().chain(policy_facts).collect();
         let plans = plans(&inputs, &settings)?;
+        let facts = facts(args, &settings, &inputs, &plans)?.into_iter().chain(policy_facts).collect();
         let policy = Box::leak(Box::new(policy));
-        Ok((ClusterRun { args, session, began, settings, plans, policy, facts }, data.map(|data| data.rows)))
+        let encoder = encoder(args, policy);
+        Ok((ClusterRun { args, session, began, settings, plans, policy, encoder, facts }, data.map(|data| data.rows)))
     };
     match role {
         Role::Parent { processes } => {
@@ -203,7 +127,7 @@ impl ClusterRun<'_> {
     fn run_parent(self, processes: usize, decisions: &Output, results: Results) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(LOOPBACK).context("cannot listen on 127.0.0.1")?;
         let temporary = || tempfile::tempfile().map(Arc::new).context("cannot create a temporary file");
-        let (staged, header) = (decisions.staged_file(), encoder(self.args, self.policy).header());
+        let (staged, header) = (decisions.staged_file(), self.encoder.header());
         let file = staged.clone().map_or_else(temporary, Ok)?;
         (&*file).write_all(&header).map_err(|error| decisions.cannot_write(error))?;
         let mut addresses = vec![LOOPBACK.to_owned(); processes];
@@ -212,7 +136,7 @@ impl ClusterRun<'_> {
         let token = children.token.clone();
         let of_connect = Arc::clone(&children);
         let mut cluster = self.connect(0, addresses, listener, token, Box::new(move || of_connect.has_failed()))?;
-        let parts = self.shared_parts(0, cluster.run(), &file)?;
+        let parts = self.shared_parts(0, cluster.run(), &file);
         let complete = |manifest: &Manifest| {
             let copy = || {
                 let len = file.metadata()?.len();
@@ -236,7 +160,7 @@ impl ClusterRun<'_> {
         let ChildRole { process, addresses, token, .. } = child;
         let file = Arc::new(stdout_file().context("stdout")?);
         let followed = self.connect(process, addresses, listener, token, Box::new(|| false)).and_then(|mut cluster| {
-            let parts = self.shared_parts(process, cluster.run(), &file)?;
+            let parts = self.shared_parts(process, cluster.run(), &file);
             self.follow(&mut cluster, parts)
         });
         let is_of_other = |error: &anyhow::Error| {
@@ -251,7 +175,7 @@ impl ClusterRun<'_> {
 
     /// A process of `--hosts`.
     fn run_host(
-        self,
+        mut self,
         (process, addresses, token): (usize, Vec<String>, String),
         folder: &PartFolder,
         first: Option<Results>,
@@ -259,11 +183,13 @@ impl ClusterRun<'_> {
         let address = &addresses[process];
         let listener = listen(address, Duration::from_secs(self.args.cluster.connect_timeout.into()))
             .with_context(|| format!("cannot listen on {}, the address of process {process}", escape::text(address)))?;
+        // Processes with different files could agree on their number only.
+        self.facts.push(("the list of --hosts".to_owned(), escape::text(&addresses.join(", "))));
         let mut cluster = self.connect(process, addresses, listener, token, Box::new(|| false))?;
         let parts = self.parts(process, cluster.run(), |name| {
             let staged = self.session.staging.create(&folder.path().join(name), CommitOrder::Output);
             Ok(Destination::Own(Box::new(Blocking(staged.map_err(io::Error::other)?))))
-        })?;
+        });
         let exit_code = match first {
             None => self.follow(&mut cluster, parts)?,
             Some(results) => {
@@ -274,7 +200,7 @@ impl ClusterRun<'_> {
                 self.lead(&mut cluster, parts, results, write)?
             }
         };
-        folder.remove_other_parts(cluster.run());
+        folder.remove_earlier_parts();
         Ok(exit_code)
     }
 
@@ -303,7 +229,7 @@ impl ClusterRun<'_> {
 
     /// The parts of this process, one for each worker, in the file that all processes share.
     fn shared_parts(&self, process: usize, run: u64, file: &Arc<File>) -> anyhow::Result<Vec<PartWriter>> {
-        let header = encoder(self.args, self.policy).header().len() as u64;
+        let header = self.encoder.header().len() as u64;
         self.parts(process, run, |_| Ok(Destination::Shared(Arc::clone(file), header)))
     }
 
@@ -327,7 +253,7 @@ impl ClusterRun<'_> {
             computation: Decide { keeps_rows: self.args.save_loyalty.is_some(), policy: self.policy },
             settings: self.settings,
             plans: Arc::clone(&self.plans),
-            encoder: encoder(self.args, self.policy),
+            encoder: self.encoder,
             ledger: self.policy.ledger().map(|_| self.policy),
         }
     }
@@ -336,47 +262,45 @@ impl ClusterRun<'_> {
     fn lead(
         &self,
         cluster: &mut Cluster,
-        parts: Vec<PartWriter>,
+        parts: anyhow::Result<Vec<PartWriter>>,
         results: Results,
         complete: impl FnOnce(&Manifest) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
         let Results { list, rejects, ledger, rows } = results;
         let mut observer = RejectObserver::new(self.session, &self.args.replay.messages, rejects);
         let rows = rows.map(|rows| Box::new(rows) as _);
-        let gathered = cluster.replay(self.work(), parts, &mut observer, rows).map_err(|error| match error {
-            ClusterError::Replay(ReplayError::Ledger(error)) => {
-                let error = ledger.as_ref().expect("the run has a ledger").cannot_write(error);
-                cluster.fail(&format!("{error:#}"));
-                error
-            }
-            error => self.failed(cluster, error),
-        })?;
-        let manifest = self.manifest(&gathered, cluster.run());
-        let commit = || {
+        let lead = |cluster: &mut Cluster| {
+            let gathered = cluster.replay(self.work(), parts?, &mut observer, rows).map_err(|error| match error {
+                ClusterError::Replay(ReplayError::Ledger(error)) => {
+                    ledger.as_ref().expect("the run has a ledger").cannot_write(error)
+                }
+                error => self.error(error),
+            })?;
+            let manifest = self.manifest(&gathered, cluster.run());
             finish(self.args, &self.settings, &gathered.outcome, list.as_ref(), observer.rejects.take())?;
             cluster.commit_others()?;
             complete(&manifest)?;
-            self.session.commit(ExitCode::SUCCESS)
+            Ok((gathered, self.session.commit(ExitCode::SUCCESS)?))
         };
-        let exit_code = commit().inspect_err(|error| cluster.fail(&format!("{error:#}")))?;
+        let (gathered, exit_code) = lead(cluster).inspect_err(|error| fail(cluster, error))?;
         cluster.end();
         print_result(self.args, &Summary::new(&gathered.outcome, self.policy, self.began.elapsed()), self.session);
         Ok(exit_code)
     }
 
-    /// Another process: replays, and commits its parts when the first process says so.
-    fn follow(&self, cluster: &mut Cluster, parts: Vec<PartWriter>) -> anyhow::Result<ExitCode> {
-        let followed = cluster.follow(self.work(), parts);
-        followed.map_err(|error| self.failed(cluster, error))?;
-        let exit_code = self.session.commit(ExitCode::SUCCESS);
-        let exit_code = exit_code.inspect_err(|error| cluster.fail(&format!("{error:#}")))?;
-        cluster.committed()?;
-        Ok(exit_code)
+    /// Another process: replays, and commits its parts when the first process says so. Succeeds only if the run does.
+    fn follow(&self, cluster: &mut Cluster, parts: anyhow::Result<Vec<PartWriter>>) -> anyhow::Result<ExitCode> {
+        let follow = |cluster: &mut Cluster| {
+            cluster.follow(self.work(), parts?).map_err(|error| self.error(error))?;
+            self.session.staging.commit()?;
+            Ok(cluster.committed()?)
+        };
+        follow(cluster).inspect_err(|error| fail(cluster, error))?;
+        self.session.commit(ExitCode::SUCCESS)
     }
 
-    /// Sends an error to the other processes. Returns its message, which is the same as on one machine.
-    fn failed(&self, cluster: &Cluster, error: ClusterError) -> anyhow::Error {
-        cluster.fail_with(&error);
+    /// The message of an error, which is the same as on one machine.
+    fn error(&self, error: ClusterError) -> anyhow::Error {
         match error {
             ClusterError::Replay(error) => failure(error, self.args, &self.settings),
             error => error.into(),
@@ -391,9 +315,14 @@ impl ClusterRun<'_> {
             segments: gathered.segments[plan.label.index],
         };
         let inputs = with_decisions.map(input).collect();
-        let header = encoder(self.args, self.policy).header();
+        let header = self.encoder.header();
         let manifest = Manifest::new(run_name(run), header, &gathered.outcome.counts, inputs, gathered.parts.clone());
         manifest.check().expect("the parts that the workers report are complete");
         manifest
     }
+}
+
+/// Sends the others the reason why this process fails, so that they end too.
+fn fail(cluster: &Cluster, error: &anyhow::Error) {
+    cluster.fail(error.downcast_ref(), &format!("{error:#}"));
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::args::usage_error;
+use super::args::{FAILED, usage_error};
 use super::policy_args::{PolicyArgs, open_ledger};
 use super::run::RunArgs;
 use crate::engine::Settings;
@@ -30,9 +30,16 @@ const TOKEN: &str = "ADSEG_CLUSTER_TOKEN";
 /// The environment variable with the number of this process.
 const PROCESS: &str = "ADSEG_PROCESS";
 
+/// The maximum length of the secret. It is sent before anything else, and no more than this is read of a stranger.
+const MAX_TOKEN_BYTES: usize = 512;
+
 /// The secret of the run; empty if there is none.
 pub fn token() -> anyhow::Result<String> {
-    Ok(variable(TOKEN, "set it to letters and digits")?.unwrap_or_default())
+    let token = variable(TOKEN, "set it to letters and digits")?.unwrap_or_default();
+    if token.len() > MAX_TOKEN_BYTES {
+        return usage_error(format!("{TOKEN} has more than {MAX_TOKEN_BYTES} bytes; use a shorter one"));
+    }
+    Ok(token)
 }
 
 /// The number of this process in the environment, if it is set.
@@ -114,6 +121,20 @@ impl ChildRole {
     }
 }
 
+/// Ends this process when its standard input ends: the first process, which has started it and holds the other end, has
+/// ended then. Before the processes are connected, nothing else shows that.
+///
+/// # Errors
+/// When the system cannot start a thread.
+pub fn end_with_parent() -> io::Result<()> {
+    let wait = || {
+        // Nothing is ever sent.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        std::process::exit(i32::from(FAILED));
+    };
+    thread::Builder::new().name("parent".to_owned()).spawn(wait).map(drop)
+}
+
 /// The processes that this process has started. Dropping it kills them.
 pub struct Children {
     /// The secret of the run.
@@ -136,7 +157,7 @@ impl Children {
             let child = Command::new(&program)
                 .args(std::env::args_os().skip(1))
                 .env(CHILD, serde_json::to_string(&role).expect("a role is plain data"))
-                .stdin(Stdio::null())
+                .stdin(Stdio::piped())
                 .stdout(decisions.try_clone().context("cannot start a process")?)
                 .spawn()
                 .context("cannot start a process")?;
@@ -188,7 +209,12 @@ pub fn plans(inputs: &[Input], settings: &Settings) -> anyhow::Result<Arc<[Input
 const COMPARED_BYTES: u64 = 64 << 10;
 
 /// What must be the same in all processes, each with a description. The first difference is reported.
-pub fn facts(args: &RunArgs, settings: &Settings, inputs: &[Input]) -> anyhow::Result<Vec<(String, String)>> {
+pub fn facts(
+    args: &RunArgs,
+    settings: &Settings,
+    inputs: &[Input],
+    plans: &[InputPlan],
+) -> anyhow::Result<Vec<(String, String)>> {
     let mut facts: Vec<(String, String)> = Vec::new();
     let mut add = |what: &str, value: String| facts.push((what.to_owned(), value));
     let given = |is_given: bool| if is_given { "given" } else { "not given" }.to_owned();
@@ -204,7 +230,7 @@ pub fn facts(args: &RunArgs, settings: &Settings, inputs: &[Input]) -> anyhow::R
     add("--block-bytes", settings.reader.block_bytes.to_string());
     add("--allow-disorder", given(settings.allows_disorder));
     add("the number of inputs", inputs.len().to_string());
-    for (index, input) in inputs.iter().enumerate() {
+    for (index, (input, plan)) in inputs.iter().zip(plans).enumerate() {
         let name = escape::path(&input.path);
         add(&format!("input {}", index + 1), name.clone());
         let options = format!("{:?} {:?}", input.source, input.options);
@@ -222,6 +248,8 @@ pub fn facts(args: &RunArgs, settings: &Settings, inputs: &[Input]) -> anyhow::R
         add(&format!("the size of {name}"), size.to_string());
         add(&format!("the checksum of the first bytes of {name}"), first);
         add(&format!("the checksum of the last bytes of {name}"), last);
+        // It differs if the file grew before one of the processes read it.
+        add(&format!("the division of {name}"), plan.division());
     }
     Ok(facts)
 }

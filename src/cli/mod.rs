@@ -22,6 +22,8 @@ mod check_summary;
 #[cfg(feature = "cluster")]
 mod cluster;
 #[cfg(feature = "cluster")]
+mod cluster_args;
+#[cfg(feature = "cluster")]
 mod cluster_start;
 mod completions;
 mod diff;

@@ -18,6 +18,8 @@ use crate::output::OutputFormat;
 /// The directory, which the first process locks.
 pub struct PartFolder {
     path: PathBuf,
+    /// The parts of earlier runs.
+    earlier: Vec<String>,
     _lock: Option<File>,
 }
 
@@ -49,18 +51,20 @@ impl PartFolder {
         } else {
             None
         };
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        // After the lock: no earlier run can add parts now.
+        let mut earlier = file_names(path).with_context(|| format!("{name}: cannot read the directory"))?;
+        earlier.retain(|name| is_part(name));
+        Ok(Self { path: path.to_owned(), earlier, _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes the parts of other runs after a run has ended. They belong to no manifest.
-    pub fn remove_other_parts(&self, run: u64) {
-        let prefix = format!("part-{}-", run_name(run));
-        let names = file_names(&self.path).unwrap_or_default();
-        for name in names.iter().filter(|name| is_part(name) && !name.starts_with(&prefix)) {
+    /// Removes the parts of earlier runs after a run has ended: they belong to no manifest. The parts of a later run,
+    /// which may have begun since, are kept.
+    pub fn remove_earlier_parts(&self) {
+        for name in &self.earlier {
             // Another process may have removed it.
             let _ = fs::remove_file(self.path.join(name));
         }

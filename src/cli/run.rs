@@ -131,7 +131,7 @@ pub struct RunArgs {
 
     #[cfg(feature = "cluster")]
     #[command(flatten)]
-    pub cluster: super::cluster::ClusterArgs,
+    pub cluster: super::cluster_args::ClusterArgs,
 
     #[command(flatten)]
     pub replay: ReplayArgs,

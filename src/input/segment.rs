@@ -23,8 +23,8 @@ pub struct InputPlan {
     pub label: Arc<InputLabel>,
     path: PathBuf,
     options: Arc<ReadOptions>,
-    /// `None` for an empty file, and for one whose start is invalid, which its reader reports.
-    format: Option<Format>,
+    /// `None` for an empty file: no blocks are read from it, even if it grows. The error of a file whose start is invalid.
+    format: Result<Option<Format>, String>,
     /// `None` if the file must be read from its start to its end.
     cut: Option<Cut>,
     bytes_read: Arc<AtomicU64>,
@@ -42,8 +42,9 @@ struct Cut {
 /// The size of the buffer for the start of a file. It grows for a longer first line.
 const START_BYTES: usize = 16 << 10;
 
-/// Receives the blocks of a segment or a file, each with whether it is the last one. Returns false to stop.
-pub type BlockSink<'a> = &'a mut dyn FnMut(Result<Block, InputError>, bool) -> bool;
+/// Receives the blocks of a segment or a file, or why it is damaged, each with whether it is the last one. Returns false
+/// to stop.
+pub type BlockSink<'a> = &'a mut dyn FnMut(Result<Block, String>, bool) -> bool;
 
 impl InputPlan {
     /// Plans how the regular file at `path` is divided. Reads only its start.
@@ -56,16 +57,17 @@ impl InputPlan {
         let (size, mut head) = (path.metadata()?.len(), Vec::new());
         File::open(&path)?.take(4).read_to_end(&mut head)?;
         let bytes_read = Arc::clone(&input.bytes_read);
-        let plan = Self { label, path, options, format: None, cut: None, bytes_read };
+        let plan = Self { label, path, options, format: Ok(None), cut: None, bytes_read };
         // A segment is shorter than a block, so that it is usually one block with the end of its last record.
         let segment_bytes = (settings.block_bytes - settings.block_bytes / 16).max(1) as u64;
         Ok(match plan.start(settings) {
             Ok(Some((format, start))) => {
                 let can_be_cut = matches!(format, Format::Text | Format::JsonLines(_)) && !looks_compressed(&head);
                 let cut = can_be_cut.then_some(Cut { start, size, segment_bytes });
-                Self { format: Some(format), cut, ..plan }
+                Self { format: Ok(Some(format)), cut, ..plan }
             }
-            Ok(None) | Err(_) => plan,
+            Ok(None) => Self { cut: Some(Cut { start: 0, size: 0, segment_bytes }), ..plan },
+            Err(error) => Self { format: Err(error.to_string()), ..plan },
         })
     }
 
@@ -89,7 +91,15 @@ impl InputPlan {
 
     /// The number of segments; `None` for a file that must be read from its start to its end.
     pub fn segments(&self) -> Option<u64> {
-        self.cut.map(|cut| (cut.size - cut.start).div_ceil(cut.segment_bytes))
+        self.cut.map(|cut| cut.size.saturating_sub(cut.start).div_ceil(cut.segment_bytes))
+    }
+
+    /// How the file is divided, for a comparison with other processes.
+    pub fn division(&self) -> String {
+        match self.cut {
+            Some(Cut { start, size, segment_bytes }) => format!("bytes {start} to {size} in steps of {segment_bytes}"),
+            None => "the whole file".to_owned(),
+        }
     }
 
     /// Shows the progress of a file that other processes also read.
@@ -101,7 +111,9 @@ impl InputPlan {
 
     /// Reads the whole file, and passes its blocks to `sink`.
     pub fn read(&self, settings: ReaderSettings, buffers: &Buffers, sink: BlockSink<'_>) {
-        let mut source = match self.input().open() {
+        // An error of the plan is reported also if the file could be read now: all processes have planned for it.
+        let opened = self.format.clone().and_then(|_| self.input().open().map_err(|error| error.to_string()));
+        let mut source = match opened {
             Ok(source) => source,
             Err(error) => {
                 sink(Err(error), true);
@@ -126,7 +138,7 @@ impl InputPlan {
         sink: BlockSink<'_>,
     ) -> bool {
         let cut = self.cut.expect("only a file that can be cut has segments");
-        let format = self.format.clone().expect("a file that can be cut has a format");
+        let format = self.known_format();
         let label = Arc::clone(&self.label);
         let from = cut.start + segment * cut.segment_bytes;
         let opened = self.open_segment(file, &cut, from).map_err(|error| match error {
@@ -136,7 +148,7 @@ impl InputPlan {
         let mut source = match opened {
             Ok(Some(source)) => source,
             Ok(None) => return sink(Ok(Block::of_bytes(label, from, format, Content::Records, Vec::new())), true),
-            Err(error) => return sink(Err(error), true),
+            Err(error) => return sink(Err(error.to_string()), true),
         };
         let (options, offset) = (Arc::clone(&self.options), source.position);
         emit(&mut BlockReader::in_segment(&mut source, options, settings, label, format, offset), buffers, sink)
@@ -176,8 +188,7 @@ impl InputPlan {
         let offset = u64::from_le_bytes(header[4..12].try_into().expect("it has 8 bytes"));
         let content = Content::of_code(header[12]);
         let plan = &plans[index];
-        let format = plan.format.clone().expect("an input with blocks has a format");
-        Block::of_bytes(Arc::clone(&plan.label), offset, format, content, records.to_vec())
+        plan.block(offset, content, records.to_vec())
     }
 
     /// A block with these bytes, of an input that has a format.
@@ -185,8 +196,11 @@ impl InputPlan {
     /// # Panics
     /// When the input has no format.
     pub fn block(&self, offset: u64, content: Content, bytes: Vec<u8>) -> Block {
-        let format = self.format.clone().expect("an input with blocks has a format");
-        Block::of_bytes(Arc::clone(&self.label), offset, format, content, bytes)
+        Block::of_bytes(Arc::clone(&self.label), offset, self.known_format(), content, bytes)
+    }
+
+    fn known_format(&self) -> Format {
+        self.format.clone().ok().flatten().expect("an input with blocks has a format")
     }
 }
 
@@ -195,7 +209,7 @@ fn emit(reader: &mut BlockReader<'_>, buffers: &Buffers, sink: BlockSink<'_>) ->
     let mut next = reader.next_block(buffers.take());
     while let Some(block) = next {
         next = if reader.is_at_end() { None } else { reader.next_block(buffers.take()) };
-        if !sink(block, next.is_none()) {
+        if !sink(block.map_err(|error| error.to_string()), next.is_none()) {
             return false;
         }
     }
@@ -342,5 +356,41 @@ impl ByteSource for SegmentSource<'_> {
         self.position += count as u64;
         self.is_done |= self.position == self.size;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SourceKind;
+
+    /// The plan of a file that had these bytes, and now has a record.
+    fn plan_before_change(folder: &tempfile::TempDir, bytes: &[u8]) -> InputPlan {
+        let path = folder.path().join("log");
+        std::fs::write(&path, bytes).unwrap();
+        let (origin, options) = (Origin::Path(path.clone()), Arc::default());
+        let (source, bytes_read) = (SourceKind::Conversions, Arc::default());
+        let input = Input { path: path.as_path().into(), source, options, origin, bytes_read };
+        let plan = InputPlan::new(0, &input, path.clone(), ReaderSettings::default()).unwrap();
+        std::fs::write(&path, "P, ClickConversion, a@x, w\n").unwrap();
+        plan
+    }
+
+    #[test]
+    fn nothing_is_read_from_an_empty_file_that_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(plan_before_change(&folder, b"").segments(), Some(0));
+        assert_eq!(plan_before_change(&folder, b"\xef\xbb\xbf").segments(), Some(0));
+    }
+
+    #[test]
+    fn the_error_of_the_plan_is_reported_for_a_file_that_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plan, mut errors) = (plan_before_change(&folder, b"PK\x03\x04 a zip archive\n"), Vec::new());
+        plan.read(ReaderSettings::default(), &Buffers::default(), &mut |block, is_last| {
+            errors.push((block.unwrap_err(), is_last));
+            true
+        });
+        assert!(matches!(&errors[..], [(error, true)] if error.contains("zip")), "{errors:?}");
     }
 }

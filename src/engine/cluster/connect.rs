@@ -16,9 +16,7 @@ use std::time::{Duration, Instant};
 use rapidhash::v3::RapidSecrets;
 
 use super::ClusterError;
-use super::greeting::{
-    Agreement, GREETING_TIMEOUT, Hello, Purpose, Reply, read_greeting, receive_greeting, reply, write_greeting,
-};
+use super::greeting::{Agreement, GREETING_TIMEOUT, Greeting, Hello, Purpose, Reply, greet, receive_greeting, reply};
 use super::part::portable_hash;
 use crate::system::os_error;
 
@@ -53,7 +51,7 @@ pub struct Connections {
 
 const TEST_VECTOR: &[u8] = b"playfulwally@fakeemail.com";
 
-/// The number of connections that may be greeting at the same time.
+/// The number of connections that may be greeting at the same time. Others wait.
 const MAX_GREETING: usize = 64;
 const RETRY_INTERVAL: Duration = Duration::from_millis(30);
 /// How long a first process that fails waits for processes to send them the reason.
@@ -87,19 +85,19 @@ impl Membership {
         for (process, address) in agreement.addresses.iter().enumerate().take(self.process) {
             let mut stream = self.open(process, address, deadline)?;
             let purpose = Purpose::Data { run: agreement.run };
-            self.greet(process, &mut stream, purpose, deadline)?;
+            self.greet(process, &mut stream, &purpose, deadline)?;
             data[process] = Some(stream);
         }
         while let Some(missing) = (self.process + 1..data.len()).find(|process| data[*process].is_none()) {
-            let (hello, mut stream) = self.next_greeting(&greetings, deadline, missing)?;
-            let is_expected = hello.process > self.process && data.get(hello.process).is_some_and(Option::is_none);
-            let Purpose::Data { run } = hello.purpose else {
+            let Greeting { process, purpose, mut stream } = self.next_greeting(&greetings, deadline, missing)?;
+            let is_expected = process > self.process && data.get(process).is_some_and(Option::is_none);
+            let Purpose::Data { run } = purpose else {
                 reply(&mut stream, &Reply::Refused("the run has begun".to_owned()));
                 continue;
             };
             if is_expected && run == agreement.run {
                 reply(&mut stream, &Reply::Accepted(None));
-                data[hello.process] = Some(stream);
+                data[process] = Some(stream);
             } else {
                 reply(&mut stream, &Reply::Refused("this is another run".to_owned()));
             }
@@ -114,7 +112,7 @@ impl Membership {
     /// The first process: waits for all others. If it fails, it sends the reason to those that have come or come soon.
     fn gather(
         &self,
-        greetings: &Receiver<(Hello, TcpStream)>,
+        greetings: &Receiver<Greeting>,
         deadline: Instant,
     ) -> Result<(Vec<Option<TcpStream>>, Agreement), ClusterError> {
         let mut control: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
@@ -123,8 +121,8 @@ impl Membership {
         let refusal = Reply::Refused(error.to_string());
         control.iter_mut().flatten().for_each(|stream| reply(stream, &refusal));
         let until = Instant::now() + REFUSAL_TIME;
-        while let Ok((_, mut stream)) = greetings.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            reply(&mut stream, &refusal);
+        while let Ok(mut greeting) = greetings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            reply(&mut greeting.stream, &refusal);
         }
         gathered.map(|agreement| (control, agreement))
     }
@@ -132,14 +130,13 @@ impl Membership {
     fn gather_into(
         &self,
         control: &mut [Option<TcpStream>],
-        greetings: &Receiver<(Hello, TcpStream)>,
+        greetings: &Receiver<Greeting>,
         deadline: Instant,
     ) -> Result<Agreement, ClusterError> {
         let mut addresses = self.addresses.clone();
         while let Some(missing) = (1..control.len()).find(|process| control[*process].is_none()) {
-            let (hello, mut stream) = self.next_greeting(greetings, deadline, missing)?;
-            let process = hello.process;
-            let refusal = match &hello.purpose {
+            let Greeting { process, purpose, mut stream } = self.next_greeting(greetings, deadline, missing)?;
+            let refusal = match &purpose {
                 Purpose::Data { .. } => Some("the run has not begun".to_owned()),
                 Purpose::Control { .. } if process == 0 || process >= control.len() => {
                     Some(format!("the numbers of the other processes are 1 to {}", control.len() - 1))
@@ -149,7 +146,7 @@ impl Membership {
                 }
                 Purpose::Control { .. } => None,
             };
-            let (None, Purpose::Control { facts, port }) = (&refusal, hello.purpose) else {
+            let (None, Purpose::Control { facts, port }) = (&refusal, purpose) else {
                 reply(&mut stream, &Reply::Refused(refusal.unwrap_or_default()));
                 continue;
             };
@@ -179,7 +176,7 @@ impl Membership {
         let mut stream = self.open(0, &self.addresses[0], deadline)?;
         let port = self.listener.local_addr().map_or(0, |address| address.port());
         let purpose = Purpose::Control { facts: self.facts.clone(), port };
-        let agreement = self.greet(0, &mut stream, purpose, deadline)?;
+        let agreement = self.greet(0, &mut stream, &purpose, deadline)?;
         let agreement = agreement.ok_or_else(|| ClusterError::Network("process 0 sent no agreement".to_owned()))?;
         let mut control: Vec<Option<TcpStream>> = self.addresses.iter().map(|_| None).collect();
         control[0] = Some(stream);
@@ -189,9 +186,13 @@ impl Membership {
     /// Opens a connection to a process, which may not listen yet.
     fn open(&self, process: usize, address: &str, deadline: Instant) -> Result<TcpStream, ClusterError> {
         loop {
-            let opened = address.to_socket_addrs().and_then(|mut addresses| {
-                let address = addresses.next().ok_or_else(|| io::Error::other("the host has no address"))?;
-                TcpStream::connect_timeout(&address, GREETING_TIMEOUT)
+            // A name may have several addresses, and the process may listen on any of them.
+            let opened = address.to_socket_addrs().and_then(|addresses| {
+                let mut opened = Err(io::Error::other("the host has no address"));
+                for address in addresses {
+                    opened = opened.or_else(|_| TcpStream::connect_timeout(&address, GREETING_TIMEOUT));
+                }
+                opened
             });
             match opened {
                 Ok(stream) => return Ok(stream),
@@ -209,31 +210,33 @@ impl Membership {
         &self,
         process: usize,
         stream: &mut TcpStream,
-        purpose: Purpose,
+        purpose: &Purpose,
         deadline: Instant,
     ) -> Result<Option<Agreement>, ClusterError> {
-        let hello = Hello { token: self.token.clone(), process: self.process, purpose };
+        let hello = Hello { token: self.token.clone(), process: self.process };
         // The first process answers when all have come.
-        let wait = deadline.saturating_duration_since(Instant::now()) + GREETING_TIMEOUT;
-        let replied = stream
-            .set_read_timeout(Some(wait))
-            .and_then(|()| write_greeting(stream, &hello))
-            .and_then(|()| read_greeting::<Reply>(stream));
+        let replied = greet(stream, &hello, purpose, deadline.max(Instant::now()) + GREETING_TIMEOUT);
         let name = self.name(process);
         match replied {
             Ok(Reply::Accepted(agreement)) => Ok(agreement),
             Ok(Reply::Refused(reason)) => Err(ClusterError::Refused { name, reason }),
-            Err(error) => Err(ClusterError::Network(format!("{name} does not answer: {}", os_error(&error)))),
+            Err(error) => {
+                let reason = match error.kind() {
+                    io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
+                    _ => os_error(&error),
+                };
+                Err(ClusterError::Network(format!("{name} does not answer: {reason}")))
+            }
         }
     }
 
     /// The next valid greeting.
     fn next_greeting(
         &self,
-        greetings: &Receiver<(Hello, TcpStream)>,
+        greetings: &Receiver<Greeting>,
         deadline: Instant,
         missing: usize,
-    ) -> Result<(Hello, TcpStream), ClusterError> {
+    ) -> Result<Greeting, ClusterError> {
         while Instant::now() < deadline {
             match greetings.recv_timeout(RETRY_INTERVAL) {
                 Ok(greeting) => return Ok(greeting),
@@ -249,20 +252,20 @@ impl Membership {
 
     /// Accepts connections until the process ends. Each has its own thread while it is greeting, so one that
     /// sends nothing does not delay the others.
-    fn listen(&self) -> io::Result<Receiver<(Hello, TcpStream)>> {
+    fn listen(&self) -> io::Result<Receiver<Greeting>> {
         let (to_run, greetings) = channel();
         let listener = self.listener.try_clone()?;
         let (token, warn) = (self.token.clone(), Arc::clone(&self.warn));
-        let (greeting, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        // Each thread of a greeting has a clone of the first one, so its count is the number of these threads.
+        let (greeting, refused) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
         let accept = move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else {
                     thread::sleep(RETRY_INTERVAL);
                     continue;
                 };
-                if greeting.fetch_add(1, Ordering::SeqCst) >= MAX_GREETING {
-                    greeting.fetch_sub(1, Ordering::SeqCst);
-                    continue;
+                while Arc::strong_count(&greeting) > MAX_GREETING {
+                    thread::sleep(RETRY_INTERVAL);
                 }
                 let (token, warn, to_run) = (token.clone(), Arc::clone(&warn), to_run.clone());
                 let (of_greeting, refused) = (Arc::clone(&greeting), Arc::clone(&refused));
@@ -272,7 +275,7 @@ impl Membership {
                     {
                         warn(&refusal);
                     }
-                    of_greeting.fetch_sub(1, Ordering::SeqCst);
+                    drop(of_greeting);
                 };
                 drop(thread::Builder::new().name("greeting".to_owned()).spawn(receive));
             }

@@ -43,11 +43,17 @@ pub enum ClusterError {
         /// Its message.
         message: String,
     },
-    /// A process does not answer, or no block was completed, for too long.
-    #[error("{what} for {} s (--stall-timeout)", .limit.as_secs())]
+    /// A process does not answer for too long.
+    #[error("{name} did not answer for {} s (--stall-timeout)", .limit.as_secs())]
+    Silent {
+        /// The other process.
+        name: String,
+        /// How long.
+        limit: Duration,
+    },
+    /// No block was completed for too long.
+    #[error("no block was completed for {} s (--stall-timeout); a read or a write may be blocked", .limit.as_secs())]
     Stalled {
-        /// What did not happen.
-        what: String,
         /// How long.
         limit: Duration,
     },

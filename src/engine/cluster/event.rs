@@ -1,10 +1,10 @@
 //! The messages to the thread that watches a process: from its workers, and from the other processes.
 
 use std::any::Any;
-use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::ClusterError;
 use super::part::{PartReport, WorkerReport};
 use super::source::Epoch;
 
@@ -34,23 +34,14 @@ pub enum Event {
     Sends(Vec<u8>),
     /// The members of one partition when the list is loaded.
     Members(u64),
-    /// A worker has finished, or cannot write.
-    Worker(usize, io::Result<WorkerReport>),
-    /// A worker has panicked.
-    Panicked(PanicPayload),
+    /// A worker has finished, or has failed.
+    Worker(usize, Result<WorkerReport, ClusterError>),
+    /// A worker has panicked with this payload.
+    Panicked(Box<dyn Any + Send>),
     /// A message of another process.
     Control(usize, Control),
     /// The exported state of a partition of another process.
     State(usize, Vec<u8>),
     /// The connection to another process has ended.
     Lost(usize),
-}
-
-/// The payload of a panic.
-pub struct PanicPayload(pub Box<dyn Any + Send>);
-
-impl std::fmt::Debug for PanicPayload {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("a panic")
-    }
 }

@@ -143,6 +143,9 @@ impl Manifest {
         if total(|part| part.bytes).and_then(|sum| sum.checked_add(self.header.len() as u64)) != Some(self.bytes) {
             return Err("the bytes of the parts do not add up".to_owned());
         }
+        if self.inputs.iter().any(|input| u32::try_from(input.number).is_err()) {
+            return Err("the number of an input is too large".to_owned());
+        }
         let mut expected = vec![0_u64; self.parts.len()];
         let recorded = self.parts.iter().map(|part| part.segments.len() as u64).sum::<u64>();
         if self.parts.is_empty()

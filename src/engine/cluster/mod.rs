@@ -46,14 +46,15 @@ use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 
-use super::{Computation, Observer, Outcome, Settings};
+use super::{Computation, Observer, Outcome, ReplayError, Settings};
 use crate::campaign::Policy;
 use crate::input::InputPlan;
 use crate::output::DecisionEncoder;
 use crate::system::os_error;
 use control::Link;
 use error::{is_lost_peer, silence_lost_peers};
-use event::{Control, Event, PanicPayload};
+use event::{Control, Event};
+use greeting::Agreement;
 use part::WorkerReport;
 use sends::GatheredSends;
 use sequence::Digests;
@@ -95,8 +96,7 @@ pub struct Cluster {
     data: Vec<Option<std::net::TcpStream>>,
     events: Receiver<Event>,
     to_events: SyncSender<Event>,
-    hash_seed: u64,
-    run: u64,
+    agreement: Agreement,
     stall_timeout: Duration,
     progress: Arc<AtomicU64>,
     /// The progress that was seen last, and when. `None` while no block is expected.
@@ -121,6 +121,9 @@ const QUEUED_EVENTS: usize = 16;
 /// How often the process checks that the others are alive.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long to wait for the others after the last message.
+const END_WAIT: Duration = Duration::from_millis(500);
+
 /// How long to wait for the reason after a connection of timely was lost.
 const REASON_WAIT: Duration = Duration::from_millis(1500);
 
@@ -139,19 +142,16 @@ impl Cluster {
                 stream.map(|stream| Link::start(process, stream, to_events.clone())).transpose()
             });
         let links = links.collect::<io::Result<Vec<_>>>().map_err(|error| ClusterError::Network(os_error(&error)))?;
-        let (hash_seed, run) = (connections.agreement.hash_seed, connections.agreement.run);
-        let (data, progress) = (connections.data, Arc::default());
         Ok(Self {
             process,
             addresses,
             links,
-            data,
+            data: connections.data,
             events,
             to_events,
-            hash_seed,
-            run,
+            agreement: connections.agreement,
             stall_timeout,
-            progress,
+            progress: Arc::default(),
             seen: None,
             lost: None,
         })
@@ -159,11 +159,7 @@ impl Cluster {
 
     /// A random number that identifies the run.
     pub const fn run(&self) -> u64 {
-        self.run
-    }
-
-    fn name(&self, process: usize) -> String {
-        process_name(process, &self.addresses)
+        self.agreement.run
     }
 
     /// The first process: replays, and gathers the results of all processes. New ledger rows are written to `rows`.
@@ -182,8 +178,8 @@ impl Cluster {
     ) -> Result<Gathered<C::State>, ClusterError> {
         let (computation, settings, plans) = (work.computation.clone(), work.settings, Arc::clone(&work.plans));
         let (processes, threads) = (self.links.len(), parts.len());
-        let mut digests = Digests::new(plans, &settings, observer, GatheredSends::new(rows));
-        let mut reports: Vec<Option<WorkerReport>> = self.start(work, parts)?.collect();
+        let mut digests = Digests::new(plans, &settings, observer, GatheredSends::new(rows, work.encoder.with_policy));
+        let mut reports = self.start(work, parts)?;
         let mut other_states = vec![Vec::new(); processes];
         let mut other_parts: Vec<Option<Vec<PartReport>>> = vec![None; processes];
         while reports.iter().any(Option::is_none) || other_parts[1..].iter().any(Option::is_none) {
@@ -191,13 +187,16 @@ impl Cluster {
                 Event::Digest(epoch, digest) => digests.process(epoch, &digest)?,
                 Event::Sends(sends) => digests.sends.add(&sends)?,
                 Event::Members(members) => digests.add_members(members),
-                Event::Worker(worker, report) => reports[worker] = Some(report.map_err(ClusterError::Part)?),
+                Event::Worker(worker, report) => {
+                    reports[worker] = Some(report?);
+                    // After the last one all blocks are completed, but large states may take long to arrive.
+                    self.seen = self.seen.filter(|_| reports.iter().any(Option::is_none));
+                }
                 Event::State(process, state) => other_states[process].push(state),
                 Event::Control(process, Control::Finished(parts)) => other_parts[process] = Some(parts),
                 Event::Control(..) | Event::Lost(_) | Event::Panicked(_) => {}
             }
         }
-        self.seen = None;
         let (mut states, mut parts) = (Vec::new(), Vec::new());
         for WorkerReport { part, state } in reports.into_iter().flatten() {
             parts.push(part);
@@ -220,10 +219,10 @@ impl Cluster {
     /// # Panics
     /// When a worker panics, which is a bug.
     pub fn follow<C: Portable>(&mut self, work: Work<C>, parts: Vec<PartWriter>) -> Result<(), ClusterError> {
-        let mut reports: Vec<Option<WorkerReport>> = self.start(work, parts)?.collect();
+        let mut reports = self.start(work, parts)?;
         while reports.iter().any(Option::is_none) {
             if let Event::Worker(worker, report) = self.next_event()? {
-                reports[worker] = Some(report.map_err(ClusterError::Part)?);
+                reports[worker] = Some(report?);
             }
         }
         self.seen = None;
@@ -250,7 +249,8 @@ impl Cluster {
     /// # Errors
     /// When another process fails.
     pub fn commit_others(&mut self) -> Result<(), ClusterError> {
-        self.send_to_all(&Control::Commit);
+        // A process that is lost is noticed when its connection ends.
+        self.links.iter().flatten().for_each(|link| drop(link.send(&Control::Commit)));
         for _ in 1..self.links.len() {
             self.wait_for(|message| matches!(message, Control::Committed))?;
         }
@@ -259,27 +259,29 @@ impl Cluster {
 
     /// The first process: ends the others, because the result is complete.
     pub fn end(&self) {
-        self.send_to_all(&Control::Done);
+        self.send_last(&Control::Done);
     }
 
-    /// Sends the others the reason why this process fails, so that they end too.
-    pub fn fail(&self, message: &str) {
-        self.send_to_all(&Control::Failed { process: self.process, message: message.to_owned() });
+    /// Sends the others the reason why this process or another one fails, so that they end too.
+    pub fn fail(&self, cause: Option<&ClusterError>, message: &str) {
+        let (process, message) = match cause {
+            Some(ClusterError::Peer { process, message, .. }) => (*process, message.clone()),
+            _ => (self.process, message.to_owned()),
+        };
+        self.send_last(&Control::Failed { process, message });
     }
 
-    /// The same for an error, which may be that of another process.
-    pub fn fail_with(&self, error: &ClusterError) {
-        match error {
-            ClusterError::Peer { process, message, .. } => {
-                self.send_to_all(&Control::Failed { process: *process, message: message.clone() });
-            }
-            error => self.fail(&error.to_string()),
+    /// Sends the last message to the others, and waits until they have ended or sent their last message, but not for
+    /// long. If this process ended at once, with bytes that it has not read, its message could be lost.
+    fn send_last(&self, message: &Control) {
+        // A process that is lost has ended.
+        let sent = self.links.iter().flatten().filter(|link| link.send_last(message).is_ok()).count();
+        let (mut ended, until) = (0, Instant::now() + END_WAIT);
+        while ended < sent
+            && let Ok(event) = self.events.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            ended += usize::from(matches!(event, Event::Lost(_)));
         }
-    }
-
-    fn send_to_all(&self, message: &Control) {
-        // A process that is lost is noticed when nothing is heard from it.
-        self.links.iter().flatten().for_each(|link| drop(link.send(message)));
     }
 
     fn send_to_first(&mut self, send: impl FnOnce(&Link) -> io::Result<()>) -> Result<(), ClusterError> {
@@ -307,12 +309,13 @@ impl Cluster {
             match self.events.recv_timeout(TICK) {
                 Ok(Event::Control(_, Control::Failed { process, message })) => return Err(self.peer(process, message)),
                 Ok(Event::Lost(process)) => {
+                    self.links[process] = None;
                     let message = "the connection to it ended (was it killed?)";
                     return Err(self.peer(process, message.to_owned()));
                 }
-                Ok(Event::Panicked(PanicPayload(payload))) => {
+                Ok(Event::Panicked(payload)) => {
                     if !is_lost_peer(payload.as_ref()) {
-                        self.fail("internal error");
+                        self.fail(None, "internal error");
                         panic::resume_unwind(payload);
                     }
                     self.lost.get_or_insert_with(Instant::now);
@@ -326,7 +329,7 @@ impl Cluster {
     }
 
     fn peer(&self, process: usize, message: String) -> ClusterError {
-        ClusterError::Peer { process, name: self.name(process), message }
+        ClusterError::Peer { process, name: process_name(process, &self.addresses), message }
     }
 
     /// Fails if a process is silent, or the dataflow does not advance.
@@ -337,7 +340,7 @@ impl Cluster {
         let limit = self.stall_timeout;
         let silent = |link: &Option<Link>| link.as_ref().is_some_and(|link| link.silence() > limit);
         if let Some(process) = self.links.iter().position(silent) {
-            return Err(ClusterError::Stalled { what: format!("{} did not answer", self.name(process)), limit });
+            return Err(ClusterError::Silent { name: process_name(process, &self.addresses), limit });
         }
         if let Some((progress, since)) = &mut self.seen {
             let now = self.progress.load(Ordering::Relaxed);
@@ -347,8 +350,7 @@ impl Cluster {
             // The first process can say who is silent, so it comes first.
             let wait = if self.process == 0 { limit } else { limit + Duration::from_secs(1) };
             if since.elapsed() > wait + TICK * 5 {
-                let what = "no process completed a block; a read or a write may be blocked, which it was".to_owned();
-                return Err(ClusterError::Stalled { what, limit });
+                return Err(ClusterError::Stalled { limit });
             }
         }
         Ok(())
@@ -359,15 +361,15 @@ impl Cluster {
         &mut self,
         work: Work<C>,
         parts: Vec<PartWriter>,
-    ) -> Result<impl Iterator<Item = Option<WorkerReport>> + use<C>, ClusterError> {
+    ) -> Result<Vec<Option<WorkerReport>>, ClusterError> {
         let (threads, progress, events) = (parts.len(), Arc::clone(&self.progress), self.to_events.clone());
-        let job = Arc::new(Job { work, hash_seed: self.hash_seed, events, progress });
-        let failed = |error: String| ClusterError::Network(format!("cannot start the workers: {error}"));
+        let job = Arc::new(Job { work, hash_seed: self.agreement.hash_seed, events, progress });
+        let failed = |error: io::Error| ClusterError::Replay(ReplayError::Threads(error));
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());
         let sockets = std::mem::take(&mut self.data);
-        let (builders, connections) = initialize_networking_from_sockets(local, sockets, self.process, threads, hooks)
-            .map_err(|error| failed(os_error(&error)))?;
+        let (builders, connections) =
+            initialize_networking_from_sockets(local, sockets, self.process, threads, hooks).map_err(failed)?;
         let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
         let parts: Vec<_> = parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
         let run_worker = move |worker: &mut timely::worker::Worker| {
@@ -377,7 +379,7 @@ impl Cluster {
             let has_failed = !matches!(ran, Ok(Ok(_)));
             let event = match ran {
                 Ok(report) => Event::Worker(local, report),
-                Err(payload) => Event::Panicked(PanicPayload(payload)),
+                Err(payload) => Event::Panicked(payload),
             };
             // The receiver has ended if the run has failed.
             let _ = job.events.send(event);
@@ -391,8 +393,8 @@ impl Cluster {
         let config = timely::WorkerConfig::default();
         let guards = timely::execute::execute_from(builders, Box::new(connections), config, run_worker);
         // They end with the process: joining them would wait for processes that are lost.
-        std::mem::forget(guards.map_err(failed)?);
+        std::mem::forget(guards.map_err(|error| failed(io::Error::other(error)))?);
         self.seen = Some((0, Instant::now()));
-        Ok((0..threads).map(|_| None))
+        Ok((0..threads).map(|_| None).collect())
     }
 }

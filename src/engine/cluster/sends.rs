@@ -24,17 +24,18 @@ pub fn pack_no_sends(out: &mut Vec<u8>) {
     pack_sends(&Slice::default(), out);
 }
 
-/// The sum of the reasons, and the ledger to which the rows are written.
+/// The sum of the reasons, and the ledger to which the rows are written. Only a run with a policy has any.
 pub struct GatheredSends {
     pub reasons: ReasonCounts,
     /// The number of blocks so far.
-    pub blocks: u64,
+    blocks: u64,
+    with_policy: bool,
     rows: Option<Box<dyn Write + Send>>,
 }
 
 impl GatheredSends {
-    pub fn new(rows: Option<Box<dyn Write + Send>>) -> Self {
-        Self { reasons: ReasonCounts::default(), blocks: 0, rows }
+    pub fn new(rows: Option<Box<dyn Write + Send>>, with_policy: bool) -> Self {
+        Self { reasons: ReasonCounts::default(), blocks: 0, with_policy, rows }
     }
 
     /// Adds those of the next block.
@@ -53,8 +54,9 @@ impl GatheredSends {
         }
     }
 
-    /// Ends the ledger.
-    pub fn finish(&mut self) -> Result<(), ReplayError> {
+    /// Ends the ledger of a run with this number of blocks.
+    pub fn finish(&mut self, blocks: u64) -> Result<(), ReplayError> {
+        assert_eq!(self.blocks, if self.with_policy { blocks } else { 0 }, "the rows of no block are missing");
         self.rows.as_mut().map_or(Ok(()), |rows| rows.flush()).map_err(ReplayError::Ledger)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Thread};
 
-use crate::input::{Block, Buffers, InputError, InputPlan, ReaderSettings};
+use crate::input::{Block, Buffers, InputPlan, ReaderSettings};
 use crate::system::panic_point;
 
 /// The position of a block: 32 bits for the input, 48 for the segment, 48 for the block of the segment.
@@ -82,7 +82,6 @@ pub enum Next {
 /// The blocks of one worker.
 pub struct Source {
     items: Receiver<Option<SourceItem>>,
-    has_ended: bool,
 }
 
 /// The number of blocks that wait for a worker.
@@ -100,24 +99,18 @@ impl Source {
         let (plans, wakes) = (Arc::clone(plans), thread::current());
         let share = Share { plans, settings, worker, peers, buffers, to_worker, wakes };
         thread::Builder::new().name("reader".to_owned()).spawn(move || share.read())?;
-        Ok(Self { items, has_ended: false })
+        Ok(Self { items })
     }
 
-    /// The next block, if one is ready.
+    /// The next block, if one is ready. Must not be called after the end.
     ///
     /// # Panics
     /// When the reader panicked. That must not look like the end.
-    pub fn next(&mut self) -> Next {
+    pub fn next(&self) -> Next {
         use std::sync::mpsc::TryRecvError::{Disconnected, Empty};
-        if self.has_ended {
-            return Next::End;
-        }
         match self.items.try_recv() {
             Ok(Some(item)) => Next::Item(item),
-            Ok(None) => {
-                self.has_ended = true;
-                Next::End
-            }
+            Ok(None) => Next::End,
             Err(Empty) => Next::NotYet,
             Err(Disconnected) => panic!("the reader thread panicked"),
         }
@@ -185,7 +178,7 @@ impl Share {
             } else {
                 epoch_from(&self.plans, input + 1, self.worker, self.peers)
             };
-            let mut sink = |block: Result<Block, InputError>, is_last: bool| {
+            let mut sink = |block: Result<Block, String>, is_last: bool| {
                 let at = epoch(input, segment, number);
                 number += 1;
                 self.emit(
@@ -220,14 +213,13 @@ impl Share {
     fn emit(
         &self,
         epoch: Epoch,
-        block: Result<Block, InputError>,
+        content: Result<Block, String>,
         ends_segment: bool,
         ends_input: bool,
         next: Option<Epoch>,
     ) -> bool {
         let (input, segment, _) = position(epoch);
-        let is_damaged = block.is_err();
-        let content = block.map_err(|damage| damage.to_string());
+        let is_damaged = content.is_err();
         let block = SourceBlock { content, ends_segment, ends_input };
         let next = if is_damaged { Some(epoch + 1) } else { next };
         let owner = owner(input, segment, self.peers);

@@ -29,11 +29,11 @@ use super::event::Event;
 use super::message::{Kind, Message, ToNamedWorker};
 use super::part::{PartWriter, WorkerReport};
 use super::source::{Epoch, Next, Source, SourceBlock, first_epoch, position};
-use super::{Portable, Work};
+use super::{ClusterError, Portable, Work};
 use crate::campaign::EmailHasher;
-use crate::engine::Decided;
 use crate::engine::slice::packet::{ReceivedEvents, pack_decided};
 use crate::engine::wire::Reader;
+use crate::engine::{Decided, ReplayError};
 use crate::input::Buffers;
 use crate::record::SourceKind;
 use crate::system::panic_point;
@@ -45,7 +45,7 @@ pub struct Job<C> {
     pub hash_seed: u64,
     /// To the thread that watches this process.
     pub events: SyncSender<Event>,
-    /// The number of epochs that were completed.
+    /// Grows while the workers of this process see that blocks of any worker are completed.
     pub progress: Arc<AtomicU64>,
 }
 
@@ -68,10 +68,15 @@ const BLOCKS_IN_FLIGHT: usize = 3;
 const IDLE: Duration = Duration::from_millis(20);
 
 /// Runs the dataflow until the end of the inputs.
-pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter) -> io::Result<WorkerReport> {
+pub fn run<C: Portable>(
+    worker: &mut Worker,
+    job: &Arc<Job<C>>,
+    part: PartWriter,
+) -> Result<WorkerReport, ClusterError> {
     let (index, peers) = (worker.index(), worker.peers());
     let (plans, buffers) = (&job.work.plans, Arc::<Buffers>::default());
-    let mut source = Source::start(plans, job.work.settings.reader, (index, peers), Arc::clone(&buffers))?;
+    let source = Source::start(plans, job.work.settings.reader, (index, peers), Arc::clone(&buffers))
+        .map_err(ReplayError::Threads)?;
     let partition = Rc::new(RefCell::new(Partition::new(Arc::clone(job), index)));
     let (read, owned, error) = Default::default();
     let owner = Rc::new(Owner { job: Arc::clone(job), index, peers, read, owned, part: RefCell::new(part), error });
@@ -103,7 +108,7 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
         (input, written.probe().0)
     });
 
-    let mut in_flight = VecDeque::new();
+    let (mut in_flight, mut earliest) = (VecDeque::new(), None);
     if let Some(first) = first_epoch(plans, index, peers) {
         input.advance_to(first);
     }
@@ -139,10 +144,15 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
             worker.step();
         }
         if let Some(error) = owner.error.take() {
-            return Err(error);
+            return Err(ClusterError::Part(error));
         }
         while in_flight.front().is_some_and(|epoch| !probe.less_equal(epoch)) {
             in_flight.pop_front();
+        }
+        // A worker without blocks of its own also sees progress.
+        let now = probe.with_frontier(|frontier| frontier.first().copied());
+        if now != earliest {
+            earliest = now;
             job.progress.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -153,7 +163,8 @@ pub fn run<C: Portable>(worker: &mut Worker, job: &Arc<Job<C>>, part: PartWriter
     let owner = Rc::into_inner(owner).expect("the dataflow has ended");
     assert!(owner.owned.borrow().is_empty(), "every block was written");
     let partition = Rc::into_inner(partition).expect("the dataflow has ended").into_inner();
-    Ok(WorkerReport { part: owner.part.into_inner().finish()?, state: job.work.computation.export(&partition.state) })
+    let part = owner.part.into_inner().finish().map_err(ClusterError::Part)?;
+    Ok(WorkerReport { part, state: job.work.computation.export(&partition.state) })
 }
 
 fn to_named_worker() -> DistributorPact<fn(usize) -> ToNamedWorker> {

@@ -136,7 +136,8 @@ pub(in crate::engine) fn pack_decided(decided: &Decided, count: usize, out: &mut
                 CLAIM_RESEND
             }
             Claim::HoldOut => CLAIM_HOLD_OUT,
-            Claim::StoppedByOnce => unreachable!("a run on several processes hands out no codes"),
+            // Without codes nothing is withheld, so nothing can be withheld again.
+            Claim::StoppedByOnce => continue,
         };
         out[start + event as usize] |= kind << CLAIM_SHIFT;
     }
