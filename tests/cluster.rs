@@ -318,14 +318,37 @@ fn a_file_that_one_worker_reads_stalls_no_process() {
 fn a_run_with_hosts_keeps_other_files_of_its_directory() {
     let scratch = campaign();
     fs::create_dir(scratch.file("answers")).unwrap();
-    scratch.write("answers/notes.txt", "mine");
+    scratch.write("answers/part-00000.txt", "mine");
     let mut hosts = Hosts::start(&scratch, 2, &format!("{RUN} -o answers --connect-timeout 2"));
     for output in hosts.wait_all(Duration::from_secs(20)) {
         assert_eq!(output.code, Some(2));
-        let message = "adseg: answers contains notes.txt, which is not a part of a run; name a new or empty directory";
+        let message =
+            "adseg: answers contains part-00000.txt, which is not a part of a run; name a new or empty directory";
         assert!(output.stderr.starts_with(message), "{}", output.stderr);
     }
-    assert_eq!(scratch.names_in("answers"), ["notes.txt"]);
+    assert_eq!(scratch.names_in("answers"), ["part-00000.txt"]);
+}
+
+#[test]
+fn a_run_with_hosts_never_removes_its_own_files() {
+    let scratch = campaign();
+    fs::create_dir(scratch.file("answers")).unwrap();
+    let names = ["loyalty.txt", "part-00000.txt", "part-0123456789abcdef-000-000.txt"];
+    for name in names {
+        fs::copy(scratch.file("loyalty.txt"), scratch.file(&format!("answers/{name}"))).unwrap();
+        let run = "run --conversions conversions.txt --hosts hosts.txt --process 0 -o answers --loyalty";
+        scratch.write("hosts.txt", "localhost:4001\nlocalhost:4002\n");
+        let output = scratch.run(&format!("{run} answers/{name}"));
+        let message =
+            format!("adseg: answers/{name} is in answers, the directory for the parts; name another directory");
+        assert_eq!(output.code, Some(2));
+        assert!(output.stderr.starts_with(&message), "{}", output.stderr);
+        let output = scratch.run(&format!("{run} loyalty.txt --on-error skip --rejects answers"));
+        assert!(output.stderr.starts_with("adseg: answers is in answers, the directory"), "{}", output.stderr);
+        let output = scratch.run(&format!("{run} loyalty.txt --save-loyalty answers/members.txt"));
+        assert!(output.stderr.starts_with("adseg: answers/members.txt is in answers"), "{}", output.stderr);
+    }
+    assert_eq!(scratch.names_in("answers"), names);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,7 +101,7 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
         }
         Role::Child(child) => start(inputs, None)?.0.run_child(child),
         Role::Host { process, addresses, token } => {
-            let folder = PartFolder::open(&args.output, is_first)?;
+            let folder = PartFolder::open(&args.output, named_files(args), is_first)?;
             if !is_first {
                 return start(inputs, None)?.0.run_host((process, addresses, token), &folder, None);
             }
@@ -111,6 +112,14 @@ pub fn run(args: &RunArgs, role: Role, session: &Session) -> anyhow::Result<Exit
             run.run_host((process, addresses, token), &folder, Some(Results { list, rejects, ledger, rows }))
         }
     }
+}
+
+/// The files that a run reads or writes beside the decisions.
+fn named_files(args: &RunArgs) -> impl Iterator<Item = &PathBuf> {
+    let RunArgs { inputs, policy, .. } = args;
+    let lists = inputs.loyalty.iter().chain(&inputs.conversions).chain(&policy.suppress);
+    let one_file = [&inputs.campaign, &policy.ledger, &args.save_loyalty, &args.rejects, &args.cluster.hosts];
+    lists.chain(one_file.into_iter().flatten())
 }
 
 /// The outputs of the first process, without the decisions.

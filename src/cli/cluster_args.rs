@@ -20,7 +20,7 @@ pub struct ClusterArgs {
     /// A process that knows the value of the environment variable ADSEG_CLUSTER_TOKEN can take part in the run. The
     /// connections are not encrypted: use them only in a private network.
     #[arg(long, value_name = "FILE", conflicts_with = "processes", help_heading = "Several machines")]
-    hosts: Option<PathBuf>,
+    pub hosts: Option<PathBuf>,
 
     /// The number of this process with --hosts [default: the environment variable ADSEG_PROCESS]
     #[arg(long, value_name = "I", requires = "hosts", help_heading = "Several machines")]

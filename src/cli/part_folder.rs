@@ -25,8 +25,9 @@ pub struct PartFolder {
 
 impl PartFolder {
     /// Opens the directory, and creates it if it does not exist. It must be new, be empty, or contain only the parts of
-    /// earlier runs. The first process locks it.
-    pub fn open(path: &Path, is_first: bool) -> anyhow::Result<Self> {
+    /// earlier runs, which are removed at the end: none of the `files` of the run may be in it. The first process locks
+    /// it.
+    pub fn open<'a>(path: &Path, mut files: impl Iterator<Item = &'a PathBuf>, is_first: bool) -> anyhow::Result<Self> {
         let name = escape::path(path);
         if is_dash(path) {
             return usage_error("--hosts needs --output DIR, the directory for the parts of the decisions");
@@ -35,6 +36,11 @@ impl PartFolder {
             return usage_error(format!("{name} is not a directory; with --hosts, --output names a directory"));
         }
         fs::create_dir_all(path).with_context(|| format!("{name}: cannot create the directory"))?;
+        let directory = path.canonicalize().with_context(|| format!("{name}: cannot read the directory"))?;
+        if let Some(file) = files.find(|file| is_in(file, &directory)) {
+            let file = escape::path(file);
+            return usage_error(format!("{file} is in {name}, the directory for the parts; name another directory"));
+        }
         let entries = file_names(path).with_context(|| format!("{name}: cannot read the directory"))?;
         if let Some(other) = entries.iter().find(|entry| !is_own(entry)) {
             let other = escape::text(other);
@@ -71,13 +77,30 @@ impl PartFolder {
     }
 }
 
+/// Whether a file, which may not exist, is in a directory or is the directory.
+fn is_in(file: &Path, directory: &Path) -> bool {
+    let parent = || std::path::absolute(file).ok()?.parent()?.canonicalize().ok();
+    file.canonicalize().is_ok_and(|file| file == directory) || parent().is_some_and(|parent| parent == directory)
+}
+
 fn file_names(folder: &Path) -> io::Result<Vec<String>> {
     let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     names.collect()
 }
 
+/// Whether a name has the form of [`part_name`].
 fn is_part(name: &str) -> bool {
-    name.starts_with("part-")
+    let Some((name, extension)) = name.strip_prefix("part-").and_then(|name| name.split_once('.')) else {
+        return false;
+    };
+    let numbers: Vec<_> = name.split('-').collect();
+    let [run, process, worker] = numbers.as_slice() else { return false };
+    let is_decimal = |text: &str| text.len() >= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    run.len() == 16
+        && run.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && is_decimal(process)
+        && is_decimal(worker)
+        && EXTENSIONS.contains(&extension)
 }
 
 fn is_own(name: &str) -> bool {
@@ -89,13 +112,16 @@ pub fn run_name(run: u64) -> String {
     format!("{run:016x}")
 }
 
+const EXTENSIONS: [&str; 4] = ["txt", "frames", "jsonl", "csv"];
+
 /// The name of a part.
 pub fn part_name(run: u64, process: usize, worker: usize, format: OutputFormat) -> String {
+    let [text, frames, json_lines, csv] = EXTENSIONS;
     let extension = match format {
-        OutputFormat::Text | OutputFormat::Emails => "txt",
-        OutputFormat::Framed => "frames",
-        OutputFormat::Jsonl => "jsonl",
-        OutputFormat::Csv => "csv",
+        OutputFormat::Text | OutputFormat::Emails => text,
+        OutputFormat::Framed => frames,
+        OutputFormat::Jsonl => json_lines,
+        OutputFormat::Csv => csv,
     };
     format!("part-{}-{process:03}-{worker:03}.{extension}", run_name(run))
 }
