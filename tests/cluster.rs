@@ -297,13 +297,13 @@ fn merge_does_not_replace_a_part_or_the_manifest() {
 #[test]
 fn a_file_that_one_worker_reads_stalls_no_process() {
     let scratch = campaign();
-    let rows = "P,ClickConversion,member1@example.com\n".repeat(4_000);
+    let rows = "P,ClickConversion,member1@example.com\n".repeat(2_500);
     scratch.write("conversions.txt", "promo,conversion,email\n".to_owned() + &rows);
     let mut hosts =
         Hosts::start(&scratch, 2, &format!("{RUN} --block-bytes 40 --threads 1 --stall-timeout 1 -o answers"));
     wait_for_parts(&scratch, "answers", 2);
     // Slow, so that the run takes longer than the limit, and never silent for that long.
-    for _ in 0..30 {
+    for _ in 0..24 {
         hosts.signal(0, "-STOP");
         thread::sleep(Duration::from_millis(120));
         hosts.signal(0, "-CONT");
