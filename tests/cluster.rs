@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use common::cluster::{Hosts, Shape, assert_agrees, files, wait_for_parts};
+use common::cluster::{Hosts, Shape, assert_agrees, assert_all_agree, files, wait_for_parts};
 use common::{RUN, Scratch, assert_same, cases, frame};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -41,10 +41,11 @@ fn every_fixture_agrees_with_one_process() {
         inputs.retain(|path, _| path.components().count() == 1);
         // A long record in blocks of a few bytes would take long.
         let min_block_bytes = inputs.values().map(Vec::len).sum::<usize>() / 300;
-        for (processes, threads, block_bytes) in [compared, compared + 1].map(|index| SHAPES[index % SHAPES.len()]) {
-            let shape = (processes, threads, block_bytes.max(min_block_bytes));
-            assert_agrees(&inputs, args.trim(), shape, &folder.display().to_string());
-        }
+        let shapes = [compared, compared + 1].map(|index| {
+            let (processes, threads, block_bytes) = SHAPES[index % SHAPES.len()];
+            (processes, threads, block_bytes.max(min_block_bytes))
+        });
+        assert_all_agree(&inputs, args.trim(), &shapes, &folder.display().to_string());
         compared += 1;
     }
     assert!(compared > 100, "the fixtures are missing");
