@@ -266,6 +266,9 @@ fn merge_refuses_parts_that_are_not_complete() {
     assert_refused("the decisions of the parts do not add up");
     scratch.write("answers/manifest.json", manifest.replace("\"segments\":", "\"segments\":1"));
     assert_refused("manifest");
+    assert!(manifest.contains("\"number\":1,"));
+    scratch.write("answers/manifest.json", manifest.replace("\"number\":1,", &format!("\"number\":{},", u64::MAX)));
+    assert_refused("the number of an input is too large");
     fs::remove_file(scratch.file("answers/manifest.json")).unwrap();
     assert_refused("answers: the run has no manifest; it failed or has not ended");
     scratch.write("answers/manifest.json", manifest);
