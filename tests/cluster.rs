@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use common::cluster::{Hosts, Shape, assert_agrees, files, wait_for_parts};
+use common::cluster::{Hosts, Shape, assert_agrees, assert_all_agree, files, wait_for_parts};
 use common::{RUN, Scratch, assert_same, cases, frame};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -41,10 +41,11 @@ fn every_fixture_agrees_with_one_process() {
         inputs.retain(|path, _| path.components().count() == 1);
         // A long record in blocks of a few bytes would take long.
         let min_block_bytes = inputs.values().map(Vec::len).sum::<usize>() / 300;
-        for (processes, threads, block_bytes) in [compared, compared + 1].map(|index| SHAPES[index % SHAPES.len()]) {
-            let shape = (processes, threads, block_bytes.max(min_block_bytes));
-            assert_agrees(&inputs, args.trim(), shape, &folder.display().to_string());
-        }
+        let shapes = [compared, compared + 1].map(|index| {
+            let (processes, threads, block_bytes) = SHAPES[index % SHAPES.len()];
+            (processes, threads, block_bytes.max(min_block_bytes))
+        });
+        assert_all_agree(&inputs, args.trim(), &shapes, &folder.display().to_string());
         compared += 1;
     }
     assert!(compared > 100, "the fixtures are missing");
@@ -265,6 +266,9 @@ fn merge_refuses_parts_that_are_not_complete() {
     assert_refused("the decisions of the parts do not add up");
     scratch.write("answers/manifest.json", manifest.replace("\"segments\":", "\"segments\":1"));
     assert_refused("manifest");
+    assert!(manifest.contains("\"number\":1,"));
+    scratch.write("answers/manifest.json", manifest.replace("\"number\":1,", &format!("\"number\":{},", u64::MAX)));
+    assert_refused("the number of an input is too large");
     fs::remove_file(scratch.file("answers/manifest.json")).unwrap();
     assert_refused("answers: the run has no manifest; it failed or has not ended");
     scratch.write("answers/manifest.json", manifest);
@@ -297,13 +301,13 @@ fn merge_does_not_replace_a_part_or_the_manifest() {
 #[test]
 fn a_file_that_one_worker_reads_stalls_no_process() {
     let scratch = campaign();
-    let rows = "P,ClickConversion,member1@example.com\n".repeat(4_000);
+    let rows = "P,ClickConversion,member1@example.com\n".repeat(2_500);
     scratch.write("conversions.txt", "promo,conversion,email\n".to_owned() + &rows);
     let mut hosts =
         Hosts::start(&scratch, 2, &format!("{RUN} --block-bytes 40 --threads 1 --stall-timeout 1 -o answers"));
     wait_for_parts(&scratch, "answers", 2);
     // Slow, so that the run takes longer than the limit, and never silent for that long.
-    for _ in 0..30 {
+    for _ in 0..24 {
         hosts.signal(0, "-STOP");
         thread::sleep(Duration::from_millis(120));
         hosts.signal(0, "-CONT");

@@ -146,15 +146,27 @@ fn run(inputs: &BTreeMap<PathBuf, Vec<u8>>, args: &str) -> Run {
     Run { code: output.status.code(), stdout: output.stdout, stderr, files: files(scratch.path()) }
 }
 
-/// Several processes do not write the decisions before an error to standard output, because they merge at the end.
 #[track_caller]
 pub fn assert_agrees(inputs: &BTreeMap<PathBuf, Vec<u8>>, args: &str, shape: Shape, context: &str) {
+    assert_all_agree(inputs, args, &[shape], context);
+}
+
+/// Several processes do not write the decisions before an error to standard output, because they merge at the end.
+#[track_caller]
+pub fn assert_all_agree(inputs: &BTreeMap<PathBuf, Vec<u8>>, args: &str, shapes: &[Shape], context: &str) {
     let mut alone = run(inputs, args);
     if alone.code != Some(0) {
         alone.stdout.clear();
     }
-    let together = run(inputs, &format!("{args} {}", shape_args(shape)));
-    let context = format!("{context} {shape:?}\n{}\n{}", alone.stderr, together.stderr);
+    for shape in shapes {
+        let together = run(inputs, &format!("{args} {}", shape_args(*shape)));
+        assert_same_run(&together, &alone, &format!("{context} {shape:?}"));
+    }
+}
+
+#[track_caller]
+fn assert_same_run(together: &Run, alone: &Run, context: &str) {
+    let context = format!("{context}\n{}\n{}", alone.stderr, together.stderr);
     assert_eq!((together.code, &together.stderr), (alone.code, &alone.stderr), "{context}");
     assert_same(&together.stdout, &alone.stdout, &context);
     assert_eq!(together.files.keys().collect::<Vec<_>>(), alone.files.keys().collect::<Vec<_>>(), "{context}");

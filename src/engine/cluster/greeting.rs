@@ -79,8 +79,9 @@ pub fn receive_greeting(mut stream: TcpStream, token: &str, to_run: &Sender<Gree
     }
     reply(&mut stream, &Reply::Accepted(None));
     let purpose = read_message(&stream, MAX_BYTES, until).map_err(stranger)?;
-    if let Err(failed) = to_run.send(Greeting { process: hello.process, purpose, stream }) {
-        reply(&mut failed.0.stream.try_clone().map_err(stranger)?, &Reply::Refused("the run has begun".to_owned()));
+    let greeting = Greeting { process: hello.process, purpose, stream };
+    if let Err(mut failed) = to_run.send(greeting) {
+        reply(&mut failed.0.stream, &Reply::Refused("the run has begun".to_owned()));
     }
     Ok(())
 }
