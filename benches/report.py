@@ -44,10 +44,10 @@ def memory(peak):
 
 
 def timings(rows, against):
-    head = ["", "median", "fastest", "slowest", f"times {against.name}", "peak memory", "runs"]
+    head = ["", "median", "fastest", "slowest", f"times {against.name}", "processor", "peak memory", "runs"]
     return table(head, [
         [row.name, seconds(row.median), seconds(min(row.seconds)), seconds(max(row.seconds)),
-         f"{row.median / against.median:.2f}", memory(row.peak), str(len(row.seconds))]
+         f"{row.median / against.median:.2f}", seconds(row.cpu), memory(row.peak), str(len(row.seconds))]
         for row in rows
     ])  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Runs commands in turn, and measures time and peak memory of each process.
 
-compare.py defines the commands and the targets.
+parts.py defines the commands and the targets.
 """
 
 import hashlib
@@ -9,6 +9,8 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +37,8 @@ class Row:
     peaks: list = field(default_factory=list)
     # Processor time of all threads, in seconds.
     cpus: list = field(default_factory=list)
+    # Called before each run, outside the measured time.
+    prepare: Callable | None = None
 
     @property
     def median(self):
@@ -54,6 +58,8 @@ class Row:
         for made in (self.stdout, self.writes):
             if made:
                 made.unlink(missing_ok=True)
+        if self.prepare:
+            self.prepare()
         argv = [str(word) for word in self.argv]
         out_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         redirects = [
@@ -117,3 +123,9 @@ def measure(rows):
 def own_peak():
     """The peak memory of this script, where the count for a child begins: less than this cannot be measured."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+
+
+def apart(function, *args):
+    """Calls the function in a process of its own, so its memory does not count for the commands that are measured."""
+    with ProcessPoolExecutor(1) as pool:
+        return pool.submit(function, *args).result()

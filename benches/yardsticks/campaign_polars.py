@@ -1,5 +1,7 @@
 """The campaign in Polars, on its streaming engine: python campaign_polars.py loyalty.txt conversions.txt decisions.txt
 
+Conversions are CSV with a header row if the file name ends with .csv, and JSON Lines if it ends with .jsonl.
+
 A customer is a member from the list on (-1) or from the row of the first purchase, whichever comes first. So one table
 has the start of each membership, and one join that keeps the order of the log decides every conversion.
 
@@ -23,12 +25,24 @@ def scan(path, names, **options):
     )
 
 
+def scan_conversions(path):
+    """The conversions with the columns number, kind and email."""
+    if path.endswith(".csv"):
+        events = pl.scan_csv(path, infer_schema=False, row_index_name="number")
+    elif path.endswith(".jsonl"):
+        schema = {"conversion": pl.String, "email": pl.String}
+        events = pl.scan_ndjson(path, schema=schema, row_index_name="number")
+    else:
+        return scan(path, ["promo", "kind", "email", "rest"], row_index_name="number")
+    return events.select("number", "email", kind="conversion")
+
+
 def main(loyalty, conversions, output):
     members = scan(loyalty, ["email", "fb_user", "insta_user", "gender"]).select(
         pl.col("email").str.strip_chars(), since=pl.lit(-1, dtype=pl.Int64)
     )
     kind = pl.col("kind").str.strip_chars()
-    events = scan(conversions, ["promo", "kind", "email", "rest"], row_index_name="number").select(
+    events = scan_conversions(conversions).select(
         pl.col("number").cast(pl.Int64),
         pl.col("email").str.strip_chars(),
         click=kind == "ClickConversion",
