@@ -81,13 +81,13 @@ fn only_the_parts_of_earlier_runs_are_removed() {
     let scratch = Scratch::small_campaign();
     let mut hosts = Hosts::new(&scratch, 2);
     fs::create_dir(scratch.file("answers")).unwrap();
-    scratch.write("answers/part-earlier.txt", "");
+    scratch.write("answers/part-0000000000000001-000-000.txt", "");
     hosts.spawn(0, command(&scratch, 0, &format!("{RUN} -o answers")));
     // It listens, so it has opened the directory.
     drop(connect(&hosts.addresses[0]));
-    scratch.write("answers/part-later.txt", "");
+    scratch.write("answers/part-0000000000000002-000-000.txt", "");
     hosts.spawn(1, in_other_folder(&scratch));
     assert!(hosts.wait_all(LIMIT).iter().all(|output| output.code == Some(0)));
-    assert!(!scratch.file("answers/part-earlier.txt").exists());
-    assert!(scratch.file("answers/part-later.txt").exists());
+    assert!(!scratch.file("answers/part-0000000000000001-000-000.txt").exists());
+    assert!(scratch.file("answers/part-0000000000000002-000-000.txt").exists());
 }
