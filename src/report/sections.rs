@@ -155,6 +155,11 @@ fn count(number: u64) -> (Value, f64) {
     (Value::Count(number), number as f64)
 }
 
+/// The value, or a dash if there is none.
+fn or_dash(value: &Value) -> String {
+    Some(value.display()).filter(|text| !text.is_empty()).unwrap_or_else(|| "–".to_owned())
+}
+
 const GROUPS: &[&str] = &["members", "non-members"];
 
 fn campaign(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
@@ -162,8 +167,12 @@ fn campaign(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
     let share = |name: &str, number: fn(&Activity) -> f64| {
         let (part, whole) = (number(&members), number(&all));
         let share = part / whole;
-        let percent = |share: f64| format!("{:.1}%", share * 100.0);
-        (0.0..=1.0).contains(&share).then(|| Bar {
+        let percent = |share: f64| match format!("{:.1}%", share * 100.0).as_str() {
+            "0.0%" if share > 0.0 => "<0.1%".to_owned(),
+            "100.0%" if share < 1.0 => ">99.9%".to_owned(),
+            percent => percent.to_owned(),
+        };
+        (whole > 0.0 && (0.0..=1.0).contains(&share)).then(|| Bar {
             name: name.to_owned(),
             value: Value::Text(format!("{}, {}", percent(share), percent(1.0 - share))),
             lanes: vec![vec![share, 1.0 - share]],
@@ -199,7 +208,7 @@ fn funnel(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
         };
         Bar {
             name: name.to_owned(),
-            value: Value::Text(values.each_ref().map(Value::display).join(", ")),
+            value: Value::Text(values.each_ref().map(or_dash).join(", ")),
             // The first part of the second bar has no length, so its second part has the colour of non-members.
             lanes: vec![vec![length(&values[0])], vec![0.0, length(&values[1])]],
         }
@@ -337,7 +346,11 @@ fn lift(totals: &Totals, lift: &Lift) -> Section {
     ];
     let about = "Purchases in these conversions by the customers whom earlier runs sent a code, and by those whom they \
                  held out. The first row of a customer in the ledger decides the group.";
-    section("Lift", &format!("{about} {}", lift.sentence()), parts)
+    let later = lift
+        .later_runs
+        .as_ref()
+        .map_or(String::new(), |runs| format!(" Runs that follow this run in the ledger do not count: {runs}."));
+    section("Lift", &format!("{about}{later}"), parts)
 }
 
 fn records(counts: &Counts) -> Section {
