@@ -180,10 +180,11 @@ const fn source_name(source: SourceKind) -> &'static str {
 fn version_and_date() -> anyhow::Result<String> {
     let now = match env::var_os("SOURCE_DATE_EPOCH") {
         None => Timestamp::now(),
-        Some(text) => match text.to_str().and_then(|text| Timestamp::from_second(text.parse().ok()?).ok()) {
-            Some(time) => time,
+        Some(text) => match text.to_str().and_then(|text| text.parse().ok()).map(Timestamp::from_second) {
+            Some(Ok(time)) => time,
+            Some(Err(_)) => return usage_error("SOURCE_DATE_EPOCH is after the year 9999; correct or unset it"),
             None => return usage_error("SOURCE_DATE_EPOCH is not a number of seconds since 1970; correct or unset it"),
         },
     };
-    Ok(format!("adseg {}, {}", env!("CARGO_PKG_VERSION"), now.to_zoned(TimeZone::UTC).date()))
+    Ok(format!("adseg {}, made on {}", env!("CARGO_PKG_VERSION"), now.to_zoned(TimeZone::UTC).date()))
 }

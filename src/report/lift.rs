@@ -81,6 +81,9 @@ const MAX_CHI_SQUARE: f64 = 10.827_566_170_662_733;
 /// Chi-square needs at least this many expected customers in each group.
 const MIN_EXPECTED: f64 = 5.0;
 
+/// A share of fewer customers is not shown in a sentence.
+const MIN_FOR_SHARE: u64 = 5;
+
 impl Lift {
     /// The purchases of all partitions. `None` if the ledger keeps no groups, and if neither it nor the campaign holds
     /// out customers.
@@ -166,11 +169,14 @@ impl Lift {
             LiftResult::MoreBuyers => "raised",
             LiftResult::FewerBuyers => "lowered",
             LiftResult::TooFew | LiftResult::NotComparable => {
-                let [all, control] = [self.sent, self.held_out].map(|group| grouped(group.customers));
+                let [sent, held_out] = [(self.sent, sent), (self.held_out, held_out)].map(|(group, share)| {
+                    let part = format!("{} of {}", grouped(group.buyers), grouped(group.customers));
+                    if group.customers < MIN_FOR_SHARE { part } else { format!("{share} ({part})") }
+                });
                 return format!(
-                    "There are too few customers to tell whether sending codes makes a difference: {sent} of the {all} \
-                     customers who were sent a code bought, and {held_out} of the {control} held out (95% interval of the \
-                     difference from {from} to {to} percentage points). Keep the control group, and compare again after \
+                    "There are too few customers to tell whether sending codes makes a difference. Of the \
+                     customers who were sent a code, {sent} bought, and of those held out {held_out}: the difference is \
+                     between {from} and {to} percentage points (95% interval). Keep the control group, and compare again after \
                      more runs."
                 );
             }
@@ -317,9 +323,9 @@ mod tests {
                 lift([549, 9000], [52, 1000]),
                 LiftResult::TooFew,
                 Some(90),
-                "There are too few customers to tell whether sending codes makes a difference: 6.1% of the 9,000 customers \
-                 who were sent a code bought, and 5.2% of the 1,000 held out (95% interval of the difference from -0.73 to \
-                 2.22 percentage points). Keep the control group, and compare again after more runs.",
+                "There are too few customers to tell whether sending codes makes a difference. Of the customers who \
+                 were sent a code, 6.1% (549 of 9,000) bought, and of those held out 5.2% (52 of 1,000): the difference is \
+                 between -0.73 and 2.22 percentage points (95% interval). Keep the control group, and compare again after more runs.",
             ),
             (
                 lift([720, 9000], [104, 2000]),

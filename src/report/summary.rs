@@ -5,8 +5,8 @@ use std::iter;
 
 use super::counts::Activity;
 use super::definitions::{
-    BUYERS, CLICKS, CLICKS_PER_CUSTOMER, CODES, CODES_PER_CLICK, CONVERSION, CUSTOMERS, NEW_MEMBER_SHARE, NEW_MEMBERS,
-    REVENUE, REVENUE_PER_BUYER, SHARE_OF_CUSTOMERS,
+    BUYERS, CLICKS, CLICKS_PER_CUSTOMER, CODES, CODES_PER_CLICK, CUSTOMERS, NEW_MEMBER_SHARE, NEW_MEMBERS, REVENUE,
+    REVENUE_PER_BUYER, SHARE_OF_BUYERS, SHARE_OF_CUSTOMERS,
 };
 use super::figure::Figure;
 use super::lift::Lift;
@@ -61,7 +61,7 @@ impl Summary {
             ),
             of_all("Clicks", &CLICKS, &CLICKS_PER_CUSTOMER, "per customer"),
             of_all("Codes", &CODES, &CODES_PER_CLICK, "of clicks"),
-            of_all("Buyers", &BUYERS, &CONVERSION, "of those who clicked bought afterwards"),
+            of_all("Buyers", &BUYERS, &SHARE_OF_BUYERS, "of customers"),
             of_all("Revenue", &REVENUE, &REVENUE_PER_BUYER, "per buyer"),
             card(
                 "New members",
@@ -127,7 +127,10 @@ fn stopped_clicks(reasons: &ReasonCounts) -> Option<String> {
     ];
     stopped.sort_by_key(|&(clicks, _)| Reverse(clicks));
     let parts = stopped.iter().filter(|(clicks, _)| *clicks > 0);
-    let parts: Vec<_> = parts.map(|&(clicks, what)| format!("{} {what}", grouped(clicks))).collect();
+    let mut parts: Vec<_> = parts.map(|&(clicks, what)| format!("{} {what}", grouped(clicks))).collect();
+    if let ([_], (_, what)) = (&parts[..], stopped[0]) {
+        what.clone_into(&mut parts[0]);
+    }
     let all = many(stopped.iter().map(|(clicks, _)| clicks).sum(), "click");
     (!parts.is_empty()).then(|| format!("The policy stopped {all} by members: {}.", parts.join(", ")))
 }
