@@ -73,11 +73,9 @@ fn empty_campaign_has_a_report() {
     let scratch = Scratch::new();
     scratch.write("loyalty.txt", "");
     scratch.write("conversions.txt", "");
-    scratch
-        .adseg(&format!("{REPORT} --html page.html"))
-        .assert()
-        .success()
-        .stdout(contains("\nThere are no conversions.\n").and(contains("\nMembers\n")).and(contains("\nPromos  ").not()));
+    scratch.adseg(&format!("{REPORT} --html page.html")).assert().success().stdout(
+        contains("\nThere are no conversions.\n").and(contains("\nMembers\n")).and(contains("\nPromos  ").not()),
+    );
     let page = scratch.read("page.html");
     assert!(page.ends_with("</html>") && !page.contains("<svg") && !page.contains("NaN"), "{page}");
 }

@@ -24,8 +24,8 @@ pub const SHARE_OF_BUYERS: Figure<Activity> =
     share(["share_of_buyers", "share of customers", "the customers who bought as a share of all customers"], |group| {
         (group.with_purchase, group.customers)
     });
-const CONVERSION: Figure<Activity> = share(
-    ["conversion", "  conversion", "of the customers who clicked, the share that bought after a click"],
+const BOUGHT_AFTER_CLICK: Figure<Activity> = share(
+    ["bought_after_click", "  bought after click", "of the customers who clicked, the share that bought after a click"],
     |group| (group.bought_after_click, group.clicked),
 );
 pub const CLICKS: Figure<Activity> =
@@ -73,7 +73,7 @@ pub const TOTALS: Definition<Activity> = Definition {
             |group| group.with_basket,
         ),
         BUYERS,
-        CONVERSION,
+        BOUGHT_AFTER_CLICK,
         CLICKS,
         CLICKS_PER_CUSTOMER,
         CODES,
