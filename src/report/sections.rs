@@ -265,7 +265,8 @@ fn promos(totals: &Totals, top: usize) -> Section {
 fn channels(totals: &Totals, top: usize) -> Section {
     let rows = sorted(&totals.channels, |channel| Reverse(channel.clicks));
     let chart = bars_of("Clicks by channel", rows.as_ref(), top, |channel| count(channel.clicks));
-    section("Channels", "", vec![Part { table: CHANNELS.table(0, rows.as_deref()), chart }])
+    let note = "Only clicks have a channel, so the purchases and the revenue of a channel are unknown.";
+    section("Channels", note, vec![Part { table: CHANNELS.table(0, rows.as_deref()), chart }])
 }
 
 fn promo_channels(totals: &Totals, top: usize) -> Section {
