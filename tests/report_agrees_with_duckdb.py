@@ -125,7 +125,7 @@ def totals(group, condition):
     return {
         "group": group, "customers": customers, "share_of_customers": percent(customers, all_customers),
         "customers_who_clicked": clicked, "customers_with_a_basket": basket, "customers_who_bought": bought,
-        "conversion": percent(after_click, clicked), "clicks": clicks,
+        "bought_after_click": percent(after_click, clicked), "clicks": clicks,
         "clicks_per_customer": rounded(clicks, customers, 2), "codes": codes, "codes_per_click": percent(codes, clicks),
         "baskets": baskets, "purchases": purchases, "revenue": revenue,
         "revenue_per_buyer": rounded(revenue, bought, 2), "average_purchase": rounded(revenue, purchases, 2),

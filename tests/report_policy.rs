@@ -85,3 +85,37 @@ fn report_without_rows_of_other_runs_has_no_lift() {
     };
     assert_eq!([lift("--run-id 0"), lift("--run-id 1"), lift("")], [false, true, true]);
 }
+
+#[test]
+fn runs_after_this_one_do_not_count_in_the_lift() {
+    let (scratch, options) = policy_campaign();
+    let lift = |options: &str| {
+        let output = scratch.run(&format!("report {options} --format json"));
+        let report: Value = serde_json::from_str(&output.stdout).unwrap();
+        (report["lift"].clone(), output.stderr)
+    };
+    let (before, stderr) = lift(options);
+    assert!(!stderr.contains("do not count") && !stderr.contains("without --run-id"), "{stderr}");
+    let ledger = scratch.read("ledger.csv");
+    scratch.write("ledger.csv", format!("{ledger}2,P,own@example.com,sent,\n3,P,a@example.com,held-out,\n"));
+    let (after, stderr) = lift(options);
+    assert_eq!(after, before);
+    let warning = "warning: ledger.csv: runs after 2 are in the ledger and do not count in the lift: 3";
+    assert!(stderr.contains(warning), "{stderr}");
+    let text = scratch.run(&format!("report {options}")).stdout.replace('\n', " ");
+    assert!(text.contains("Runs that follow this run in the ledger do not count: 3."), "{text}");
+    let (all, stderr) = lift(&options.replace("--run-id 2", ""));
+    assert_eq!(all[1]["customers"].as_u64(), before[1]["customers"].as_u64().map(|customers| customers + 1));
+    assert!(stderr.contains("all runs in the ledger count as earlier ones than the conversions: 0, 1, 2 and others"));
+}
+
+#[test]
+fn promos_of_the_campaign_file_that_do_not_occur_are_named() {
+    let scratch = Scratch::small_campaign();
+    scratch.write("campaign.toml", "promos = [\"Hoodie\", \"Hoody\"]\n");
+    let report = "report --loyalty loyalty.txt --conversions conversions.txt --campaign campaign.toml";
+    let warning = "warning: campaign.toml: promos that occur in no conversion: Hoody; is a name misspelled?";
+    assert!(scratch.run(report).stderr.contains(warning));
+    scratch.write("campaign.toml", "promos = [\"Hoodie\"]\n");
+    assert!(!scratch.run(report).stderr.contains("occur in no conversion"));
+}

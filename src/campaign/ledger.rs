@@ -130,11 +130,13 @@ impl Ledger {
     /// Adds a row.
     pub fn add(&mut self, row: &LedgerRow<'_>) {
         if self.run_id.as_deref() == Some(row.run) {
+            self.groups.iter_mut().for_each(LedgerGroups::add_own_row);
             return self.add_to_run(row);
         }
         let is_sent = matches!(row.outcome, LedgerOutcome::Sent { .. });
         if let Some(groups) = &mut self.groups {
-            groups.add(row.promo, row.email, if is_sent { LedgerGroup::Sent } else { LedgerGroup::HeldOut });
+            let group = if is_sent { LedgerGroup::Sent } else { LedgerGroup::HeldOut };
+            groups.add(row.run, row.promo, row.email, group);
         }
         if is_sent && self.once != Once::Never {
             let promo = if self.once == Once::Promo { self.promos.number(row.promo) } else { ANY_PROMO };

@@ -1,9 +1,10 @@
 //! The customers whom earlier runs sent a code, and those whom they held out, to compare their purchases.
 //!
 //! The first row of a customer decides the group, because only that row depends on nothing but chance: later rows
-//! depend on the earlier ones.
+//! depend on the earlier ones. Rows after the first one of this run are those of later runs and decide nothing.
 
 use super::email_index::{CustomerNumber, EmailHasher, EmailIndex};
+use crate::escape::display_name;
 
 /// What the first row of a customer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,39 @@ pub struct LedgerGroups {
     emails: EmailIndex,
     /// By customer number.
     groups: Vec<LedgerGroup>,
+    /// A row of this run was added.
+    has_own_row: bool,
+    earlier_runs: RunNames,
+    later_runs: RunNames,
+}
+
+/// The maximum number of runs that are named.
+const MAX_RUNS: usize = 3;
+
+/// The names of the first runs, and whether there are more.
+#[derive(Debug, Default)]
+pub struct RunNames {
+    names: Vec<Vec<u8>>,
+    has_more: bool,
+}
+
+impl RunNames {
+    fn add(&mut self, run: &[u8]) {
+        if self.has_more || self.names.iter().any(|name| name == run) {
+            return;
+        }
+        self.has_more = self.names.len() == MAX_RUNS;
+        if !self.has_more {
+            self.names.push(run.to_owned());
+        }
+    }
+
+    /// The names for a message. `None` without a run.
+    pub fn display(&self) -> Option<String> {
+        let names: Vec<_> = self.names.iter().map(|name| display_name(name)).collect();
+        let more = if self.has_more { " and others" } else { "" };
+        (!names.is_empty()).then(|| names.join(", ") + more)
+    }
 }
 
 impl LedgerGroups {
@@ -31,18 +65,39 @@ impl LedgerGroups {
     pub fn new(promos: Option<Vec<String>>) -> Self {
         let hasher = EmailHasher::new(true);
         let emails = EmailIndex::with_case(hasher.clone(), true);
-        Self { promos, hasher, emails, groups: Vec::new() }
+        let (earlier_runs, later_runs) = Default::default();
+        Self { promos, hasher, emails, groups: Vec::new(), has_own_row: false, earlier_runs, later_runs }
     }
 
-    /// Adds a row.
-    pub(super) fn add(&mut self, promo: &[u8], email: &[u8], group: LedgerGroup) {
+    /// Adds a row of another run. It does not count if a row of this run precedes it, because the conversions of this
+    /// run are older than the codes of later ones.
+    pub(super) fn add(&mut self, run: &[u8], promo: &[u8], email: &[u8], group: LedgerGroup) {
         if self.promos.as_ref().is_some_and(|promos| promos.iter().all(|named| named.as_bytes() != promo)) {
             return;
         }
+        if self.has_own_row {
+            return self.later_runs.add(run);
+        }
+        self.earlier_runs.add(run);
         let (_, is_new) = self.emails.insert(self.hasher.hash(email), email);
         if is_new {
             self.groups.push(group);
         }
+    }
+
+    /// Takes note of a row of this run.
+    pub(super) const fn add_own_row(&mut self) {
+        self.has_own_row = true;
+    }
+
+    /// The runs whose rows count.
+    pub const fn earlier_runs(&self) -> &RunNames {
+        &self.earlier_runs
+    }
+
+    /// The runs whose rows do not count, because they follow the first row of this run.
+    pub const fn later_runs(&self) -> &RunNames {
+        &self.later_runs
     }
 
     /// The number and the group of the customer with this email, in any spelling.

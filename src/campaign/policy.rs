@@ -71,7 +71,7 @@ impl Policy {
     }
 
     /// The promos that get codes; `None` for all.
-    pub(super) fn promos(&self) -> Option<&[String]> {
+    pub fn promos(&self) -> Option<&[String]> {
         self.rules.promos.as_deref()
     }
 

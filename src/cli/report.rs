@@ -16,6 +16,7 @@ use super::input_args::InputArgs;
 use super::policy_args::PolicyArgs;
 use super::replay::{analyze, commit_report, write_report};
 use super::session::Session;
+use crate::campaign::{Ledger, Policy};
 use crate::engine::InputCounts;
 use crate::escape;
 use crate::output::CommitOrder;
@@ -128,9 +129,8 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
     let of_inputs = names.into_iter().zip(counts).map(|((name, source), counts)| (name, source_name(source), counts));
     let head = Head { title, made, inputs: of_inputs.collect() };
     let totals = Totals::merge(outcome.states, policy);
-    if let (Some(path), Some(warning)) = (&args.policy.ledger, totals.warning().filter(|_| !args.replay.messages.quiet))
-    {
-        session.progress.print(&format!("adseg: warning: {}: {warning}", escape::path(path)));
+    if !args.replay.messages.quiet {
+        print_warnings(args, policy, &totals, session);
     }
     let content = Report::new(head, &totals, &outcome.counts, top);
     if let Some(html) = html {
@@ -142,6 +142,29 @@ pub fn report(args: &ReportArgs, session: &Session) -> anyhow::Result<ExitCode> 
         Format::Csv => out.write_all(&csv(&content.tables())),
     })?;
     commit_report(0, session, &args.replay, outcome.counts.rejects)
+}
+
+/// What a reader of the report must know about the ledger and the promos of the campaign file.
+fn print_warnings(args: &ReportArgs, policy: &Policy, totals: &Totals, session: &Session) {
+    let print = |line: String| session.progress.print(&format!("adseg: {line}"));
+    if let (Some(path), Some(groups)) = (&args.policy.ledger, policy.ledger().and_then(Ledger::groups)) {
+        let path = escape::path(path);
+        if let Some(runs) = groups.later_runs().display() {
+            let own = escape::text(args.policy.run_id.as_deref().expect("later runs follow a run with an id"));
+            print(format!("warning: {path}: runs after {own} are in the ledger and do not count in the lift: {runs}"));
+        }
+        if let (None, Some(runs)) = (&args.policy.run_id, groups.earlier_runs().display()) {
+            print(format!(
+                "note: {path}: without --run-id, all runs in the ledger count as earlier ones than the conversions: {runs}"
+            ));
+        }
+        totals.warning().into_iter().for_each(|warning| print(format!("warning: {path}: {warning}")));
+    }
+    let (absent, path) = (totals.absent_promos(policy), &args.inputs.campaign);
+    if let (Some(promos), Some(path)) = (absent, path) {
+        let path = escape::path(path);
+        print(format!("warning: {path}: promos that occur in no conversion: {promos}; is a name misspelled?"));
+    }
 }
 
 const fn source_name(source: SourceKind) -> &'static str {
@@ -157,10 +180,11 @@ const fn source_name(source: SourceKind) -> &'static str {
 fn version_and_date() -> anyhow::Result<String> {
     let now = match env::var_os("SOURCE_DATE_EPOCH") {
         None => Timestamp::now(),
-        Some(text) => match text.to_str().and_then(|text| Timestamp::from_second(text.parse().ok()?).ok()) {
-            Some(time) => time,
+        Some(text) => match text.to_str().and_then(|text| text.parse().ok()).map(Timestamp::from_second) {
+            Some(Ok(time)) => time,
+            Some(Err(_)) => return usage_error("SOURCE_DATE_EPOCH is after the year 9999; correct or unset it"),
             None => return usage_error("SOURCE_DATE_EPOCH is not a number of seconds since 1970; correct or unset it"),
         },
     };
-    Ok(format!("adseg {}, {}", env!("CARGO_PKG_VERSION"), now.to_zoned(TimeZone::UTC).date()))
+    Ok(format!("adseg {}, made on {}", env!("CARGO_PKG_VERSION"), now.to_zoned(TimeZone::UTC).date()))
 }

@@ -108,7 +108,10 @@ impl Chart {
     /// The chart as SVG; `None` for a heat table.
     pub fn svg(&self) -> Option<Markup> {
         match self {
-            Self::Bars { caption, bars, .. } => Some(bar_chart(caption, &bars[..bars.len().min(MAX_BARS)])),
+            Self::Bars { caption, bars, .. } => {
+                let bars = bars.iter().filter(|bar| !matches!(bar.value, Value::Count(0))).take(MAX_BARS);
+                Some(bar_chart(caption, &bars.collect::<Vec<_>>()))
+            }
             Self::Columns { caption, panels, ends } => Some(column_chart(caption, panels, ends)),
             Self::Heat { .. } => None,
         }
@@ -138,7 +141,7 @@ fn line(y: f64, text: &str, value: &str, markup: &Markup) -> Markup {
     }
 }
 
-fn bar_chart(caption: &str, bars: &[Bar]) -> Markup {
+fn bar_chart(caption: &str, bars: &[&Bar]) -> Markup {
     let step = TEXT_HEIGHT + BARS_HEIGHT + GAP;
     let content = html! {
         @for (bar, y) in bars.iter().zip((0_u32..).map(|row| f64::from(row) * step)) {

@@ -19,8 +19,13 @@ pub const BUYERS: Figure<Activity> =
     count(["customers_who_bought", "  who bought", "customers with a purchase, before or after a click"], |group| {
         group.with_purchase
     });
-pub const CONVERSION: Figure<Activity> = share(
-    ["conversion", "  conversion", "of the customers who clicked, the share that bought after a click"],
+/// Only for the first screen of the page.
+pub const SHARE_OF_BUYERS: Figure<Activity> =
+    share(["share_of_buyers", "share of customers", "the customers who bought as a share of all customers"], |group| {
+        (group.with_purchase, group.customers)
+    });
+const BOUGHT_AFTER_CLICK: Figure<Activity> = share(
+    ["bought_after_click", "  bought after click", "of the customers who clicked, the share that bought after a click"],
     |group| (group.bought_after_click, group.clicked),
 );
 pub const CLICKS: Figure<Activity> =
@@ -68,7 +73,7 @@ pub const TOTALS: Definition<Activity> = Definition {
             |group| group.with_basket,
         ),
         BUYERS,
-        CONVERSION,
+        BOUGHT_AFTER_CLICK,
         CLICKS,
         CLICKS_PER_CUSTOMER,
         CODES,
@@ -317,7 +322,7 @@ pub const REPORT: Definition<ReportRow> = Definition {
     layout: Layout::Transposed,
     figures: &[
         figure(
-            ["title", "title", "the title of the report: --title, or else the names of its promos"],
+            ["title", "title", "the title that was given, or else the names of the promos"],
             Formula::Text(|(title, _)| Some(title.clone())),
         ),
         count(
@@ -340,9 +345,8 @@ pub const RECORDS: Definition<Counts> = Definition {
             counts.rejects
         }),
         count(["blanks", "  blank lines", "lines without text"], |counts| counts.blanks),
-        count(
-            ["ignored", "  ignored", "conversions of a type that --type ignores, or outside --since and --until"],
-            |counts| counts.ignored,
-        ),
+        count(["ignored", "  ignored", "conversions of an ignored type, or outside the chosen time"], |counts| {
+            counts.ignored
+        }),
     ],
 };

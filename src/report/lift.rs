@@ -68,6 +68,8 @@ pub struct Lift {
     pub held_out: LiftGroup,
     /// The control group that the campaign has now.
     holdout: Option<Holdout>,
+    /// The runs that do not count, because they are later ones.
+    pub later_runs: Option<String>,
 }
 
 /// The normal quantile of a 95 % interval.
@@ -79,8 +81,12 @@ const MAX_CHI_SQUARE: f64 = 10.827_566_170_662_733;
 /// Chi-square needs at least this many expected customers in each group.
 const MIN_EXPECTED: f64 = 5.0;
 
+/// A share of fewer customers is not shown in a sentence.
+const MIN_FOR_SHARE: u64 = 5;
+
 impl Lift {
-    /// The purchases of all partitions. `None` if the ledger keeps no groups or holds out no customers.
+    /// The purchases of all partitions. `None` if the ledger keeps no groups, and if neither it nor the campaign holds
+    /// out customers.
     pub fn new<'a>(policy: &Policy, partitions: impl Iterator<Item = &'a LiftCounts>) -> Option<Self> {
         let groups = policy.ledger()?.groups()?;
         let group = |group| LiftGroup { customers: groups.size(group), ..LiftGroup::default() };
@@ -89,11 +95,16 @@ impl Lift {
             sent += partition.sent;
             held_out += partition.held_out;
         }
-        (held_out.customers > 0).then(|| Self { sent, held_out, holdout: policy.holdout().cloned() })
+        let is_wanted = held_out.customers > 0 || sent.customers > 0 && policy.holdout().is_some();
+        is_wanted.then(|| Self {
+            sent,
+            held_out,
+            holdout: policy.holdout().cloned(),
+            later_runs: groups.later_runs().display(),
+        })
     }
 
-    /// The difference of the conversion rates in hundredths of a percentage point. `None` if no customer was sent a
-    /// code.
+    /// The difference of the conversion rates in hundredths of a percentage point. `None` if a group is empty.
     pub fn difference(&self) -> Option<i64> {
         let [buyers, customers, of_buyers, of_customers] =
             [self.sent.buyers, self.sent.customers, self.held_out.buyers, self.held_out.customers].map(i128::from);
@@ -104,7 +115,7 @@ impl Lift {
 
     /// The ends of the 95 % interval of this difference.
     pub fn interval(&self) -> Option<[i64; 2]> {
-        (self.sent.customers > 0).then(|| {
+        self.empty_group().is_none().then(|| {
             let [sent, held_out] = [self.sent, self.held_out].map(|group| [group.buyers, group.customers]);
             newcombe(sent, held_out).map(|share| (share * 10_000.0).round() as i64)
         })
@@ -112,18 +123,15 @@ impl Lift {
 
     /// Whether the sizes of the groups contradict the percentage of the campaign. `None` if that cannot be tested.
     pub fn contradicts_percentage(&self) -> Option<bool> {
-        let share = self.holdout.as_ref()?.share();
+        let share = self.holdout.as_ref().filter(|_| self.empty_group().is_none())?.share();
         let held_out = self.held_out.customers;
         chi_square(held_out, self.sent.customers + held_out, share).map(|value| value > MAX_CHI_SQUARE)
     }
 
     /// The conclusion of the comparison.
     pub fn result(&self) -> LiftResult {
-        if self.contradicts_percentage() == Some(true) {
+        if self.empty_group().is_some() || self.contradicts_percentage() == Some(true) {
             return LiftResult::NotComparable;
-        }
-        if self.sent.customers == 0 {
-            return LiftResult::TooFew;
         }
         let [sent, held_out] = [self.sent, self.held_out].map(|group| [group.buyers, group.customers]);
         match newcombe(sent, held_out) {
@@ -133,27 +141,43 @@ impl Lift {
         }
     }
 
+    /// What no customer of the ledger was, if one of the groups is empty.
+    const fn empty_group(&self) -> Option<&'static str> {
+        match (self.sent.customers, self.held_out.customers) {
+            (_, 0) => Some("held out"),
+            (0, _) => Some("sent a code"),
+            _ => None,
+        }
+    }
+
     /// The comparison in a sentence.
     pub fn sentence(&self) -> String {
         if let Some(warning) = self.warning() {
             return format!("The effect of the codes cannot be measured: {warning}");
         }
-        let (Some(difference), Some([from, to])) = (self.difference(), self.interval()) else {
-            return "The effect of the codes cannot be measured: no customer was sent a code by an earlier run."
-                .to_owned();
-        };
-        let [difference, from, to] = [difference.abs(), from, to].map(|points| Value::Points(points).plain());
+        if let Some(group) = self.empty_group() {
+            return format!(
+                "No customer was {group} by an earlier run, so the effect of the codes cannot be measured."
+            );
+        }
+        let difference = self.difference().expect("no group is empty").abs();
+        let [from, to] = self.interval().expect("no group is empty");
+        let [difference, from, to] = [difference, from, to].map(|points| Value::Points(points).plain());
         let [sent, held_out] = [self.sent, self.held_out]
             .map(|group| Value::Share { part: group.buyers, whole: group.customers }.display());
         let verb = match self.result() {
             LiftResult::MoreBuyers => "raised",
             LiftResult::FewerBuyers => "lowered",
             LiftResult::TooFew | LiftResult::NotComparable => {
-                let [all, control] = [self.sent, self.held_out].map(|group| grouped(group.customers));
+                let [sent, held_out] = [(self.sent, sent), (self.held_out, held_out)].map(|(group, share)| {
+                    let part = format!("{} of {}", grouped(group.buyers), grouped(group.customers));
+                    if group.customers < MIN_FOR_SHARE { part } else { format!("{share} ({part})") }
+                });
                 return format!(
-                    "There are too few customers to tell whether sending codes makes a difference: {sent} of the {all} \
-                     customers who were sent a code bought, and {held_out} of the {control} held out. Keep the control \
-                     group, and compare again after more runs."
+                    "There are too few customers to tell whether sending codes makes a difference. Of the \
+                     customers who were sent a code, {sent} bought, and of those held out {held_out}: the difference is \
+                     between {from} and {to} percentage points (95% interval). Keep the control group, and compare again after \
+                     more runs."
                 );
             }
         };
@@ -182,7 +206,7 @@ pub enum LiftResult {
     FewerBuyers,
     /// The interval contains zero.
     TooFew,
-    /// The sizes of the groups contradict the percentage.
+    /// A group is empty, or the sizes of the groups contradict the percentage.
     NotComparable,
 }
 
@@ -270,7 +294,12 @@ mod tests {
 
     fn lift(sent: [u64; 2], held_out: [u64; 2]) -> Lift {
         let group = |[buyers, customers]: [u64; 2]| LiftGroup { buyers, customers, ..LiftGroup::default() };
-        Lift { sent: group(sent), held_out: group(held_out), holdout: Some(Holdout::new("10", "k").unwrap()) }
+        Lift {
+            sent: group(sent),
+            held_out: group(held_out),
+            holdout: Some(Holdout::new("10", "k").unwrap()),
+            later_runs: None,
+        }
     }
 
     #[test]
@@ -294,9 +323,9 @@ mod tests {
                 lift([549, 9000], [52, 1000]),
                 LiftResult::TooFew,
                 Some(90),
-                "There are too few customers to tell whether sending codes makes a difference: 6.1% of the 9,000 customers \
-                 who were sent a code bought, and 5.2% of the 1,000 held out. Keep the control group, and compare again \
-                 after more runs.",
+                "There are too few customers to tell whether sending codes makes a difference. Of the customers who \
+                 were sent a code, 6.1% (549 of 9,000) bought, and of those held out 5.2% (52 of 1,000): the difference is \
+                 between -0.73 and 2.22 percentage points (95% interval). Keep the control group, and compare again after more runs.",
             ),
             (
                 lift([720, 9000], [104, 2000]),
@@ -308,13 +337,19 @@ mod tests {
             ),
             (
                 lift([0, 0], [1, 2]),
-                LiftResult::TooFew,
+                LiftResult::NotComparable,
                 None,
-                "The effect of the codes cannot be measured: no customer was sent a code by an earlier run.",
+                "No customer was sent a code by an earlier run, so the effect of the codes cannot be measured.",
+            ),
+            (
+                lift([1, 200], [0, 0]),
+                LiftResult::NotComparable,
+                None,
+                "No customer was held out by an earlier run, so the effect of the codes cannot be measured.",
             ),
         ] {
             assert_eq!((lift.result(), lift.difference()), (result, difference));
-            assert_eq!(lift.warning().is_some(), result == LiftResult::NotComparable);
+            assert_eq!(lift.warning().is_some(), result == LiftResult::NotComparable && difference.is_some());
             assert_eq!(lift.sentence(), sentence);
         }
     }

@@ -52,7 +52,7 @@ pub fn page(report: &Report) -> String {
             body {
                 (head(report))
                 main {
-                    @for section in &report.sections { (section_of(section, report.top)) }
+                    @for section in report.shown_sections() { (section_of(section, report.top)) }
                     section {
                         h2 { "Inputs" }
                         (list(&report.input_table, report.top))
@@ -78,7 +78,7 @@ fn head(report: &Report) -> Markup {
                 @if let Some(made) = &report.made { " " span { (made) } }
             }
             div.lead { @for paragraph in &report.summary.paragraphs { p { (paragraph) } } }
-            dl.cards { @for card in &report.summary.cards { (card_of(card)) } }
+            @if !report.is_empty { dl.cards { @for card in &report.summary.cards { (card_of(card)) } } }
         }
     }
 }

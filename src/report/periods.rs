@@ -8,7 +8,7 @@ use jiff::{ToSpan, Zoned};
 use super::timeline::Bucket;
 use crate::record::Time;
 
-/// The maximum number of periods of a timeline, unless it is by year.
+/// The maximum number of periods of a timeline.
 const MAX_PERIODS: i64 = 31;
 
 /// The length of the periods.
@@ -22,6 +22,9 @@ enum Length {
 }
 
 const LENGTHS: [Length; 5] = [Length::Hour, Length::Day, Length::Week, Length::Month, Length::Year];
+
+/// How many years are one period, if the timeline is by year.
+const YEARS: [i64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /// Monday, 1969-12-29, from which weeks are counted, in days since 1970.
 const FIRST_MONDAY: i64 = -3;
@@ -120,8 +123,17 @@ impl Periods {
         let (Some((&first, _)), Some((&last, _))) = (periods.first_key_value(), periods.last_key_value()) else {
             return Vec::new();
         };
-        let bucket = |period| periods.get(&period).copied().unwrap_or_default();
-        (first..=last).map(|period| (length.start(period), bucket(period))).collect()
+        let is_short = |size: &i64| last.div_euclid(*size) - first.div_euclid(*size) < MAX_PERIODS;
+        // Only years can be too many.
+        let size = YEARS.into_iter().find(is_short).expect("the calendar has 20,000 years");
+        let bucket = |group: i64| {
+            periods.range(group * size..(group + 1) * size).fold(Bucket::default(), |mut sum, (_, bucket)| {
+                sum += *bucket;
+                sum
+            })
+        };
+        let groups = first.div_euclid(size)..=last.div_euclid(size);
+        groups.map(|group| (length.start(group * size), bucket(group))).collect()
     }
 }
 
@@ -167,6 +179,8 @@ mod tests {
             (["2026-01-01", "2026-03-01"], "2025-12-29", 9),
             (["1969-12-31 23:00", "1971-01-01"], "1969-12", 14),
             (["1999-12-31 23:59:59", "2026-01-01"], "1999", 28),
+            (["1959-01-01", "2026-01-01"], "1955", 15),
+            (["0001-01-01", "2026-01-01"], "0000", 21),
         ] {
             let periods = periods(&times);
             assert_eq!((periods[0].0.as_str(), periods.len()), (first, count), "{times:?}");

@@ -100,7 +100,7 @@ pub const LIFT_DIFFERENCE: Definition<Lift> = Definition {
                 "result",
                 "result",
                 "more buyers or fewer buyers if zero is outside the interval, otherwise too few to tell; not comparable \
-                 if the group sizes contradict the percentage",
+                 if a group is empty or the group sizes contradict the percentage",
             ],
             Formula::Text(|lift: &Lift| Some(lift.result().name().to_owned())),
         ),

@@ -9,7 +9,7 @@ use super::definitions::{
     BASKET_SHARE, CHANNELS, CLICKED_SHARE, CODES, CODES_WITH_POLICY, FUNNEL, GENDERS, INPUTS, ITEMS, InputRow,
     MEMBERSHIP, OTHER_BUYERS_SHARE, PERIODS, PROMO_CHANNELS, PROMOS, PURCHASE_SHARE, RECORDS, REPORT, TIMELINE, TOTALS,
 };
-use super::lift::Lift;
+use super::lift::{Lift, LiftGroup};
 use super::names::{Name, RowNames};
 use super::policy_definitions::{LIFT, LIFT_DIFFERENCE, PROMO_REASONS, REASONS};
 use super::reasons::ReasonCounts;
@@ -45,7 +45,9 @@ pub struct Report {
     pub(super) inputs: Vec<(RowNames, InputRow)>,
     pub(super) input_table: Table,
     pub(super) summary: Summary,
-    pub(super) sections: Vec<Section>,
+    sections: Vec<Section>,
+    /// There are no conversions.
+    pub(super) is_empty: bool,
 }
 
 #[derive(Debug)]
@@ -72,8 +74,10 @@ impl Report {
         let groups = groups.map(|(name, group)| {
             (vec![Name::of(name.as_bytes())], Activity { customers_of_all: totals.all().customers, ..group })
         });
-        let mut sections = vec![
-            campaign(totals, &groups),
+        let mut sections = vec![campaign(totals, &groups)];
+        sections.extend(totals.lift.as_ref().map(|of| lift(totals, of)));
+        sections.extend(totals.reasons.map(|reasons| decisions(totals, reasons)));
+        sections.extend([
             funnel(totals, &groups),
             timeline(totals),
             promos(totals, top),
@@ -81,10 +85,8 @@ impl Report {
             promo_channels(totals, top),
             items(totals, top),
             membership(totals),
-        ];
-        sections.extend(totals.reasons.map(|reasons| decisions(totals, reasons)));
-        sections.extend(totals.lift.as_ref().map(|of| lift(totals, of)));
-        sections.push(records(counts));
+            records(counts),
+        ]);
         let mut summary = Summary::new(totals, &groups[1].1, &groups[0].1);
         if totals.reasons.is_some() {
             let tables = sections.iter_mut().flat_map(|section| &mut section.parts).map(|part| &mut part.table);
@@ -106,13 +108,19 @@ impl Report {
             inputs,
             summary,
             sections,
+            is_empty: totals.all().customers == 0,
         }
     }
 
     /// All tables in order, for JSON and CSV.
     pub fn tables(&self) -> Vec<&Table> {
         let of_sections = self.sections.iter().flat_map(|section| &section.parts).map(|part| &part.table);
-        [&self.about, &self.input_table].into_iter().chain(of_sections).collect()
+        [&self.about].into_iter().chain(of_sections).chain([&self.input_table]).collect()
+    }
+
+    /// The sections that text and the page show. Without conversions, only these two have figures.
+    pub(super) fn shown_sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter().filter(|section| !self.is_empty || ["Members", "Records"].contains(&section.title))
     }
 }
 
@@ -155,6 +163,11 @@ fn count(number: u64) -> (Value, f64) {
     (Value::Count(number), number as f64)
 }
 
+/// The value, or a dash if there is none.
+fn or_dash(value: &Value) -> String {
+    Some(value.display()).filter(|text| !text.is_empty()).unwrap_or_else(|| "–".to_owned())
+}
+
 const GROUPS: &[&str] = &["members", "non-members"];
 
 fn campaign(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
@@ -162,8 +175,12 @@ fn campaign(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
     let share = |name: &str, number: fn(&Activity) -> f64| {
         let (part, whole) = (number(&members), number(&all));
         let share = part / whole;
-        let percent = |share: f64| format!("{:.1}%", share * 100.0);
-        (0.0..=1.0).contains(&share).then(|| Bar {
+        let percent = |share: f64| match format!("{:.1}%", share * 100.0).as_str() {
+            "0.0%" if share > 0.0 => "<0.1%".to_owned(),
+            "100.0%" if share < 1.0 => ">99.9%".to_owned(),
+            percent => percent.to_owned(),
+        };
+        (whole > 0.0 && (0.0..=1.0).contains(&share)).then(|| Bar {
             name: name.to_owned(),
             value: Value::Text(format!("{}, {}", percent(share), percent(1.0 - share))),
             lanes: vec![vec![share, 1.0 - share]],
@@ -199,7 +216,7 @@ fn funnel(totals: &Totals, groups: &[(RowNames, Activity); 3]) -> Section {
         };
         Bar {
             name: name.to_owned(),
-            value: Value::Text(values.each_ref().map(Value::display).join(", ")),
+            value: Value::Text(values.each_ref().map(or_dash).join(", ")),
             // The first part of the second bar has no length, so its second part has the colour of non-members.
             lanes: vec![vec![length(&values[0])], vec![0.0, length(&values[1])]],
         }
@@ -248,7 +265,8 @@ fn promos(totals: &Totals, top: usize) -> Section {
 fn channels(totals: &Totals, top: usize) -> Section {
     let rows = sorted(&totals.channels, |channel| Reverse(channel.clicks));
     let chart = bars_of("Clicks by channel", rows.as_ref(), top, |channel| count(channel.clicks));
-    section("Channels", "", vec![Part { table: CHANNELS.table(0, rows.as_deref()), chart }])
+    let note = "Only clicks have a channel, so the purchases and the revenue of a channel are unknown.";
+    section("Channels", note, vec![Part { table: CHANNELS.table(0, rows.as_deref()), chart }])
 }
 
 fn promo_channels(totals: &Totals, top: usize) -> Section {
@@ -314,7 +332,9 @@ fn membership(totals: &Totals) -> Section {
 fn decisions(totals: &Totals, all: ReasonCounts) -> Section {
     let name = |reason: Reason| vec![Name::of(reason.name().as_bytes())];
     let rows: Vec<_> = Reason::ALL.map(|reason| (name(reason), (all.of(reason), all.total()))).into();
-    let chart = bars_of("Decisions by reason", Some(&rows), rows.len(), |&(decisions, _)| count(decisions));
+    // Baskets and purchases are last.
+    let clicks = rows.len() - 2;
+    let chart = bars_of("Clicks by reason", Some(&rows), clicks, |&(decisions, _)| count(decisions));
     let of_promos = sorted(&totals.promo_reasons, |reasons| Reverse(reasons.total()));
     let parts = vec![
         Part { table: REASONS.table(0, Some(&rows)), chart },
@@ -327,17 +347,24 @@ fn decisions(totals: &Totals, all: ReasonCounts) -> Section {
 fn lift(totals: &Totals, lift: &Lift) -> Section {
     let groups = [("sent a code", lift.sent), ("held out", lift.held_out)];
     let rows: Vec<_> = groups.map(|(name, group)| (vec![Name::of(name.as_bytes())], group)).into();
-    let chart = bars_of("Customers who bought", Some(&rows), rows.len(), |group| {
-        let share = Value::Share { part: group.buyers, whole: group.customers };
-        (share, group.buyers as f64 / group.customers.max(1) as f64)
-    });
+    let bar = |(names, group): &(RowNames, LiftGroup)| Bar {
+        name: names[0].display(),
+        value: Value::Text(or_dash(&Value::Share { part: group.buyers, whole: group.customers })),
+        lanes: vec![vec![group.buyers as f64 / group.customers.max(1) as f64]],
+    };
+    let caption = "Share of customers who bought";
+    let chart = Some(Chart::Bars { caption, legend: &[], bars: rows.iter().map(bar).collect() });
     let parts = vec![
         Part { table: LIFT.table(totals.decimals, Some(&rows)), chart },
         Part { table: LIFT_DIFFERENCE.table(0, Some(&[(vec![], lift.clone())])), chart: None },
     ];
     let about = "Purchases in these conversions by the customers whom earlier runs sent a code, and by those whom they \
                  held out. The first row of a customer in the ledger decides the group.";
-    section("Lift", &format!("{about} {}", lift.sentence()), parts)
+    let later = lift
+        .later_runs
+        .as_ref()
+        .map_or(String::new(), |runs| format!(" Runs that follow this run in the ledger do not count: {runs}."));
+    section("Lift", &format!("{about}{later}"), parts)
 }
 
 fn records(counts: &Counts) -> Section {

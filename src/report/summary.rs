@@ -5,8 +5,8 @@ use std::iter;
 
 use super::counts::Activity;
 use super::definitions::{
-    BUYERS, CLICKS, CLICKS_PER_CUSTOMER, CODES, CODES_PER_CLICK, CONVERSION, CUSTOMERS, NEW_MEMBER_SHARE, NEW_MEMBERS,
-    REVENUE, REVENUE_PER_BUYER, SHARE_OF_CUSTOMERS,
+    BUYERS, CLICKS, CLICKS_PER_CUSTOMER, CODES, CODES_PER_CLICK, CUSTOMERS, NEW_MEMBER_SHARE, NEW_MEMBERS, REVENUE,
+    REVENUE_PER_BUYER, SHARE_OF_BUYERS, SHARE_OF_CUSTOMERS,
 };
 use super::figure::Figure;
 use super::lift::Lift;
@@ -61,7 +61,7 @@ impl Summary {
             ),
             of_all("Clicks", &CLICKS, &CLICKS_PER_CUSTOMER, "per customer"),
             of_all("Codes", &CODES, &CODES_PER_CLICK, "of clicks"),
-            of_all("Buyers", &BUYERS, &CONVERSION, "of those who clicked bought afterwards"),
+            of_all("Buyers", &BUYERS, &SHARE_OF_BUYERS, "of customers"),
             of_all("Revenue", &REVENUE, &REVENUE_PER_BUYER, "per buyer"),
             card(
                 "New members",
@@ -84,7 +84,7 @@ fn sentences(all: &Activity, channels: &ByName<Activity>) -> String {
     }
     let mut sentences = Vec::new();
     match (all.clicks, all.codes) {
-        (0, _) => sentences.push("Nobody clicked.".to_owned()),
+        (0, _) => sentences.push("There were no clicks.".to_owned()),
         (clicks, 0) => sentences.push(format!("None of {} earned a code.", many(clicks, "click"))),
         (clicks, codes) => {
             let share = Value::Share { part: codes, whole: clicks }.display();
@@ -106,11 +106,11 @@ fn best_channel(codes: u64, channels: &ByName<Activity>) -> Option<String> {
     by_codes.sort_by_key(|(_, channel)| Reverse(channel.codes));
     let [(name, best), (_, second), ..] = by_codes[..] else { return None };
     let share = Value::Share { part: best.codes, whole: codes }.display();
-    let share = match share.as_str() {
-        "100.0%" => "all of them".to_owned(),
-        "50.0%" => "half of them".to_owned(),
-        share if 2 * best.codes < codes => format!("{share} of them, more than any other channel"),
-        share => format!("{share} of them"),
+    let share = match 2 * best.codes {
+        double if double == 2 * codes => "all of the codes".to_owned(),
+        double if double == codes => "half of the codes".to_owned(),
+        double if double < codes => format!("{share} of the codes, more than any other channel"),
+        _ => format!("{share} of the codes"),
     };
     let name = shorten(name[0].display(), MAX_NAME_CHARS);
     (best.codes > second.codes).then(|| format!("{name} brought {share}."))
@@ -127,7 +127,10 @@ fn stopped_clicks(reasons: &ReasonCounts) -> Option<String> {
     ];
     stopped.sort_by_key(|&(clicks, _)| Reverse(clicks));
     let parts = stopped.iter().filter(|(clicks, _)| *clicks > 0);
-    let parts: Vec<_> = parts.map(|&(clicks, what)| format!("{} {what}", grouped(clicks))).collect();
+    let mut parts: Vec<_> = parts.map(|&(clicks, what)| format!("{} {what}", grouped(clicks))).collect();
+    if let ([_], (_, what)) = (&parts[..], stopped[0]) {
+        what.clone_into(&mut parts[0]);
+    }
     let all = many(stopped.iter().map(|(clicks, _)| clicks).sum(), "click");
     (!parts.is_empty()).then(|| format!("The policy stopped {all} by members: {}.", parts.join(", ")))
 }
@@ -161,18 +164,18 @@ mod tests {
         };
         for (all, channels, expected) in [
             (activity(0, 0, 0), None, "There are no conversions."),
-            (activity(0, 0, 1), None, "Nobody clicked. 1 customer became a member by a purchase."),
+            (activity(0, 0, 1), None, "There were no clicks. 1 customer became a member by a purchase."),
             (activity(1, 0, 0), None, "None of 1 click earned a code. No customer became a member by a purchase."),
             (
                 activity(4_000, 1_104, 811_252),
                 channels([9, 300, 552]),
-                "27.6% of 4,000 clicks earned a code. Instagram brought half of them. \
+                "27.6% of 4,000 clicks earned a code. Instagram brought half of the codes. \
                  811,252 customers became members by a purchase.",
             ),
             (
                 activity(30, 10, 0),
                 channels([3, 4, 3]),
-                "33.3% of 30 clicks earned a code. Facebook brought 40.0% of them, more than any other \
+                "33.3% of 30 clicks earned a code. Facebook brought 40.0% of the codes, more than any other \
                  channel. \
                  No customer became a member by a purchase.",
             ),

@@ -88,10 +88,16 @@ impl Value {
         }
     }
 
-    /// The human-readable value.
+    /// The human-readable value. A share is rounded to 0 or 100% only if it is exactly that.
     pub fn display(&self) -> String {
         let plain = self.plain();
-        if matches!(self, Self::Share { .. }) && !plain.is_empty() { plain + "%" } else { plain }
+        match self {
+            Self::Share { .. } if plain.is_empty() => plain,
+            Self::Share { part: 1.., .. } if plain == "0.0" => "<0.1%".to_owned(),
+            Self::Share { part, whole } if part < whole && plain == "100.0" => ">99.9%".to_owned(),
+            Self::Share { .. } => plain + "%",
+            _ => plain,
+        }
     }
 
     /// The human-readable value, split where digits are grouped by three. A page sets the groups apart without a
@@ -246,6 +252,14 @@ mod tests {
             [mean(7, 3), mean(5, 1), mean(u64::MAX, 1), mean(1, 0)],
             ["2.33", "5.00", "18446744073709551615.00", ""]
         );
+    }
+
+    #[test]
+    fn shares_are_rounded_to_all_or_nothing_only_if_exact() {
+        let share = |part, whole| Value::Share { part, whole };
+        let shown = [share(1, 30_001), share(3_000, 3_001), share(1, 2_000), share(0, 9), share(9, 9)];
+        assert_eq!(shown.map(|share| share.display()), ["<0.1%", ">99.9%", "0.1%", "0.0%", "100.0%"]);
+        assert_eq!(share(1, 30_001).plain(), "0.0");
     }
 
     #[test]

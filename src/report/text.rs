@@ -21,18 +21,18 @@ const MAX_BAR: usize = 30;
 
 /// The report. If `with_bars`, bars follow the tables that leave space for them.
 pub fn text(report: &Report, with_bars: bool) -> String {
-    let Report { top, title, made, input_table, list_members, summary, sections, .. } = report;
+    let Report { top, title, made, input_table, list_members, summary, .. } = report;
     let mut parts = vec![title.clone() + "\n"];
     parts[0].extend(made.iter().map(|made| format!("{made}\n")));
-    parts.push(table(input_table, *top, None) + &format!("  members in the loyalty list: {list_members}\n"));
     parts.extend(summary.paragraphs.iter().map(|paragraph| wrap(paragraph)));
-    for section in sections {
+    for section in report.shown_sections() {
         parts.extend((!section.note.is_empty()).then(|| wrap(&section.note)));
         parts.extend(section.parts.iter().map(|Part { table, chart }| {
             let bars = chart.as_ref().filter(|_| with_bars).and_then(|chart| chart.text_bars());
             self::table(table, *top, bars.as_ref())
         }));
     }
+    parts.push(table(input_table, *top, None) + &format!("  members in the loyalty list: {list_members}\n"));
     parts.join("\n")
 }
 

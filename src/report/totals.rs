@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::counting::{CampaignCounts, CountState, activities};
 use super::counts::{Activity, GenderCounts, ItemCounts};
 use super::lift::Lift;
-use super::names::{RowNames, merge};
+use super::names::{Name, RowNames, merge};
 use super::periods::Periods;
 use super::reasons::ReasonCounts;
 use super::timeline::Timeline;
 use crate::campaign::Policy;
+use crate::escape;
 
 /// Counts by name. `None` if there are more than [`super::names::MAX_NAMES`] names.
 pub type ByName<T> = Option<BTreeMap<RowNames, T>>;
@@ -63,6 +64,15 @@ impl Totals {
     /// The warning that the groups of the lift are not comparable, if they are not.
     pub fn warning(&self) -> Option<String> {
         self.lift.as_ref()?.warning()
+    }
+
+    /// The promos of the campaign file that occur in no conversion. `None` if there are none, or if there are too many
+    /// promos to tell.
+    pub fn absent_promos(&self, policy: &Policy) -> Option<String> {
+        let found = self.promos.as_ref()?;
+        let is_absent = |promo: &&String| !found.contains_key(&[Name::of(promo.as_bytes())][..]);
+        let absent: Vec<_> = policy.promos()?.iter().filter(is_absent).map(|promo| escape::text(promo)).collect();
+        (!absent.is_empty() && self.all().customers > 0).then(|| absent.join(", "))
     }
 
     /// Adds the counts of the partitions.

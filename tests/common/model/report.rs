@@ -121,7 +121,7 @@ impl<'a> ReportModel<'a> {
             "customers_who_clicked": clicked,
             "customers_with_a_basket": with_basket,
             "customers_who_bought": bought,
-            "conversion": percent(after_click, clicked),
+            "bought_after_click": percent(after_click, clicked),
             "clicks": clicks,
             "clicks_per_customer": (customers > 0).then(|| rounded(clicks * 100, customers) / 100.0),
             "codes": codes,

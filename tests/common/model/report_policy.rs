@@ -45,7 +45,7 @@ pub fn reasons(model: &ReportModel<'_>) -> [Value; 2] {
 pub fn lift(model: &ReportModel<'_>) -> Option<[Value; 2]> {
     let policy = model.policy?;
     let mut is_sent = BTreeMap::new();
-    for row in policy.ledger.iter().flatten().filter(|row| row.run != policy.run_id) {
+    for row in policy.ledger.iter().flatten().take_while(|row| row.run != policy.run_id) {
         let is_named = |promo: &String| promo.as_bytes() == row.promo;
         if policy.promos.as_ref().is_none_or(|promos| promos.iter().any(is_named)) {
             is_sent.entry(row.email.to_ascii_lowercase()).or_insert(row.is_sent);
@@ -74,7 +74,7 @@ pub fn lift(model: &ReportModel<'_>) -> Option<[Value; 2]> {
         (row, buyers.len() as f64, customers as f64)
     };
     let ((sent, bought, all), (held_out, other_bought, others)) = (counts(true), counts(false));
-    let points = |share: f64| (all > 0.0).then(|| (share * 10_000.0).round() / 100.0);
+    let points = |share: f64| (all > 0.0 && others > 0.0).then(|| (share * 10_000.0).round() / 100.0);
     // The roots of the equation for a score interval.
     let ends = |part: f64, whole: f64| {
         let z = 1.959_963_984_540_054_f64;
@@ -91,7 +91,7 @@ pub fn lift(model: &ReportModel<'_>) -> Option<[Value; 2]> {
         let sum: f64 = [all, others].iter().zip(expected).map(|(found, of)| (found - of).powi(2) / of).sum();
         expected.iter().all(|expected| *expected >= 5.0 - 1e-9) && sum > 10.8276
     });
-    let result = match (contradicts, from > 0.0, to < 0.0) {
+    let result = match (contradicts || all == 0.0 || others == 0.0, from > 0.0, to < 0.0) {
         (true, ..) => "not comparable",
         (_, true, _) => "more buyers",
         (_, _, true) => "fewer buyers",
@@ -101,5 +101,5 @@ pub fn lift(model: &ReportModel<'_>) -> Option<[Value; 2]> {
         "difference": points(rate - other_rate), "interval_from": points(from), "interval_to": points(to),
         "result": result,
     }]);
-    (others > 0.0).then(|| [json!([sent, held_out]), difference])
+    (others > 0.0 || all > 0.0 && policy.holdout.is_some()).then(|| [json!([sent, held_out]), difference])
 }
