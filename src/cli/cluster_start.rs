@@ -30,7 +30,7 @@ const TOKEN: &str = "ADSEG_CLUSTER_TOKEN";
 /// The environment variable with the number of this process.
 const PROCESS: &str = "ADSEG_PROCESS";
 
-/// The maximum length of the secret. It is sent before anything else, and no more than this is read of a stranger.
+/// The maximum length of the secret, which a process sends first. No more than this is read before it is checked.
 const MAX_TOKEN_BYTES: usize = 512;
 
 /// The secret of the run; empty if there is none.

@@ -66,19 +66,19 @@ const MAX_BYTES: u32 = 16 << 20;
 /// Receives the greeting of a new connection. Returns a message if it is not one of this run.
 pub fn receive_greeting(mut stream: TcpStream, token: &str, to_run: &Sender<Greeting>) -> Result<(), String> {
     let from = stream.peer_addr().map_or_else(|_| "an unknown address".to_owned(), |address| address.to_string());
-    let stranger = |_| format!("refused a connection from {from}, which is not a process of this version of adseg");
+    let refused = |_| format!("refused a connection from {from}, which is not a process of this version of adseg");
     let until = Instant::now() + GREETING_TIMEOUT;
     let hello = stream
         .set_write_timeout(Some(GREETING_TIMEOUT))
         .and_then(|()| read_message::<Hello>(&stream, MAX_HELLO_BYTES, until))
-        .map_err(stranger)?;
+        .map_err(refused)?;
     if hello.token != token {
         let reason = "the token differs; set ADSEG_CLUSTER_TOKEN to the same value on every machine";
         reply(&mut stream, &Reply::Refused(reason.to_owned()));
         return Err(format!("refused a connection from {from}, whose ADSEG_CLUSTER_TOKEN differs"));
     }
     reply(&mut stream, &Reply::Accepted(None));
-    let purpose = read_message(&stream, MAX_BYTES, until).map_err(stranger)?;
+    let purpose = read_message(&stream, MAX_BYTES, until).map_err(refused)?;
     let greeting = Greeting { process: hello.process, purpose, stream };
     if let Err(mut failed) = to_run.send(greeting) {
         reply(&mut failed.0.stream, &Reply::Refused("the run has begun".to_owned()));
