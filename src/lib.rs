@@ -12,7 +12,7 @@
 //! | blocks | The same thread splits the bytes into blocks that end at the end of a record. | `input/block_reader.rs` |
 //! | decode | A thread splits a slice of a block into records and fields, checks them, and records the position of each field. | `input/splitter.rs`, `record/decoder.rs` for text, `record/table.rs` for CSV and JSON Lines |
 //! | partition | A hash of the email assigns the record to a partition. | `engine/slice.rs` |
-//! | apply | Each partition applies its events in input order: a pure function maps an event and a membership to a decision and a new membership. The gates of the policy may stop a code. | `analysis/decide.rs`, `campaign/customers.rs`, `campaign/rule.rs`, `campaign/policy.rs` |
+//! | apply | Each partition applies its events in input order: a pure function maps an event and a membership to a decision and a new membership. The gates of the policy may stop a code. | `analysis/decide.rs`, `campaign/customers.rs`, `campaign/rule.rs`, `campaign/gates.rs` |
 //! | encode | A thread renders the decisions of a slice from the decoded fields. | `output/encoder.rs` |
 //! | write | A thread writes in input order; files are replaced completely or not at all. | `output/writer.rs`, `output/staging.rs` |
 //!

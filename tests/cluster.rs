@@ -347,6 +347,11 @@ fn a_run_with_hosts_never_removes_its_own_files() {
             format!("adseg: answers/{name} is in answers, the directory for the parts; name another directory");
         assert_eq!(output.code, Some(2));
         assert!(output.stderr.starts_with(&message), "{}", output.stderr);
+        let link = scratch.file(&format!("link-to-{name}"));
+        std::os::unix::fs::symlink(scratch.file(&format!("answers/{name}")), &link).unwrap();
+        let output = scratch.run(&format!("{run} link-to-{name}"));
+        let message = format!("adseg: link-to-{name} is in answers, the directory for the parts");
+        assert!(output.stderr.starts_with(&message), "{}", output.stderr);
         let output = scratch.run(&format!("{run} loyalty.txt --on-error skip --rejects answers"));
         assert!(output.stderr.starts_with("adseg: answers is in answers, the directory"), "{}", output.stderr);
         let output = scratch.run(&format!("{run} loyalty.txt --save-loyalty answers/members.txt"));

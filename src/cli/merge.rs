@@ -1,6 +1,6 @@
 //! `adseg merge`: makes one file of the parts of a run on several machines.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
@@ -9,6 +9,7 @@ use clap::Args;
 use super::args::EXIT_CODES;
 use super::file_id::is_dash;
 use super::files::Output;
+use super::part_folder::is_inside;
 use super::session::Session;
 use crate::engine::cluster::{Manifest, MergeError};
 use crate::escape;
@@ -40,7 +41,7 @@ pub struct MergeArgs {
 pub fn merge(args: &MergeArgs, session: &Session) -> anyhow::Result<ExitCode> {
     let MergeArgs { folder, output } = args;
     let manifest = Manifest::read(folder)?;
-    if is_inside(output, folder) {
+    if !is_dash(output) && is_inside(output, folder) {
         return super::args::usage_error(format!(
             "the output would be among the parts in {}; name another directory",
             escape::path(folder)
@@ -56,11 +57,4 @@ pub fn merge(args: &MergeArgs, session: &Session) -> anyhow::Result<ExitCode> {
         error => anyhow!(error),
     })?;
     session.commit(ExitCode::SUCCESS)
-}
-
-/// Whether the output is a file of this directory, also if it is a link to one or does not exist yet.
-fn is_inside(output: &Path, folder: &Path) -> bool {
-    let target = output.canonicalize().or_else(|_| std::path::absolute(output)).unwrap_or_default();
-    let parent = target.parent().and_then(|parent| parent.canonicalize().ok());
-    !is_dash(output) && parent.is_some() && parent == folder.canonicalize().ok()
 }

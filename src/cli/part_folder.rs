@@ -37,7 +37,8 @@ impl PartFolder {
         }
         fs::create_dir_all(path).with_context(|| format!("{name}: cannot create the directory"))?;
         let directory = path.canonicalize().with_context(|| format!("{name}: cannot read the directory"))?;
-        if let Some(file) = files.find(|file| is_in(file, &directory)) {
+        let is_directory = |file: &Path| file.canonicalize().is_ok_and(|file| file == directory);
+        if let Some(file) = files.find(|file| is_inside(file, path) || is_directory(file)) {
             let file = escape::path(file);
             return usage_error(format!("{file} is in {name}, the directory for the parts; name another directory"));
         }
@@ -77,10 +78,14 @@ impl PartFolder {
     }
 }
 
-/// Whether a file, which may not exist, is in a directory or is the directory.
-fn is_in(file: &Path, directory: &Path) -> bool {
-    let parent = || std::path::absolute(file).ok()?.parent()?.canonicalize().ok();
-    file.canonicalize().is_ok_and(|file| file == directory) || parent().is_some_and(|parent| parent == directory)
+/// Whether a file, or the target of a link, is directly in a directory. The file may not exist.
+pub fn is_inside(file: &Path, directory: &Path) -> bool {
+    let Ok(directory) = directory.canonicalize() else { return false };
+    let is_inside = |path: io::Result<PathBuf>| {
+        let parent = path.ok().and_then(|path| path.parent()?.canonicalize().ok());
+        parent.is_some_and(|parent| parent == directory)
+    };
+    is_inside(file.canonicalize()) || is_inside(std::path::absolute(file))
 }
 
 fn file_names(folder: &Path) -> io::Result<Vec<String>> {
